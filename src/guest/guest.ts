@@ -1,0 +1,199 @@
+import type { Extent } from "../core/extents.ts";
+import type { MemoryItem } from "./memory_items.ts";
+
+/**
+ * One machine on this site's LAN, as the migration actors see it. Two kinds implement it, QEMU
+ * (`src/qemu/`) and the embedded reference guest (`src/guest/reference/`); `src/testing/guest_suite.ts`
+ * runs the same cases against both.
+ *
+ * Every method may throw `GatewayError`: `guest_gone` when the machine has ended,
+ * `guest_unreachable` when its control socket is lost while its process may live.
+ */
+export interface Guest {
+  readonly kind: "qemu" | "reference";
+  describe(): Promise<GuestDescription>;
+  runState(): Promise<RunState>;
+  /** Calls `listener` for each event until the returned function is called. */
+  onEvent(listener: (event: GuestEvent) => void): () => void;
+  readonly source: SourceSide;
+  readonly destination: DestinationSide;
+  /** Lets go of the machine and of every socket to it; the machine goes on. */
+  detach(): Promise<void>;
+  /** Ends the machine and waits until it is gone. */
+  end(): Promise<void>;
+}
+
+/** `incoming` waits for a memory stream; `postmigrate` has given its state away and stands still. */
+export type RunState = "running" | "paused" | "incoming" | "postmigrate" | "gone";
+
+export type GuestEvent =
+  | { readonly kind: "stopped"; readonly atMs: number }
+  | { readonly kind: "resumed"; readonly atMs: number }
+  /** The machine ended by itself or was killed; `guestInitiated` when it powered itself off. */
+  | { readonly kind: "gone"; readonly atMs: number; readonly guestInitiated: boolean }
+  | { readonly kind: "log"; readonly level: "info" | "warn"; readonly message: string };
+
+/** What two sides must agree on before anything moves; plain JSON, it crosses the link. */
+export interface GuestDescription {
+  readonly kind: "qemu" | "reference";
+  /** Version of the hypervisor, such as `10.0.2`. */
+  readonly version: string;
+  /** Machine type such as `pc-i440fx-10.0`; null where the kind has none. */
+  readonly machineType: string | null;
+  readonly memoryBytes: number;
+  readonly runState: RunState;
+  readonly disks: readonly DiskDescription[];
+  /** Ids (or QOM paths) of the devices that carry state, sorted. */
+  readonly devices: readonly string[];
+  /** True where the source can be held at the switchover (QEMU 8.1 or later). */
+  readonly canHoldSwitchover: boolean;
+}
+
+export interface DiskDescription {
+  /** Device id: what matches a disk to its counterpart at the other site. */
+  readonly id: string;
+  readonly sizeBytes: number;
+  readonly format: string;
+  readonly readOnly: boolean;
+  /** Path of the image on the machine's host, where known. */
+  readonly path: string | null;
+}
+
+/** A finding of the preflight. `refusal` stops the move before anything is touched. */
+export interface Finding {
+  readonly severity: "refusal" | "warning";
+  /** An error code of `src/core/error_codes.ts`. */
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
+
+/** Options of one move that its machine's driver has to know. */
+export interface MoveOptions {
+  /** Where the driver may put sockets and temporary files; removed by `restore` or `abandon`. */
+  readonly scratchDirectory: string;
+  /**
+   * Facts that must survive a crash of the gateway (values found before, names of bitmaps and
+   * exports made). Resolves when durable; called before the effect that it describes.
+   */
+  remember(notes: Record<string, unknown>): Promise<void>;
+}
+
+/** The machine where it runs now. Call order: preflight, begin, rounds and memory, then one ending. */
+export interface SourceSide {
+  /** Findings on this machine alone, and against its counterpart's description. Touches nothing. */
+  preflight(counterpart: GuestDescription): Promise<Finding[]>;
+  /** Starts tracking disk writes; from here `restore` must be called to undo. */
+  begin(options: MoveOptions): Promise<void>;
+
+  /**
+   * Starts one disk round over all writable disks at once: round 1 holds the allocated extents,
+   * later ones what was written since the round before began. No write falls between two rounds.
+   * Read-only disks that must travel are part of round 1 only.
+   */
+  beginDiskRound(): Promise<DiskRound[]>;
+  /** Bytes written since the present round began, over all disks: the backlog of the next round. */
+  dirtyDiskBytes(): Promise<number>;
+
+  /**
+   * Starts the memory stream. One at a time; after `cancel` of the stream a new one may start.
+   */
+  startMemory(): Promise<MemorySource>;
+
+  /** Pauses the machine outside of a memory stream (stop-and-copy); a paused one stays paused. */
+  pause(): Promise<void>;
+  /** Runs the machine again after `pause`. */
+  resume(): Promise<void>;
+
+  /**
+   * The machine runs on here (or stays paused if it was found so): undoes everything that `begin`
+   * and later calls changed: bitmaps, exports, capabilities, parameters, files. Idempotent; also
+   * called with a fresh attachment after a crash of the gateway, then with the remembered `notes`.
+   */
+  restore(notes: Record<string, unknown>, options: MoveOptions): Promise<void>;
+  /** The machine runs at the other site: ends this one, or leaves it in `postmigrate`. */
+  retire(keep: boolean): Promise<void>;
+}
+
+/** One disk's share of a round. Reads may overlap; `finish` after the last of them. */
+export interface DiskRound {
+  readonly diskId: string;
+  /** Sorted, not overlapping. Zero extents must be made zero at the destination, too. */
+  readonly extents: readonly Extent[];
+  /** Reads into `into` (its length is the number of bytes); live data is fine in every round. */
+  read(offsetBytes: number, into: Uint8Array): Promise<void>;
+  /**
+   * `kept`: the destination has recorded the round durably, its tracking can go. Otherwise its
+   * extents join the next round, so that nothing is lost.
+   */
+  finish(kept: boolean): Promise<void>;
+}
+
+/** A running memory stream. Its reader is the only back-pressure: not reading slows the machine's passes. */
+export interface MemorySource {
+  /**
+   * Items in order, in small groups; ends after the last item of the device state. Throws
+   * `memory_stream_failed` when the machine gave up, and ends silently after `cancel`.
+   */
+  items(): AsyncIterable<MemoryItem[]>;
+  /** What is still dirty and how fast it gets dirty, by the machine's own account. */
+  progress(): Promise<MemoryProgress>;
+  /**
+   * Upper bound of what the machine sends while it is held. The driver adds what its kind needs
+   * (QEMU spins over a clean memory at full bandwidth).
+   */
+  setBandwidth(bytesPerSecond: number): Promise<void>;
+  /**
+   * Releases the hold: the machine pauses as soon as it can and stays at the gate, with nothing
+   * more sent, until `finish` or `cancel`. Items must be read on meanwhile.
+   *
+   * @returns the source clock (monotonic ms) of the pause
+   */
+  pauseAtGate(): Promise<{ pausedAtMs: number }>;
+  /** Lets the rest through: last pages and device state. Resolves when the source is `postmigrate`. */
+  finish(): Promise<void>;
+  /** Ends the stream; the machine runs (or stays paused, if it was found so) here. Idempotent. */
+  cancel(): Promise<void>;
+}
+
+export interface MemoryProgress {
+  readonly totalBytes: number;
+  readonly remainingBytes: number;
+  readonly dirtyBytesPerSecond: number;
+  /** Passes begun over the memory; 1 during the first. */
+  readonly pass: number;
+}
+
+/**
+ * The machine where it will run. Call order: prepare, then disks and memory side by side, then
+ * `load`, `sealDisks`, `start`; or `abandon` at any time before `start`.
+ */
+export interface DestinationSide {
+  /** Findings about this side's images and room, before anything is written. */
+  preflight(counterpart: GuestDescription): Promise<Finding[]>;
+  /**
+   * Makes the disks writable for the gateway alone and the machine arrive paused and silent
+   * (design section 3 rule 3a).
+   */
+  prepare(options: MoveOptions): Promise<void>;
+  /** Writes `bytes`; resolved does not mean durable before `flushDisks`. Throws `disk_full`, `disk_io`. */
+  writeDisk(diskId: string, offsetBytes: number, bytes: Uint8Array): Promise<void>;
+  zeroDisk(diskId: string, offsetBytes: number, lengthBytes: number): Promise<void>;
+  /** Everything written so far is on stable storage when it resolves. */
+  flushDisks(): Promise<void>;
+  /** Feeds the memory stream; resolves when the machine's socket has accepted it (back-pressure). */
+  writeMemory(items: readonly MemoryItem[]): Promise<void>;
+  /** Drops what was fed: the source began a new memory stream. */
+  resetMemory(): Promise<void>;
+  /**
+   * Flushes and closes the gateway's access to the disks and sees it closed: no export left, the
+   * image open nowhere else; then adds a dirty bitmap to each disk for the way back.
+   */
+  sealDisks(): Promise<void>;
+  /** Gives the stream its end and waits until the machine is loaded and paused. */
+  load(): Promise<void>;
+  /** Runs the loaded machine. The caller has written the ownership record before. */
+  start(): Promise<void>;
+  /** Ends the machine that was to run here and sees it gone; its disk files stay. Idempotent. */
+  abandon(): Promise<void>;
+}

@@ -1,0 +1,39 @@
+import type { PathMeasurement } from "./peer_link.ts";
+
+/**
+ * A bundle of authenticated connections to one peer that carries whole records, in no promised
+ * order across lanes and with no promise of delivery after `closed`. The session above numbers,
+ * orders and replays.
+ */
+export interface Carrier {
+  readonly kind: "quic" | "tls" | "memory";
+  readonly peerName: string;
+  /** Incarnation of the peer's gateway process, from the handshake. */
+  readonly peerIncarnation: string;
+  /**
+   * Hands over one record. Resolves when the carrier has taken it at its paced rate; the caller
+   * sends the next one only then, so that a more urgent record never waits behind a queue.
+   * Urgent records use a stream of their own.
+   *
+   * @throws {GatewayError} `link_closed`
+   */
+  send(record: Uint8Array, urgent: boolean): Promise<void>;
+  /** Set once, before any record is delivered. The next record of a lane waits for its promise. */
+  receive(handler: (record: Uint8Array) => Promise<void> | void): void;
+  path(): PathMeasurement;
+  /** Resolves (never rejects) when no connection of the bundle is left. */
+  readonly closed: Promise<{ readonly reason: string }>;
+  close(reason: string): Promise<void>;
+}
+
+/** Makes and accepts carriers; one per gateway. Trust is decided inside, before any record passes. */
+export interface CarrierEndpoint {
+  readonly address: string;
+  /** @throws {GatewayError} `peer_unreachable`, `peer_not_trusted`, `protocol_mismatch`, `handshake_failed` */
+  dial(peerName: string, signal: AbortSignal): Promise<Carrier>;
+  /** Called for each accepted and authenticated carrier. */
+  onAccept(listener: (carrier: Carrier) => void): void;
+  /** Called for each refused contact: audit. */
+  onRefusal(listener: (refusal: { remote: string; code: string; message: string }) => void): void;
+  close(): Promise<void>;
+}

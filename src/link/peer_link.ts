@@ -1,0 +1,87 @@
+/**
+ * What the rest of the gateway sees of a peer: named channels whose frames arrive in order, exactly
+ * once, across any number of connections and outages (design, section 4). Implemented by
+ * `session_link.ts` over the pure session of `src/wire/`.
+ */
+export interface PeerLink {
+  readonly peerName: string;
+  /** `up` while an authenticated connection exists. */
+  readonly state: "up" | "down";
+  /** The channel of one migration; the same object for the same arguments while it is open. */
+  channel(migrationId: string, kind: ChannelKind): Channel;
+  /** Forgets a migration's channels on this side: nothing of them is sent, kept or delivered. */
+  closeChannels(migrationId: string): void;
+  /** Called with the first frame of a migration that this side has no channel of. */
+  onNewMigration(listener: (migrationId: string) => void): void;
+  /**
+   * `up`, `down`: connections; `restarted`: the peer's incarnation changed, every channel starts
+   * anew and nothing unacknowledged will be replayed; `refused`: peer or we refused (see reason).
+   */
+  onEvent(listener: (event: LinkEvent) => void): () => void;
+  path(): PathMeasurement;
+  /** Cap over everything that goes to this peer, bytes per second; null takes it away. */
+  setRateLimit(bytesPerSecond: number | null): void;
+  /** Cap of one migration, bytes per second; null takes it away. */
+  setMigrationRateLimit(migrationId: string, bytesPerSecond: number | null): void;
+  close(): Promise<void>;
+}
+
+/**
+ * Channels of a migration in the order of their priority. `pageRequest` and `returnPath` are
+ * reserved by protocol version 1.
+ */
+export const CHANNEL_KINDS = ["control", "pageRequest", "returnPath", "memory", "disk"] as const;
+export type ChannelKind = typeof CHANNEL_KINDS[number];
+
+export interface Channel {
+  /**
+   * Numbers the frame and queues it. Resolves when it is within the peer's memory limit
+   * (`UNACKNOWLEDGED_BYTES_MAX`) and within the send queue's depth; control frames do not wait.
+   * `payload` is kept until acknowledged and must not be changed.
+   *
+   * @returns the frame's sequence number, from 1
+   * @throws {GatewayError} `link_closed`, `frame_too_long`
+   */
+  send(type: number, payload: Uint8Array): Promise<number>;
+  /** Frames in order. A frame counts as applied, and is acknowledged, when the handler resolves. */
+  receive(
+    handler: (frame: { type: number; sequence: number; payload: Uint8Array }) => Promise<void>,
+  ): void;
+  /** Sequence number of the last frame sent here; 0 before the first. */
+  readonly lastSent: number;
+  /** Highest sequence number that the peer has applied. */
+  readonly appliedByPeer: number;
+  /** Highest sequence number applied here. */
+  readonly appliedHere: number;
+  /** Resolves when the peer has applied `sequence`; rejects with `link_closed` when it never will. */
+  whenAppliedByPeer(sequence: number): Promise<void>;
+  whenAppliedHere(sequence: number): Promise<void>;
+  /** Payload bytes sent and not yet acknowledged. */
+  readonly unacknowledgedBytes: number;
+  /** All bytes handed to the carrier for this channel in this direction, framing and replays included. */
+  readonly wireBytes: number;
+  /** The same, received. */
+  readonly receivedWireBytes: number;
+}
+
+export type LinkEvent =
+  | { readonly kind: "up" | "down" | "restarted" }
+  | {
+    readonly kind: "refused";
+    readonly code: string;
+    readonly message: string;
+    readonly hint: string;
+  };
+
+/** Present estimates; null while unknown. */
+export interface PathMeasurement {
+  readonly roundTripMs: number | null;
+  readonly minRoundTripMs: number | null;
+  /** Estimate of the bottleneck, as payload bytes per second that the carrier can hand over. */
+  readonly bottleneckBytesPerSecond: number | null;
+  /** Payload delivered per second over the last second or so. */
+  readonly goodputBytesPerSecond: number | null;
+  readonly lossRatio: number | null;
+  /** ms since anything was heard from the peer; null when never. */
+  readonly silentMs: number | null;
+}
