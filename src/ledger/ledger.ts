@@ -1,0 +1,224 @@
+import type { DatabaseSync } from "node:sqlite";
+import { type Clock, timestamp } from "../core/clock.ts";
+import { GatewayError } from "../core/errors.ts";
+import { openDatabase } from "./database.ts";
+
+/** One decision or state change, as appended; `kind` discriminates, the rest is plain JSON. */
+export interface LedgerEvent {
+  readonly kind: string;
+}
+
+export interface StoredMigration {
+  readonly id: string;
+  readonly guestId: string;
+  readonly side: "source" | "destination";
+  readonly peer: string;
+  readonly options: Record<string, unknown>;
+  readonly createdAt: string;
+}
+
+export interface StoredGuest {
+  readonly id: string;
+  readonly definition: unknown;
+  readonly role: "source" | "incoming";
+}
+
+/** `owner` is null where a hand-over of that epoch was refused. */
+export interface OwnershipRecord {
+  readonly guestId: string;
+  readonly epoch: number;
+  readonly owner: string | null;
+  readonly migrationId: string | null;
+  readonly decidedBy: string;
+  readonly reason: string;
+  readonly decidedAt: string;
+}
+
+/**
+ * The append-only record of guests, ownership, migrations and audit. Every call is durable when it
+ * returns (one transaction, one fsync), so callers write first and act then.
+ *
+ * All methods throw `GatewayError` `ledger_write_failed` when the disk refuses.
+ */
+export interface Ledger {
+  putGuest(guest: StoredGuest): void;
+  deleteGuest(id: string): void;
+  guests(): StoredGuest[];
+
+  /** The record with the highest epoch, or null for a guest never seen. */
+  ownership(guestId: string): OwnershipRecord | null;
+  ownershipHistory(guestId: string): OwnershipRecord[];
+
+  createMigration(migration: Omit<StoredMigration, "createdAt">, first: LedgerEvent): void;
+  migrations(): StoredMigration[];
+  /** Appends one event, with an ownership record in the same transaction where one is given. */
+  append(
+    migrationId: string,
+    event: LedgerEvent,
+    ownership?: Omit<OwnershipRecord, "decidedAt">,
+  ): void;
+  events(migrationId: string): (LedgerEvent & { readonly at: string })[];
+  putReport(migrationId: string, report: unknown): void;
+  report(migrationId: string): unknown | null;
+
+  claim(record: Omit<OwnershipRecord, "decidedAt">): void;
+  audit(kind: string, body: Record<string, unknown>): void;
+  auditEntries(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
+  close(): void;
+}
+
+/** @throws {GatewayError} `ledger_unusable` */
+export function openLedger(path: string, clock: Clock): Ledger {
+  const database = openDatabase(path);
+  const now = () => timestamp(clock.wallMs());
+  const write = (action: () => void) => inTransaction(database, action);
+
+  const insertOwnership = (record: Omit<OwnershipRecord, "decidedAt">) => {
+    database.prepare(
+      `INSERT INTO ownership (guest_id, epoch, owner, migration_id, decided_by, reason, decided_at)
+       VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+    ).run(
+      record.guestId,
+      record.epoch,
+      record.owner ?? "",
+      record.migrationId,
+      record.decidedBy,
+      record.reason,
+      now(),
+    );
+  };
+  const insertEvent = (migrationId: string, { kind, ...body }: LedgerEvent) => {
+    database.prepare(
+      "INSERT INTO migration_event (migration_id, at, kind, body) VALUES (?, ?, ?, ?)",
+    ).run(migrationId, now(), kind, JSON.stringify(body));
+  };
+
+  return {
+    putGuest: (guest) =>
+      write(() => {
+        database.prepare(
+          `INSERT INTO guest (id, definition, role, registered_at) VALUES (?, ?, ?, ?)
+           ON CONFLICT (id) DO UPDATE SET definition = excluded.definition, role = excluded.role`,
+        ).run(guest.id, JSON.stringify(guest.definition), guest.role, now());
+      }),
+    deleteGuest: (id) =>
+      write(() => void database.prepare("DELETE FROM guest WHERE id = ?").run(id)),
+    guests: () =>
+      database.prepare("SELECT id, definition, role FROM guest ORDER BY id").all().map((row) => ({
+        id: row.id as string,
+        definition: JSON.parse(row.definition as string),
+        role: row.role as "source" | "incoming",
+      })),
+
+    ownership: (guestId) => {
+      const row = database.prepare(
+        // A claim beats a refusal of the same epoch: an operator's decision is final.
+        "SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch DESC, owner DESC LIMIT 1",
+      ).get(guestId);
+      return row ? ownershipOf(row) : null;
+    },
+    ownershipHistory: (guestId) =>
+      database.prepare("SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch, owner")
+        .all(guestId).map(ownershipOf),
+
+    createMigration: (migration, first) =>
+      write(() => {
+        database.prepare(
+          `INSERT INTO migration (id, guest_id, side, peer, options, created_at)
+           VALUES (?, ?, ?, ?, ?, ?)`,
+        ).run(
+          migration.id,
+          migration.guestId,
+          migration.side,
+          migration.peer,
+          JSON.stringify(migration.options),
+          now(),
+        );
+        insertEvent(migration.id, first);
+      }),
+    migrations: () =>
+      database.prepare("SELECT * FROM migration ORDER BY created_at, id").all().map((row) => ({
+        id: row.id as string,
+        guestId: row.guest_id as string,
+        side: row.side as "source" | "destination",
+        peer: row.peer as string,
+        options: JSON.parse(row.options as string),
+        createdAt: row.created_at as string,
+      })),
+    append: (migrationId, event, ownership) =>
+      write(() => {
+        insertEvent(migrationId, event);
+        if (ownership) insertOwnership(ownership);
+      }),
+    events: (migrationId) =>
+      database.prepare(
+        "SELECT at, kind, body FROM migration_event WHERE migration_id = ? ORDER BY number",
+      ).all(migrationId).map((row) => ({
+        ...JSON.parse(row.body as string),
+        kind: row.kind as string,
+        at: row.at as string,
+      })),
+    putReport: (migrationId, report) =>
+      write(() => {
+        database.prepare(
+          `INSERT INTO migration_report (migration_id, body) VALUES (?, ?)
+           ON CONFLICT (migration_id) DO UPDATE SET body = excluded.body`,
+        ).run(migrationId, JSON.stringify(report));
+      }),
+    report: (migrationId) => {
+      const row = database.prepare("SELECT body FROM migration_report WHERE migration_id = ?")
+        .get(migrationId);
+      return row ? JSON.parse(row.body as string) : null;
+    },
+
+    claim: (record) => write(() => insertOwnership(record)),
+    audit: (kind, body) =>
+      write(() => {
+        database.prepare("INSERT INTO audit (at, kind, body) VALUES (?, ?, ?)")
+          .run(now(), kind, JSON.stringify(body));
+      }),
+    auditEntries: (limit) =>
+      database.prepare("SELECT at, kind, body FROM audit ORDER BY number DESC LIMIT ?").all(limit)
+        .map((row) => ({
+          at: row.at as string,
+          kind: row.kind as string,
+          body: JSON.parse(row.body as string),
+        })),
+    close: () => database.close(),
+  };
+}
+
+function inTransaction(database: DatabaseSync, action: () => void): void {
+  try {
+    database.exec("BEGIN IMMEDIATE");
+    try {
+      action();
+      database.exec("COMMIT");
+    } catch (error) {
+      try {
+        database.exec("ROLLBACK");
+      } catch {
+        // SQLite has rolled back by itself (disk full): the first error is the one to tell.
+      }
+      throw error;
+    }
+  } catch (error) {
+    throw new GatewayError(
+      "ledger_write_failed",
+      `Cannot record a decision in the ledger: ${error instanceof Error ? error.message : error}`,
+      { hint: "Free space or restore write access where the ledger lives", cause: error },
+    );
+  }
+}
+
+function ownershipOf(row: Record<string, unknown>): OwnershipRecord {
+  return {
+    guestId: row.guest_id as string,
+    epoch: row.epoch as number,
+    owner: row.owner === "" ? null : row.owner as string,
+    migrationId: row.migration_id as string | null,
+    decidedBy: row.decided_by as string,
+    reason: row.reason as string,
+    decidedAt: row.decided_at as string,
+  };
+}
