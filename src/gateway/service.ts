@@ -1,0 +1,101 @@
+import type { GuestDefinition } from "../guest/definition.ts";
+import type { GuestDescription } from "../guest/guest.ts";
+import type { PathMeasurement } from "../link/peer_link.ts";
+import type { OwnershipRecord } from "../ledger/ledger.ts";
+import type { MigrationOptions } from "../migration/options.ts";
+import type { MigrationReport } from "../migration/report.ts";
+
+/**
+ * Everything that a gateway does for its operator; the HTTP application is a thin layer over it and
+ * the CLI talks to that. Methods throw `GatewayError`; the codes that matter are named.
+ */
+export interface GatewayService {
+  readonly site: string;
+  /** `guest_exists`, `guest_moving`, `guest_launch_failed`, `guest_unreachable`. */
+  putGuest(
+    id: string,
+    definition: GuestDefinition,
+  ): Promise<{ created: boolean; guest: GuestView }>;
+  guest(id: string): Promise<GuestView>;
+  guests(): Promise<GuestView[]>;
+  /** Detaches; `end` ends the machine too. `guest_unknown`, `guest_moving`. */
+  deleteGuest(id: string, end: boolean): Promise<void>;
+  /** Asks the machine to check itself; reference guests only (`guest_cannot_verify`). */
+  verifyGuest(id: string): Promise<unknown>;
+
+  peers(): PeerView[];
+  redirects(): [];
+
+  /**
+   * Runs the preflight with the peer and starts the move.
+   *
+   * `guest_unknown`, `guest_moving`, `guest_not_source`, `peer_unknown`, `peer_unreachable`,
+   * `destination_not_registered`, `preflight_mismatch` and the other preflight codes.
+   */
+  startMigration(request: { guest: string; to: string; options: MigrationOptions }): Promise<
+    MigrationReport
+  >;
+  migration(id: string): MigrationReport;
+  migrations(): MigrationReport[];
+  /** `migration_state` where the state does not allow it. */
+  cancel(id: string): Promise<MigrationReport>;
+  switchover(id: string): Promise<MigrationReport>;
+  hold(id: string): Promise<MigrationReport>;
+  rollback(id: string): Promise<MigrationReport>;
+  adjudicate(
+    id: string,
+    decision: { owner: string; reason: string; force: boolean; by: string },
+  ): Promise<MigrationReport>;
+  change(
+    id: string,
+    changes: { rate?: number | null; maxDowntimeMs?: number },
+  ): Promise<MigrationReport>;
+  deleteLeftovers(id: string): Promise<{ deleted: string[] }>;
+  /** Each new report of one migration (or of all, id null) until the returned function is called. */
+  onReport(id: string | null, listener: (report: MigrationReport) => void): () => void;
+
+  setLinkRate(peer: string, bytesPerSecond: number | null): void;
+  /** Samples and forecasts without moving anything. */
+  plan(request: { guest: string; to: string }): Promise<Plan>;
+  audit(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
+  health(): { status: "ok" | "degraded"; checks: Record<string, string> };
+}
+
+export interface GuestView {
+  id: string;
+  kind: "qemu" | "reference";
+  role: "source" | "incoming";
+  owner: string | null;
+  epoch: number;
+  runState: string;
+  /** Null while the machine cannot be reached. */
+  description: GuestDescription | null;
+  definition: GuestDefinition;
+  migration: string | null;
+  history: OwnershipRecord[];
+}
+
+export interface PeerView {
+  name: string;
+  address: string | null;
+  fingerprint: string;
+  state: "up" | "down";
+  path: PathMeasurement;
+  rateBytesPerSecond: number | null;
+  lastError: { code: string; message: string; hint: string } | null;
+}
+
+export interface Plan {
+  guest: string;
+  to: string;
+  path: PathMeasurement;
+  findings: { severity: string; code: string; message: string; hint: string }[];
+  strategies: {
+    strategy: string;
+    totalMs: { low: number; expected: number; high: number } | null;
+    wireBytes: { low: number; expected: number; high: number } | null;
+    downtimeMs: { low: number; expected: number; high: number } | null;
+    fits: boolean | null;
+    remarks: string[];
+  }[];
+}

@@ -1,0 +1,18 @@
+import { z } from "zod";
+
+/** Smallest budget that makes sense: below it the clock's own steps decide. */
+export const DOWNTIME_BUDGET_MS_MIN = 1;
+export const DOWNTIME_BUDGET_MS_DEFAULT = 300;
+
+/** What a move was asked for; part of its first ledger event, so a restart knows it. */
+export const migrationOptions = z.object({
+  strategy: z.enum(["precopy", "stop-and-copy"]).default("precopy"),
+  maxDowntimeMs: z.number().int().min(DOWNTIME_BUDGET_MS_MIN).max(86_400_000)
+    .default(DOWNTIME_BUDGET_MS_DEFAULT),
+  hold: z.boolean().default(false),
+  /** Cap in bytes per second; null is none. */
+  rate: z.number().int().positive().nullable().default(null),
+  handover: z.enum(["fast", "confirmed"]).default("fast"),
+  keepSource: z.boolean().default(false),
+});
+export type MigrationOptions = z.infer<typeof migrationOptions>;
