@@ -22,6 +22,11 @@ export const ERRORS = {
     meaning: "The peer has no guest of this id registered as incoming.",
     preflight: true,
   },
+  disk_full: {
+    retry: "never",
+    httpStatus: 507,
+    meaning: "The storage behind a disk has no space left.",
+  },
   frame_invalid: {
     retry: "never",
     httpStatus: 502,
@@ -91,6 +96,26 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 404,
     meaning: "No migration of this id is known here.",
+  },
+  nbd_disconnected: {
+    retry: "reconnect",
+    httpStatus: 502,
+    meaning: "The connection to an NBD server was lost or could not be made.",
+  },
+  nbd_io_error: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "An NBD server could not read or write its disk; the message has error and offset.",
+  },
+  nbd_protocol: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "An NBD peer sent what the protocol does not allow.",
+  },
+  nbd_refused: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "An NBD server does not offer the export or what is asked of it.",
   },
   offer_stale: {
     retry: "never",
