@@ -1,0 +1,119 @@
+import { invariant } from "../core/assert.ts";
+import type { StoredError } from "./source_state.ts";
+
+/**
+ * The destination end of a migration, folded from the ledger's events.
+ *
+ * ```
+ * accepted --prepared--> receiving --handoverReceived--> taking --owned--> owning --started--> running
+ *     |                      |                              |                            (ended)
+ *     +------refused---------+-----------refused------------+--> refused --abandoned--> abandoned
+ *     +------abandoned-------+-------------------------------------------------------> abandoned
+ * ```
+ *
+ * `abandoned` without `refused` is only legal while no handover can exist for the source to rely on:
+ * the source said so itself (cancel). Everything else writes `refused` with its epoch first, so that
+ * a handover that is still on its way can never be accepted later.
+ */
+export type DestinationState =
+  | { readonly kind: "accepted" }
+  | { readonly kind: "receiving" }
+  | { readonly kind: "taking"; readonly epoch: number; readonly run: boolean }
+  | { readonly kind: "owning"; readonly epoch: number; readonly run: boolean }
+  | { readonly kind: "running"; readonly epoch: number }
+  | { readonly kind: "refused"; readonly epoch: number; readonly error: StoredError }
+  | { readonly kind: "abandoned"; readonly error: StoredError | null }
+  | { readonly kind: "conflict"; readonly epoch: number; readonly reason: string };
+
+export type DestinationEvent =
+  | { readonly kind: "created"; readonly epoch: number; readonly from: string }
+  | { readonly kind: "prepared" }
+  | { readonly kind: "noted"; readonly notes: Record<string, unknown> }
+  /** The destination holds this disk round, flushed (design, rule 6). */
+  | { readonly kind: "roundRecorded"; readonly round: number; readonly bytes: number }
+  | { readonly kind: "handoverReceived"; readonly epoch: number; readonly run: boolean }
+  /** Owner record and the intention to run, in one transaction; the machine starts after it. */
+  | { readonly kind: "owned"; readonly epoch: number; readonly run: boolean }
+  | { readonly kind: "started" }
+  | { readonly kind: "refused"; readonly epoch: number; readonly error: StoredError }
+  | { readonly kind: "abandoned"; readonly error: StoredError | null }
+  | { readonly kind: "conflicted"; readonly epoch: number; readonly reason: string }
+  | { readonly kind: "leftoversDeleted"; readonly paths: readonly string[] };
+
+/** Legal moves. `noted`, `roundRecorded` and `leftoversDeleted` change nothing. */
+export const DESTINATION_TRANSITIONS = {
+  accepted: { prepared: "receiving", refused: "refused", abandoned: "abandoned" },
+  receiving: {
+    handoverReceived: "taking",
+    refused: "refused",
+    abandoned: "abandoned",
+  },
+  taking: { owned: "owning", refused: "refused" },
+  owning: { started: "running", conflicted: "conflict" },
+  running: { conflicted: "conflict" },
+  refused: { abandoned: "abandoned" },
+  abandoned: { conflicted: "conflict" },
+  conflict: {},
+} as const satisfies Record<
+  DestinationState["kind"],
+  Partial<Record<DestinationEvent["kind"], DestinationState["kind"]>>
+>;
+
+/** True where `event` may be written in `state`. */
+export function destinationAllows(
+  state: DestinationState,
+  event: DestinationEvent["kind"],
+): boolean {
+  if (event === "noted" || event === "roundRecorded" || event === "leftoversDeleted") return true;
+  return event in DESTINATION_TRANSITIONS[state.kind];
+}
+
+/** The state after `event`. An event that the table does not allow is a broken invariant. */
+export function nextDestinationState(
+  state: DestinationState,
+  event: DestinationEvent,
+): DestinationState {
+  invariant(
+    destinationAllows(state, event.kind),
+    `Destination migration is ${state.kind}: ${event.kind} is not allowed`,
+  );
+  switch (event.kind) {
+    case "created":
+    case "noted":
+    case "roundRecorded":
+    case "leftoversDeleted":
+      return state;
+    case "prepared":
+      return { kind: "receiving" };
+    case "handoverReceived":
+      return { kind: "taking", epoch: event.epoch, run: event.run };
+    case "owned":
+      return { kind: "owning", epoch: event.epoch, run: event.run };
+    case "started":
+      invariant(state.kind === "owning", "started without owning");
+      return { kind: "running", epoch: state.epoch };
+    case "refused":
+      return { kind: "refused", epoch: event.epoch, error: event.error };
+    case "abandoned":
+      return {
+        kind: "abandoned",
+        error: event.error ?? (state.kind === "refused" ? state.error : null),
+      };
+    case "conflicted":
+      return { kind: "conflict", epoch: event.epoch, reason: event.reason };
+  }
+}
+
+/** Replays the ledger: the state that a restarted gateway goes on from. */
+export function replayDestination(events: Iterable<DestinationEvent>): DestinationState {
+  let state: DestinationState = { kind: "accepted" };
+  for (const event of events) {
+    if (event.kind !== "created") state = nextDestinationState(state, event);
+  }
+  return state;
+}
+
+/** True where nothing more happens at this end. */
+export function destinationEnded(state: DestinationState): boolean {
+  return state.kind === "running" || state.kind === "abandoned";
+}

@@ -1,0 +1,120 @@
+import { z } from "zod";
+import { GatewayError } from "../core/errors.ts";
+import { migrationOptions } from "./options.ts";
+
+/**
+ * Messages of a migration's control channel: JSON, UTF-8, one for each frame. They are rare; what is
+ * frequent travels in the binary batches of `src/codec/`.
+ */
+const error = z.object({
+  code: z.string().max(64),
+  message: z.string().max(4096),
+  hint: z.string().max(4096),
+});
+const epoch = z.number().int().nonnegative();
+const sequence = z.number().int().nonnegative();
+
+const disk = z.object({
+  id: z.string().min(1).max(256),
+  sizeBytes: z.number().int().nonnegative(),
+  format: z.string().max(32),
+  readOnly: z.boolean(),
+  path: z.string().max(4096).nullable(),
+});
+const description = z.object({
+  kind: z.enum(["qemu", "reference"]),
+  version: z.string().max(64),
+  machineType: z.string().max(128).nullable(),
+  memoryBytes: z.number().int().nonnegative(),
+  runState: z.enum(["running", "paused", "incoming", "postmigrate", "gone"]),
+  disks: z.array(disk).max(256),
+  devices: z.array(z.string().max(512)).max(4096),
+  canHoldSwitchover: z.boolean(),
+});
+const finding = z.object({
+  severity: z.enum(["refusal", "warning"]),
+  code: z.string().max(64),
+  message: z.string().max(4096),
+  hint: z.string().max(4096),
+});
+
+export const toDestination = z.discriminatedUnion("type", [
+  /** `epoch` is the source's present one; the hand-over will carry the next. */
+  z.object({
+    type: z.literal("offer"),
+    guest: z.string().min(1).max(128),
+    epoch,
+    options: migrationOptions,
+    description,
+  }),
+  z.object({ type: z.literal("begin") }),
+  z.object({
+    type: z.literal("handover"),
+    epoch,
+    lastSequences: z.object({ memory: sequence, disk: sequence }),
+    run: z.boolean(),
+  }),
+  /** Before any handover: the source keeps the machine. */
+  z.object({ type: z.literal("cancel"), reason: z.string().max(4096) }),
+  /**
+   * Asks how the hand-over of `epoch` ended. `framesGone` says that the source cannot send its
+   * missing frames any more: what is not complete has to be refused.
+   */
+  z.object({
+    type: z.literal("query"),
+    guest: z.string().min(1).max(128),
+    epoch,
+    framesGone: z.boolean(),
+  }),
+  /** The report as the source sees it, for the peer's API. Arbitrary JSON, shown, never acted on. */
+  z.object({ type: z.literal("report"), report: z.record(z.string(), z.unknown()) }),
+]);
+export type ToDestination = z.infer<typeof toDestination>;
+
+export const toSource = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("accepted"), description, findings: z.array(finding).max(256) }),
+  z.object({ type: z.literal("prepared") }),
+  z.object({ type: z.literal("roundRecorded"), round: z.number().int().positive() }),
+  /** Answer to an offer: nothing was touched. `epoch` and `owner` are this site's own record. */
+  z.object({
+    type: z.literal("rejected"),
+    error,
+    epoch: epoch.nullable(),
+    owner: z.string().max(128).nullable(),
+  }),
+  /** Asks a source that may have forgotten (restart) whether this move goes on. */
+  z.object({ type: z.literal("waiting") }),
+  z.object({ type: z.literal("running"), epoch, loadMs: z.number().nonnegative().nullable() }),
+  z.object({ type: z.literal("refused"), epoch, error }),
+  /** Asked while the take-over is still going on. */
+  z.object({ type: z.literal("pending"), epoch }),
+]);
+export type ToSource = z.infer<typeof toSource>;
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/** One control message as a frame's payload. */
+export function encodeMessage(message: ToDestination | ToSource): Uint8Array {
+  return encoder.encode(JSON.stringify(message));
+}
+
+/** @throws {GatewayError} `frame_invalid`: not JSON, or not a message of this direction */
+export function decodeMessage<T>(schema: z.ZodType<T>, payload: Uint8Array): T {
+  let json: unknown;
+  try {
+    json = JSON.parse(decoder.decode(payload));
+  } catch (cause) {
+    throw invalid("it is not JSON", cause);
+  }
+  const parsed = schema.safeParse(json);
+  if (!parsed.success) throw invalid(z.prettifyError(parsed.error), parsed.error);
+  return parsed.data;
+}
+
+function invalid(why: string, cause: unknown): GatewayError {
+  return new GatewayError("frame_invalid", `Cannot read a control message: ${why}`, {
+    hint: "Check that both gateways run the same version",
+    cause,
+  });
+}

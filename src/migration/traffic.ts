@@ -1,0 +1,31 @@
+import { noSavedBytes, type SavedBytes } from "./report.ts";
+
+/** Window over which a compression ratio is remembered, in raw bytes. */
+const RATIO_WINDOW_BYTES = 8 * 1024 * 1024;
+
+/** What one kind of payload (memory or disk) has cost so far, and what it costs lately. */
+export class TrafficMeter {
+  rawBytes = 0;
+  payloadBytes = 0;
+  readonly saved: SavedBytes = noSavedBytes();
+  #recentRaw = 0;
+  #recentPayload = 0;
+
+  /** `rawBytes` of content went into `payloadBytes` of frames. */
+  sent(rawBytes: number, payloadBytes: number): void {
+    this.rawBytes += rawBytes;
+    this.payloadBytes += payloadBytes;
+    this.saved.compression += Math.max(0, rawBytes - payloadBytes);
+    this.#recentRaw += rawBytes;
+    this.#recentPayload += payloadBytes;
+    if (this.#recentRaw > RATIO_WINDOW_BYTES) {
+      this.#recentRaw /= 2;
+      this.#recentPayload /= 2;
+    }
+  }
+
+  /** Payload bytes for each raw byte of late; 1 while nothing is known. */
+  get ratio(): number {
+    return this.#recentRaw < 65_536 ? 1 : this.#recentPayload / this.#recentRaw;
+  }
+}
