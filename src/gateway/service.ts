@@ -1,8 +1,8 @@
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { GuestDescription } from "../guest/guest.ts";
 import type { PathMeasurement } from "../link/peer_link.ts";
-import type { OwnershipRecord } from "../ledger/ledger.ts";
 import type { MigrationOptions } from "../migration/options.ts";
+import type { OwnershipRecord } from "../migration/ports.ts";
 import type { MigrationReport } from "../migration/report.ts";
 
 /**

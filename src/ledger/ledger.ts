@@ -1,12 +1,8 @@
 import type { DatabaseSync } from "node:sqlite";
 import { type Clock, timestamp } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
+import type { DecisionLog, LedgerEvent, OwnershipRecord } from "../migration/ports.ts";
 import { openDatabase } from "./database.ts";
-
-/** One decision or state change, as appended; `kind` discriminates, the rest is plain JSON. */
-export interface LedgerEvent {
-  readonly kind: string;
-}
 
 export interface StoredMigration {
   readonly id: string;
@@ -23,45 +19,24 @@ export interface StoredGuest {
   readonly role: "source" | "incoming";
 }
 
-/** `owner` is null where a hand-over of that epoch was refused. */
-export interface OwnershipRecord {
-  readonly guestId: string;
-  readonly epoch: number;
-  readonly owner: string | null;
-  readonly migrationId: string | null;
-  readonly decidedBy: string;
-  readonly reason: string;
-  readonly decidedAt: string;
-}
-
 /**
  * The append-only record of guests, ownership, migrations and audit. Every call is durable when it
  * returns (one transaction, one fsync), so callers write first and act then.
  *
  * All methods throw `GatewayError` `ledger_write_failed` when the disk refuses.
  */
-export interface Ledger {
+export interface Ledger extends DecisionLog {
   putGuest(guest: StoredGuest): void;
   deleteGuest(id: string): void;
   guests(): StoredGuest[];
 
-  /** The record with the highest epoch, or null for a guest never seen. */
-  ownership(guestId: string): OwnershipRecord | null;
   ownershipHistory(guestId: string): OwnershipRecord[];
 
   createMigration(migration: Omit<StoredMigration, "createdAt">, first: LedgerEvent): void;
   migrations(): StoredMigration[];
-  /** Appends one event, with an ownership record in the same transaction where one is given. */
-  append(
-    migrationId: string,
-    event: LedgerEvent,
-    ownership?: Omit<OwnershipRecord, "decidedAt">,
-  ): void;
   events(migrationId: string): (LedgerEvent & { readonly at: string })[];
-  putReport(migrationId: string, report: unknown): void;
   report(migrationId: string): unknown | null;
 
-  claim(record: Omit<OwnershipRecord, "decidedAt">): void;
   audit(kind: string, body: Record<string, unknown>): void;
   auditEntries(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
   close(): void;

@@ -1,5 +1,5 @@
-import { invariant } from "../core/assert.ts";
-import type { GatewayError } from "../core/errors.ts";
+import { invariant } from "../../core/assert.ts";
+import type { GatewayError } from "../../core/errors.ts";
 
 /**
  * The source end of a migration. The state is a fold over the ledger's events: what is not an event

@@ -1,5 +1,5 @@
-import { invariant } from "../core/assert.ts";
-import type { StoredError } from "./source_state.ts";
+import { invariant } from "../../core/assert.ts";
+import type { StoredError } from "../source/state.ts";
 
 /**
  * The destination end of a migration, folded from the ledger's events.
