@@ -5,6 +5,23 @@ import type { ErrorEntry } from "./errors.ts";
  * table and a test compares the two.
  */
 export const ERRORS = {
+  address_in_use: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "Another program already listens on the address asked for.",
+  },
+  address_invalid: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "A network address is not of the form HOST:PORT, or its host has no address.",
+  },
+  bitmap_not_possible: {
+    retry: "never",
+    httpStatus: 422,
+    meaning:
+      "QEMU cannot track the writes to a disk, so it cannot be copied while the machine runs.",
+    preflight: true,
+  },
   config_invalid: {
     retry: "never",
     httpStatus: 500,
@@ -22,10 +39,39 @@ export const ERRORS = {
     meaning: "The peer has no guest of this id registered as incoming.",
     preflight: true,
   },
+  device_ids_differ: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "The machines at the two sites do not have the same devices.",
+    preflight: true,
+  },
   disk_full: {
     retry: "never",
     httpStatus: 507,
     meaning: "The storage behind a disk has no space left.",
+  },
+  disk_io: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "A disk of the machine could not be read or written.",
+  },
+  disk_missing: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "A disk of the machine has no counterpart at the destination.",
+    preflight: true,
+  },
+  disk_sizes_differ: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "A disk and its counterpart at the destination have unequal sizes.",
+    preflight: true,
+  },
+  foreign_bitmaps: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "Dirty bitmaps that others made on a disk stay behind when the machine moves.",
+    preflight: true,
   },
   frame_invalid: {
     retry: "never",
@@ -47,10 +93,32 @@ export const ERRORS = {
     httpStatus: 409,
     meaning: "A guest of this id is registered already with another definition.",
   },
+  guest_gone: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "The machine has ended: by itself, by its operator, or killed.",
+  },
+  guest_kind_differs: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "The guests at the two sites are of different kinds.",
+    preflight: true,
+  },
+  guest_launch_failed: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "The machine could not be started; the message ends with what it printed.",
+  },
   guest_moving: {
     retry: "never",
     httpStatus: 409,
     meaning: "The guest is part of a migration that has not ended.",
+  },
+  guest_not_incoming: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "The machine at the destination does not wait for a memory stream.",
+    preflight: true,
   },
   guest_not_source: {
     retry: "never",
@@ -62,15 +130,32 @@ export const ERRORS = {
     httpStatus: 404,
     meaning: "No guest of this id is registered at this site.",
   },
+  guest_unreachable: {
+    retry: "reconnect",
+    httpStatus: 503,
+    meaning: "The machine's control socket does not answer, while the machine itself may live.",
+  },
   handover_refused: {
     retry: "never",
     httpStatus: 502,
     meaning: "The destination refused to take the machine over; it runs at the source.",
   },
+  image_in_use: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "The image of a disk at the destination is open in another process.",
+    preflight: true,
+  },
   internal: {
     retry: "never",
     httpStatus: 500,
     meaning: "A defect in the gateway itself.",
+  },
+  internal_snapshots: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "Snapshots inside an image stay behind when the machine moves.",
+    preflight: true,
   },
   ledger_unusable: {
     retry: "never",
@@ -86,6 +171,34 @@ export const ERRORS = {
     retry: "reconnect",
     httpStatus: 503,
     meaning: "The link was silent for too long during the switch, which was undone.",
+  },
+  machine_type_differs: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "The machines at the two sites have different machine types.",
+    preflight: true,
+  },
+  memory_load_failed: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "The machine at the destination did not accept the memory stream.",
+  },
+  memory_size_differs: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "The machines at the two sites have unequal memory.",
+    preflight: true,
+  },
+  memory_stream_failed: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "The machine ended its memory stream or could not start it.",
+  },
+  migration_blocked: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "QEMU itself names a reason why this machine cannot be migrated.",
+    preflight: true,
   },
   migration_state: {
     retry: "never",
@@ -117,6 +230,12 @@ export const ERRORS = {
     httpStatus: 502,
     meaning: "An NBD server does not offer the export or what is asked of it.",
   },
+  nbd_server_in_use: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "The machine's NBD server is run by somebody else, so the gateway cannot use it.",
+    preflight: true,
+  },
   offer_stale: {
     retry: "never",
     httpStatus: 409,
@@ -144,6 +263,32 @@ export const ERRORS = {
     meaning: "Source and destination machine differ in a way that a move cannot survive.",
     preflight: true,
   },
+  profile_invalid: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "A WAN profile cannot be used; the message names file, field and allowed range.",
+  },
+  profile_not_found: {
+    retry: "never",
+    httpStatus: 404,
+    meaning: "No WAN profile has this name; the message lists the known ones.",
+  },
+  qmp_command_failed: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "QEMU refused a command; the message has its own words.",
+  },
+  qmp_protocol: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "A monitor sent a line that the QEMU Machine Protocol does not allow.",
+  },
+  read_only_media: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "A read-only disk of the machine travels as a copy, or cannot travel at all.",
+    preflight: true,
+  },
   request_invalid: {
     retry: "never",
     httpStatus: 422,
@@ -154,9 +299,20 @@ export const ERRORS = {
     httpStatus: 409,
     meaning: "There is no way back for this migration; the message names the reason.",
   },
+  space_too_little: {
+    retry: "never",
+    httpStatus: 507,
+    meaning: "The destination has too little room for the machine's disks.",
+    preflight: true,
+  },
   strategy_not_available: {
     retry: "never",
     httpStatus: 422,
     meaning: "The strategy is unknown to this version.",
+  },
+  tun_unavailable: {
+    retry: "never",
+    httpStatus: 503,
+    meaning: "The IP-level link emulator could not set up its network devices.",
   },
 } as const satisfies Record<string, ErrorEntry>;
