@@ -178,6 +178,11 @@ export const ERRORS = {
     meaning: "The machines at the two sites have different machine types.",
     preflight: true,
   },
+  memory_item_invalid: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "The peer sent memory that does not fit the machine's layout.",
+  },
   memory_load_failed: {
     retry: "never",
     httpStatus: 502,
