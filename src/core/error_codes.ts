@@ -22,6 +22,11 @@ export const ERRORS = {
       "QEMU cannot track the writes to a disk, so it cannot be copied while the machine runs.",
     preflight: true,
   },
+  certificate_invalid: {
+    retry: "never",
+    httpStatus: 500,
+    meaning: "A certificate or key file cannot be used; the message names the file.",
+  },
   config_invalid: {
     retry: "never",
     httpStatus: 500,
@@ -140,6 +145,11 @@ export const ERRORS = {
     httpStatus: 502,
     meaning: "The destination refused to take the machine over; it runs at the source.",
   },
+  handshake_failed: {
+    retry: "reconnect",
+    httpStatus: 502,
+    meaning: "The two gateways could not prove to each other who they are.",
+  },
   image_in_use: {
     retry: "never",
     httpStatus: 409,
@@ -166,6 +176,11 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 500,
     meaning: "A decision could not be recorded, so its effect did not happen.",
+  },
+  link_closed: {
+    retry: "reconnect",
+    httpStatus: 503,
+    meaning: "The connection to the peer ended before this was sent.",
   },
   link_silent: {
     retry: "reconnect",
@@ -247,6 +262,16 @@ export const ERRORS = {
     meaning: "The offer carries an epoch that this site has already seen decided.",
     preflight: true,
   },
+  peer_exists: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "Another identity is trusted under this name already.",
+  },
+  peer_not_trusted: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "The other side is not who it should be, or does not know this site.",
+  },
   peer_restarted: {
     retry: "reconnect",
     httpStatus: 503,
@@ -278,6 +303,11 @@ export const ERRORS = {
     httpStatus: 404,
     meaning: "No WAN profile has this name; the message lists the known ones.",
   },
+  protocol_mismatch: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "The two gateways speak different versions of the protocol.",
+  },
   qmp_command_failed: {
     retry: "never",
     httpStatus: 502,
@@ -303,6 +333,11 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 409,
     meaning: "There is no way back for this migration; the message names the reason.",
+  },
+  site_exists: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "The directory holds the identity of a site already.",
   },
   space_too_little: {
     retry: "never",
