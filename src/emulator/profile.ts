@@ -1,0 +1,147 @@
+import type { z } from "zod";
+import { GatewayError } from "../core/errors.ts";
+import { jsonErrorOffset, lineAndColumn } from "./json_position.ts";
+import { LIMITS, type ProfileFile, profileSchema } from "./profile_schema.ts";
+import type { DirectionSettings, WanProfile } from "./settings.ts";
+import { segmentsOf } from "./timeline.ts";
+
+/** What a link may hold at once in queue and flight; it lies in the emulator's memory. */
+export const MAX_HELD_BYTES = 512 * 1024 * 1024;
+
+/** A default queue holds at least two packets, or a link of no length would pass none. */
+const MIN_DEFAULT_QUEUE_BYTES = 3_000;
+
+/** No more than this many mistakes are named at once. */
+const MAX_PROBLEMS_SHOWN = 5;
+
+/**
+ * Reads a WAN profile.
+ *
+ * `backward` is like `forward` when missing. `queueBytes` is by default one bandwidth-delay product
+ * of the round trip: the direction's rate times both delays.
+ *
+ * @param text JSON in the form of `profileSchema`
+ * @param fileName for messages only
+ * @throws {GatewayError} `profile_invalid`, naming file, field and allowed range, or the line
+ */
+export function parseProfile(text: string, fileName: string): WanProfile {
+  const input = parseJson(text, fileName);
+  const result = profileSchema.safeParse(input);
+  if (!result.success) throw invalid(fileName, result.error.issues.map((i) => problem(i, input)));
+  const profile = resolve(result.data);
+  const problems = [...eventProblems(result.data), ...linkProblems(profile)];
+  if (problems.length > 0) throw invalid(fileName, problems);
+  return profile;
+}
+
+function parseJson(text: string, fileName: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    const { line, column } = lineAndColumn(text, jsonErrorOffset(text) ?? text.length);
+    throw new GatewayError(
+      "profile_invalid",
+      `Cannot read profile ${fileName}: it is not JSON, line ${line} column ${column}`,
+      { hint: "Look for a missing comma, quote or bracket just before that place", cause },
+    );
+  }
+}
+
+function resolve(file: ProfileFile): WanProfile {
+  const backward = file.backward ?? file.forward;
+  const roundTripMs = file.forward.delayMs + backward.delayMs;
+  return {
+    name: file.name,
+    description: file.description,
+    source: file.source,
+    forward: withQueue(file.forward, roundTripMs),
+    backward: withQueue(backward, roundTripMs),
+    timeline: file.timeline.map((event) => ({
+      atMs: event.atMs,
+      direction: event.direction,
+      set: event.set ?? null,
+      outageMs: event.outageMs ?? 0,
+      outageMode: event.outageMode,
+    })),
+    timelinePeriodMs: file.timelinePeriodMs,
+  };
+}
+
+function withQueue(direction: ProfileFile["forward"], roundTripMs: number): DirectionSettings {
+  const product = Math.round(direction.rateBitsPerSecond * roundTripMs / 8000);
+  const queueBytes = Math.min(LIMITS.queueBytes.to, Math.max(MIN_DEFAULT_QUEUE_BYTES, product));
+  return { ...direction, queueBytes: direction.queueBytes ?? queueBytes };
+}
+
+/** What a schema of single fields cannot see in the timeline. */
+function* eventProblems(file: ProfileFile): Generator<string> {
+  const periodMs = file.timelinePeriodMs ?? Infinity;
+  for (const [index, event] of file.timeline.entries()) {
+    const field = `timeline[${index}]`;
+    if (!event.set && event.outageMs === undefined) {
+      yield `${field} does nothing, allowed: set, outageMs or both`;
+    }
+    const endMs = event.atMs + (event.outageMs ?? 0);
+    if (event.atMs >= periodMs || endMs > periodMs) {
+      yield `${field} ends at ${endMs} ms, allowed: within timelinePeriodMs (${periodMs})`;
+    }
+  }
+}
+
+/** Settings that are fine one by one and not together, at any time of the timeline. */
+function* linkProblems(profile: WanProfile): Generator<string> {
+  for (const direction of ["forward", "backward"] as const) {
+    const segments = segmentsOf(profile, direction);
+    for (const { startMs, settings } of segments) {
+      const where = startMs === 0 ? direction : `${direction} from ${startMs} ms on:`;
+      const { rateBitsPerSecond, delayMs, jitterMs, queueBytes } = settings;
+      if (jitterMs > delayMs) {
+        yield `${where} jitterMs is ${jitterMs}, allowed: 0 to delayMs (${delayMs})`;
+      }
+      const heldBytes = Math.round(rateBitsPerSecond * (delayMs + jitterMs) / 8000) + queueBytes;
+      if (heldBytes > MAX_HELD_BYTES) {
+        yield `${where} rate, delay and queue hold ${heldBytes} bytes at once, allowed: ` +
+          `up to ${MAX_HELD_BYTES}`;
+      }
+    }
+    if (profile.timelinePeriodMs !== null && segments.every((s) => s.outage === "hold")) {
+      yield `${direction} is held for the whole period, allowed: a link that sends at some time`;
+    }
+  }
+}
+
+function problem(issue: z.core.$ZodIssue, input: unknown): string {
+  if (issue.code === "unrecognized_keys") {
+    const fields = issue.keys.map((key) => fieldName([...issue.path, key])).join(", ");
+    return `${fields} is not known, allowed: ${issue.message}`;
+  }
+  const value = valueAt(input, issue.path);
+  const found = value === undefined ? "is missing" : `is ${shown(value)}`;
+  return `${fieldName(issue.path)} ${found}, allowed: ${issue.message}`;
+}
+
+function fieldName(path: readonly PropertyKey[]): string {
+  const name = path.map((key) => typeof key === "number" ? `[${key}]` : `.${String(key)}`).join("");
+  return name === "" ? "the whole file" : name.replace(/^\./, "");
+}
+
+function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
+  let value = input;
+  for (const key of path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
+  return value;
+}
+
+function shown(value: unknown): string {
+  const json = JSON.stringify(value);
+  return json.length <= 40 ? json : `${json.slice(0, 37)}...`;
+}
+
+function invalid(fileName: string, problems: string[]): GatewayError {
+  const more = problems.length - MAX_PROBLEMS_SHOWN;
+  const list = problems.slice(0, MAX_PROBLEMS_SHOWN).join("; ");
+  return new GatewayError(
+    "profile_invalid",
+    `Cannot use profile ${fileName}: ${list}${more > 0 ? `; and ${more} more` : ""}`,
+    { hint: "docs/emulator.md lists every field with its range" },
+  );
+}
