@@ -130,6 +130,11 @@ export const ERRORS = {
     httpStatus: 409,
     meaning: "The guest does not run at this site, so it cannot leave it.",
   },
+  guest_state: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "The machine is not in the state that this step of a move needs.",
+  },
   guest_unknown: {
     retry: "never",
     httpStatus: 404,
