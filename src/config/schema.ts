@@ -1,0 +1,71 @@
+import { z } from "zod";
+import { FINGERPRINT_PATTERN } from "../identity/fingerprint.ts";
+import { parseHostPort } from "./address.ts";
+
+const NAME_RULE = "1 to 64 of A-Z a-z 0-9 . _ - beginning with a letter or digit";
+const ADDRESS_RULE = "HOST:PORT or [IPV6]:PORT with a port of 0 to 65535";
+const PEER_ADDRESS_RULE = "HOST:PORT or [IPV6]:PORT with a port of 1 to 65535";
+
+/** Names of sites and peers: they become file names and stand in logs and reports. */
+export const siteName = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/, NAME_RULE);
+
+/** Where a gateway listens; port 0 lets the system choose. */
+export const listenAddress = z.string()
+  .refine((text) => parseHostPort(text) !== null, ADDRESS_RULE);
+
+/** Where a peer is reached. */
+export const peerAddress = z.string()
+  .refine((text) => (parseHostPort(text)?.port ?? 0) > 0, PEER_ADDRESS_RULE);
+
+const filePath = z.string().min(1, "a path").max(4096, "a path of at most 4096 characters");
+
+/** One trusted peer as causeway.json names it. */
+export const peerEntry = z.strictObject({
+  name: siteName,
+  /** PEM file with the peer's site certificate. */
+  certificate: filePath,
+  /** Null: the peer is accepted, never dialled. */
+  address: peerAddress.nullable().default(null),
+  /** When given, the certificate file must have it. */
+  fingerprint: z.string().regex(FINGERPRINT_PATTERN, "sha256: and 64 hex digits").optional(),
+});
+
+const MIB = 1024 * 1024;
+
+/** Bounds on memory and rate; each has a default that suits one move at a time. */
+export const limits = z.strictObject({
+  /** Cap over everything that goes to one peer; null is none. */
+  linkBytesPerSecond: z.number().int().min(1024).nullable().default(null),
+  /** Frames that one peer has not applied yet. */
+  unacknowledgedBytesMax: z.number().int().min(MIB).max(4096 * MIB).default(64 * MIB),
+  /** Pages that wait for the link, of one migration. */
+  pagePoolBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(256 * MIB),
+});
+
+/** causeway.json; paths are relative to the directory of the file. */
+export const configFile = z.strictObject({
+  site: siteName,
+  http: listenAddress.default("127.0.0.1:7421"),
+  link: listenAddress.default("0.0.0.0:7420"),
+  apiTokenFile: filePath.default("api-token"),
+  certificateFile: filePath.default("site.crt"),
+  keyFile: filePath.default("site.key"),
+  ledgerFile: filePath.default("state/ledger.sqlite"),
+  stateDirectory: filePath.default("state"),
+  peers: z.array(peerEntry).max(256, "at most 256 peers").default([]),
+  /** Hosts that a QEMU on another machine may reach the gateway by (`data` of a guest). */
+  dataHosts: z.array(z.string().min(1).max(253)).max(256).default([]),
+  limits: limits.default(() => limits.parse({})),
+}).superRefine((config, context) => {
+  const seen = new Set<string>();
+  config.peers.forEach(({ name }, index) => {
+    if (seen.has(name)) {
+      const message = `a name that no other peer has (${name} is taken)`;
+      context.addIssue({ code: "custom", path: ["peers", index, "name"], message });
+    }
+    seen.add(name);
+  });
+});
+
+export type ConfigFile = z.infer<typeof configFile>;
+export type PeerEntry = z.infer<typeof peerEntry>;
