@@ -4,6 +4,7 @@ import { type CpioEntry, packCpio } from "./cpio.ts";
 import { findGuestKernel, type GuestKernel } from "./guest_kernel.ts";
 import { GUEST_MODULES, loadOrder, moduleDependencies } from "./kernel_modules.ts";
 import { randomPool, textPool } from "./pools.ts";
+import { findStaticBusybox } from "./static_busybox.ts";
 
 /** Paths that QEMU's `-kernel` and `-initrd` take. */
 export interface GuestImage {
@@ -14,7 +15,6 @@ export interface GuestImage {
 const CACHE_FOLDER = new URL("../../../.cache/guest-image/", import.meta.url);
 const GUEST_SCRIPTS = new URL("./guest/", import.meta.url);
 const SCRIPT_NAMES = ["commands.sh", "common.sh", "disk.sh", "memory.sh", "settings.sh"] as const;
-const BUSYBOX_PATHS = ["/bin/busybox", "/usr/bin/busybox"] as const;
 
 /**
  * The self-verifying test guest, built when any of its inputs changed and taken from `.cache/`
@@ -39,8 +39,8 @@ export async function guestImage(): Promise<GuestImage> {
 const SETUP_HINT = "run `sudo sh tests/setup/debian.sh` first";
 
 function initrdEntries(kernel: GuestKernel): CpioEntry[] {
-  const busybox = BUSYBOX_PATHS.find(existsNow);
-  if (busybox === undefined) throw new Error(`No static busybox: ${SETUP_HINT}`);
+  const busybox = findStaticBusybox();
+  if (busybox === null) throw new Error(`No static busybox: ${SETUP_HINT}`);
   const script = (name: string) => Deno.readFileSync(new URL(name, GUEST_SCRIPTS));
   const pools = { random: randomPool(), text: textPool() };
   const sums = Object.entries(pools).map(([name, content]) => `${md5(content)}  /pool/${name}\n`);
@@ -110,12 +110,4 @@ function md5(content: Uint8Array): string {
 
 async function exists(path: string): Promise<boolean> {
   return await Deno.stat(path).then(() => true, () => false);
-}
-
-function existsNow(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
 }
