@@ -28,7 +28,10 @@ export class LinkModel {
   /** When its second copy arrives; valid after `duplicated`. */
   secondArrivalMs = 0;
 
+  #profile: WanProfile;
   readonly #startMs: number;
+  /** Time 0 of the profile's timeline, after `#startMs`. */
+  #timelineStartMs = 0;
   readonly #counters = emptyCounters();
   readonly #backlog = new Backlog();
   readonly #burst: GilbertElliott;
@@ -46,11 +49,12 @@ export class LinkModel {
 
   /** @param startMs the profile's time 0 on the clock of `offer` */
   constructor(
-    readonly profile: WanProfile,
+    profile: WanProfile,
     readonly direction: DirectionName,
     seed: number,
     startMs: number,
   ) {
+    this.#profile = profile;
     this.#startMs = startMs;
     const stream = (name: string) => new Random(seed, `${direction} ${name}`);
     this.#burst = new GilbertElliott(stream("burst"));
@@ -78,13 +82,13 @@ export class LinkModel {
 
     this.#backlog.release(now);
     const queueBytes = this.#backlog.bytes + packetBytes;
-    if (queueBytes > this.#arriving.at(now).settings.queueBytes) {
+    if (queueBytes > this.#arriving.at(now - this.#timelineStartMs).settings.queueBytes) {
       return this.#drop("queue", packetBytes);
     }
     if (queueBytes > counters.queueBytesMax) counters.queueBytesMax = queueBytes;
 
     const sendMs = this.#firstSendMs(Math.max(now, this.#lastDepartMs));
-    const segment = this.#sending.at(sendMs);
+    const segment = this.#sending.at(sendMs - this.#timelineStartMs);
     const settings = segment.settings;
     const departMs = sendMs + packetBytes * 8000 / settings.rateBitsPerSecond;
     this.#lastDepartMs = departMs;
@@ -112,6 +116,16 @@ export class LinkModel {
     counters.duplicatedBytes += packetBytes;
     this.secondArrivalMs = this.#startMs + this.#arrival(departMs, settings);
     return "duplicated";
+  }
+
+  /** Another profile from now on, its timeline starting at `nowMs`; `change`s are forgotten. */
+  setProfile(profile: WanProfile, nowMs: number): void {
+    this.#profile = profile;
+    this.#nowMs = Math.max(nowMs - this.#startMs, this.#nowMs);
+    // Whole ms keep the cuts of a periodic timeline exact.
+    this.#timelineStartMs = Math.floor(this.#nowMs);
+    this.#overrides = {};
+    this.#compile();
   }
 
   /** Settings that hold from now on, over the profile's and its timeline's. */
@@ -150,9 +164,9 @@ export class LinkModel {
   }
 
   #compile(): void {
-    const segments = segmentsOf(this.profile, this.direction, this.#overrides);
-    this.#arriving = new TimelineCursor(segments, this.profile.timelinePeriodMs);
-    this.#sending = new TimelineCursor(segments, this.profile.timelinePeriodMs);
+    const segments = segmentsOf(this.#profile, this.direction, this.#overrides);
+    this.#arriving = new TimelineCursor(segments, this.#profile.timelinePeriodMs);
+    this.#sending = new TimelineCursor(segments, this.#profile.timelinePeriodMs);
   }
 
   #isCut(timeMs: number, mode: OutageMode): boolean {
@@ -164,8 +178,9 @@ export class LinkModel {
   #firstSendMs(timeMs: number): number {
     for (;;) {
       if (this.#isCut(timeMs, "hold")) timeMs = this.#cut!.toMs;
-      else if (this.#sending.at(timeMs).outage === "hold") timeMs = this.#sending.endMsOf(timeMs);
-      else return timeMs;
+      const localMs = timeMs - this.#timelineStartMs;
+      if (this.#sending.at(localMs).outage !== "hold") return timeMs;
+      timeMs = this.#timelineStartMs + this.#sending.endMsOf(localMs);
     }
   }
 

@@ -314,3 +314,19 @@ Deno.test("change() holds against the timeline until changed again", () => {
   assert.equal(link.arrivalMs, 60.008);
   assert.equal(link.offer(100, 100), "loss", "what was not overridden follows the timeline");
 });
+
+Deno.test("setProfile() starts the new timeline at once and keeps counters, queue and order", () => {
+  const link = linkOf({ rateBitsPerSecond: 8e6 });
+  for (let i = 0; i < 10; i++) link.offer(1000, 1000);
+  link.setProfile(profileOf({ delayMs: 1 }, [{ atMs: 0, outageMs: 5 }]), 1000);
+  assert.equal(
+    link.offer(1000, 1001),
+    "delivered",
+    "sent after the queue, when the outage is over",
+  );
+  assert.equal(link.arrivalMs, 1000 + 10 + 50, "not before what went ahead");
+  assert.equal(link.counters().offeredPackets, 11);
+  link.setProfile(profileOf({}, [{ atMs: 0, outageMs: 5 }]), 5000);
+  assert.equal(link.offer(1000, 5004), "outage");
+  assert.equal(link.offer(1000, 5005), "delivered");
+});
