@@ -27,8 +27,8 @@ const description = z.object({
   machineType: z.string().max(128).nullable(),
   memoryBytes: z.number().int().nonnegative(),
   runState: z.enum(["running", "paused", "incoming", "postmigrate", "gone"]),
-  disks: z.array(disk).max(256),
-  devices: z.array(z.string().max(512)).max(4096),
+  disks: z.array(disk).max(256).readonly(),
+  devices: z.array(z.string().max(512)).max(4096).readonly(),
   canHoldSwitchover: z.boolean(),
 });
 const finding = z.object({

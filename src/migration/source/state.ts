@@ -1,5 +1,4 @@
 import { invariant } from "../../core/assert.ts";
-import type { GatewayError } from "../../core/errors.ts";
 
 /**
  * The source end of a migration. The state is a fold over the ledger's events: what is not an event
@@ -27,7 +26,11 @@ export type SourceState =
   | { readonly kind: "failed"; readonly error: StoredError }
   | { readonly kind: "cancelled" };
 
-export type StoredError = ReturnType<GatewayError["toJSON"]>;
+export interface StoredError {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
 
 /** Why a migration is being undone; the machine runs at the source afterwards. */
 export type UndoneEnd =

@@ -1,0 +1,150 @@
+import { GatewayError, toGatewayError } from "../core/errors.ts";
+import { type GuestDefinition, guestDefinition } from "../guest/definition.ts";
+import type { Guest, GuestDescription } from "../guest/guest.ts";
+import type { Ledger } from "../ledger/ledger.ts";
+
+/**
+ * Attaches to a machine, launching it where its definition says so and `launch` allows it. After a
+ * restart of the gateway nothing is launched: a machine that is gone stays gone until somebody
+ * registers it again.
+ */
+export type AttachGuest = (request: {
+  readonly id: string;
+  readonly definition: GuestDefinition;
+  readonly launch: boolean;
+}) => Promise<Guest>;
+
+export interface RegisteredGuest {
+  readonly id: string;
+  readonly definition: GuestDefinition;
+  /** `incoming` until the machine runs here. */
+  role: "source" | "incoming";
+  /** Null while it cannot be attached; `problem` says why. */
+  guest: Guest | null;
+  problem: GatewayError | null;
+}
+
+/** The machines that this site knows, kept in the ledger across restarts. */
+export class GuestRegistry {
+  readonly #guests = new Map<string, RegisteredGuest>();
+
+  constructor(private readonly ledger: Ledger, private readonly attach: AttachGuest) {}
+
+  list(): RegisteredGuest[] {
+    return [...this.#guests.values()].sort((a, b) => a.id < b.id ? -1 : 1);
+  }
+
+  find(id: string): RegisteredGuest | null {
+    return this.#guests.get(id) ?? null;
+  }
+
+  /** @throws {GatewayError} `guest_unknown` */
+  get(id: string): RegisteredGuest {
+    const found = this.find(id);
+    if (found) return found;
+    const known = this.list().map((guest) => guest.id).join(", ") || "none";
+    throw new GatewayError("guest_unknown", `Cannot find guest ${id}: it is not registered here`, {
+      hint: `Register it with PUT /v1/guests/${id}; known: ${known}`,
+    });
+  }
+
+  /** The attached machine. @throws {GatewayError} `guest_unknown`, or why it cannot be reached */
+  async machine(id: string): Promise<Guest> {
+    const entry = this.get(id);
+    if (entry.guest && await isThere(entry.guest)) return entry.guest;
+    entry.guest = null;
+    return await this.#attach(entry, false);
+  }
+
+  /** Attaches to everything in the ledger; a machine that is not there only gets its problem noted. */
+  async restore(): Promise<void> {
+    await Promise.all(
+      this.ledger.guests().map(async (stored) => {
+        const parsed = guestDefinition.safeParse(stored.definition);
+        if (!parsed.success) return;
+        const entry: RegisteredGuest = {
+          id: stored.id,
+          definition: parsed.data,
+          role: stored.role,
+          guest: null,
+          problem: null,
+        };
+        this.#guests.set(stored.id, entry);
+        await this.#attach(entry, false).catch(() => {});
+      }),
+    );
+  }
+
+  /**
+   * Registers and attaches; the same definition again re-attaches a machine that is gone.
+   *
+   * @throws {GatewayError} `guest_exists`, and what attaching throws
+   */
+  async put(id: string, definition: GuestDefinition): Promise<{ created: boolean }> {
+    const known = this.find(id);
+    const there = known?.guest ? await isThere(known.guest) : false;
+    if (known && there && !sameDefinition(known.definition, definition)) {
+      throw new GatewayError("guest_exists", `Cannot register ${id}: it is registered otherwise`, {
+        hint: `Send DELETE /v1/guests/${id} first; the machine goes on`,
+      });
+    }
+    if (known && there) return { created: false };
+    await known?.guest?.detach().catch(() => {});
+    const entry: RegisteredGuest = {
+      id,
+      definition,
+      role: definition.role,
+      guest: null,
+      problem: null,
+    };
+    await this.#attach(entry, true);
+    this.ledger.putGuest({ id, definition, role: definition.role });
+    this.#guests.set(id, entry);
+    return { created: !known };
+  }
+
+  /** The machine has come to run here: it can leave again. */
+  setRole(id: string, role: "source" | "incoming"): void {
+    const entry = this.find(id);
+    if (!entry) return;
+    entry.role = role;
+    this.ledger.putGuest({ id, definition: entry.definition, role });
+  }
+
+  /** Forgets the guest; `end` ends its machine, otherwise it goes on. */
+  async remove(id: string, end: boolean): Promise<void> {
+    const entry = this.get(id);
+    if (end) await entry.guest?.end();
+    else await entry.guest?.detach();
+    this.#guests.delete(id);
+    this.ledger.deleteGuest(id);
+  }
+
+  async detachAll(): Promise<void> {
+    await Promise.all(this.list().map(({ guest }) => guest?.detach().catch(() => {})));
+  }
+
+  async #attach(entry: RegisteredGuest, launch: boolean): Promise<Guest> {
+    try {
+      entry.guest = await this.attach({ id: entry.id, definition: entry.definition, launch });
+      entry.problem = null;
+      return entry.guest;
+    } catch (error) {
+      entry.problem = toGatewayError(error);
+      throw entry.problem;
+    }
+  }
+}
+
+/** The description of a machine, or null while it cannot be asked. */
+export async function describeIfThere(guest: Guest | null): Promise<GuestDescription | null> {
+  return guest === null ? null : await guest.describe().catch(() => null);
+}
+
+async function isThere(guest: Guest): Promise<boolean> {
+  return (await guest.runState().catch(() => "gone")) !== "gone";
+}
+
+function sameDefinition(a: GuestDefinition, b: GuestDefinition): boolean {
+  return JSON.stringify(a) === JSON.stringify(b);
+}

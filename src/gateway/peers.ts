@@ -1,0 +1,136 @@
+import type { Clock } from "../core/clock.ts";
+import { type ErrorCode, GatewayError } from "../core/errors.ts";
+import type { CarrierEndpoint } from "../link/carrier.ts";
+import type { PeerLink } from "../link/peer_link.ts";
+import { createSessionLink, type SessionLink } from "../link/session_link.ts";
+import type { PeerView } from "./service.ts";
+
+/** A peer as the site's configuration names it. */
+export interface TrustedPeer {
+  readonly name: string;
+  readonly address: string | null;
+  readonly fingerprint: string;
+}
+
+interface Entry {
+  peer: TrustedPeer;
+  readonly link: SessionLink;
+  rateBytesPerSecond: number | null;
+  lastError: { code: ErrorCode; message: string; hint: string } | null;
+}
+
+export interface PeerRegistryDeps {
+  readonly endpoint: CarrierEndpoint;
+  readonly clock: Clock;
+  /** This gateway process, as peers tell its restarts by. */
+  readonly incarnation: string;
+  /** Reads the trusted peers anew: `trust` changes them while the gateway runs. */
+  readonly readPeers: () => Promise<readonly TrustedPeer[]>;
+  readonly onLink: (link: PeerLink) => void;
+  readonly audit: (kind: string, body: Record<string, unknown>) => void;
+}
+
+/** One link for each trusted peer, dialled where an address is known and accepted from anywhere. */
+export class PeerRegistry {
+  readonly #entries = new Map<string, Entry>();
+  readonly #deps: PeerRegistryDeps;
+
+  constructor(deps: PeerRegistryDeps) {
+    this.#deps = deps;
+    deps.endpoint.onAccept((carrier) => {
+      void this.#accepted(carrier.peerName).then(
+        (link) => link.attach(carrier),
+        (error) => carrier.close(String(error)),
+      );
+    });
+    deps.endpoint.onRefusal((refusal) => deps.audit("link_refused", { ...refusal }));
+  }
+
+  /** Makes links for peers that the configuration has gained, and renews the addresses of others. */
+  async reload(): Promise<void> {
+    for (const peer of await this.#deps.readPeers()) {
+      const known = this.#entries.get(peer.name);
+      if (known) known.peer = peer;
+      else this.#open(peer);
+    }
+  }
+
+  /** @throws {GatewayError} `peer_unknown` */
+  async link(name: string): Promise<PeerLink> {
+    if (!this.#entries.has(name)) await this.reload();
+    return this.#get(name).link;
+  }
+
+  /** The link of a peer that is known already. */
+  knownLink(name: string): PeerLink | null {
+    return this.#entries.get(name)?.link ?? null;
+  }
+
+  setRate(name: string, bytesPerSecond: number | null): void {
+    const entry = this.#get(name);
+    entry.rateBytesPerSecond = bytesPerSecond;
+    entry.link.setRateLimit(bytesPerSecond);
+  }
+
+  views(): PeerView[] {
+    return [...this.#entries.values()].map(({ peer, link, rateBytesPerSecond, lastError }) => ({
+      name: peer.name,
+      address: peer.address,
+      fingerprint: peer.fingerprint,
+      state: link.state,
+      path: link.path(),
+      rateBytesPerSecond,
+      lastError: link.state === "up" ? null : lastError,
+    }));
+  }
+
+  /** Why the last contact with a peer failed; null while it is up. */
+  lastError(name: string): GatewayError | null {
+    const entry = this.#entries.get(name);
+    if (!entry || entry.link.state === "up" || !entry.lastError) return null;
+    return new GatewayError(entry.lastError.code, entry.lastError.message, entry.lastError);
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#entries.values()].map(({ link }) => link.close()));
+    await this.#deps.endpoint.close();
+  }
+
+  #get(name: string): Entry {
+    const entry = this.#entries.get(name);
+    if (entry) return entry;
+    const known = [...this.#entries.keys()].join(", ") || "none";
+    throw new GatewayError("peer_unknown", `Cannot use peer ${name}: it is not trusted here`, {
+      hint: `Add it with \`causeway trust --peer ${name} …\`; known: ${known}`,
+    });
+  }
+
+  async #accepted(name: string): Promise<SessionLink> {
+    if (!this.#entries.has(name)) await this.reload();
+    return this.#get(name).link;
+  }
+
+  #open(peer: TrustedPeer): void {
+    const { endpoint, clock, incarnation, audit } = this.#deps;
+    const link = createSessionLink({
+      peerName: peer.name,
+      clock,
+      incarnation,
+      // The address is read at each dial: it may be added or changed later.
+      dial: (signal) => endpoint.dial(peer.name, signal),
+    });
+    const entry: Entry = { peer, link, rateBytesPerSecond: null, lastError: null };
+    link.onEvent((event) => {
+      if (event.kind !== "refused") return;
+      const first = entry.lastError?.message !== event.message;
+      entry.lastError = {
+        code: event.code as ErrorCode,
+        message: event.message,
+        hint: event.hint,
+      };
+      if (first) audit("link_refused", { peer: peer.name, ...entry.lastError });
+    });
+    this.#entries.set(peer.name, entry);
+    this.#deps.onLink(link);
+  }
+}

@@ -1,0 +1,131 @@
+import type { MigrationReport, MigrationState, Strategy } from "../report.ts";
+import { noSavedBytes } from "../report.ts";
+import type { DestinationState } from "./state.ts";
+
+/**
+ * The report as the destination serves it: the source's last one, with what this end knows better on
+ * top. Everything of the source's is shown, nothing of it is believed.
+ */
+export function destinationReport(known: {
+  readonly stored: {
+    readonly id: string;
+    readonly guestId: string;
+    readonly peer: string;
+    readonly options: Record<string, unknown>;
+    readonly createdAt: string;
+  };
+  readonly site: string;
+  readonly state: DestinationState;
+  readonly epoch: number;
+  readonly sourceReport: Record<string, unknown> | null;
+}): MigrationReport {
+  const { stored, site, state, epoch } = known;
+  const shown = (known.sourceReport ?? {}) as Partial<MigrationReport>;
+  const mine = ownState(state, shown.state);
+  const here = state.kind === "owning" || state.kind === "running";
+  return {
+    ...blank(stored),
+    ...shown,
+    id: stored.id,
+    guest: stored.guestId,
+    from: stored.peer,
+    to: site,
+    side: "destination",
+    state: mine,
+    phase: here || state.kind === "taking" ? ownPhase(state) : shown.phase ?? ownPhase(state),
+    owner: here ? site : stored.peer,
+    epoch: here ? epoch : shown.epoch ?? epoch - 1,
+    machine: here
+      ? {
+        site,
+        runState: state.kind === "running" && shown.machine?.runState !== "paused"
+          ? "running"
+          : "paused",
+      }
+      : shown.machine ?? { site: stored.peer, runState: "running" },
+    error: (state.kind === "refused" || state.kind === "abandoned")
+      ? shown.error ?? (mine === "cancelled" ? null : state.error)
+      : shown.error ?? null,
+  };
+}
+
+function ownState(state: DestinationState, source: MigrationState | undefined): MigrationState {
+  switch (state.kind) {
+    case "accepted":
+      return source ?? "preparing";
+    case "receiving":
+      return source ?? "copying";
+    case "taking":
+    case "owning":
+      return "switching";
+    case "running":
+      return "completed";
+    case "refused":
+    case "abandoned":
+      return source === "cancelled" ? "cancelled" : "failed";
+    case "conflict":
+      return "conflict";
+  }
+}
+
+function ownPhase(state: DestinationState): string {
+  switch (state.kind) {
+    case "accepted":
+      return "waiting for the source to begin";
+    case "receiving":
+      return "receiving";
+    case "taking":
+      return "applying the last frames and loading the machine";
+    case "owning":
+      return "starting the machine";
+    case "running":
+      return "the machine runs here";
+    case "refused":
+    case "abandoned":
+      return "ended";
+    case "conflict":
+      return state.reason;
+  }
+}
+
+function blank(
+  stored: { readonly options: Record<string, unknown>; readonly createdAt: string },
+): Omit<
+  MigrationReport,
+  | "id"
+  | "guest"
+  | "from"
+  | "to"
+  | "side"
+  | "state"
+  | "phase"
+  | "owner"
+  | "epoch"
+  | "machine"
+  | "error"
+> {
+  const { options } = stored;
+  return {
+    strategy: options.strategy as Strategy,
+    startedAt: stored.createdAt,
+    endedAt: null,
+    totalMs: null,
+    downtimeMs: null,
+    predictedDowntimeMs: null,
+    maxDowntimeMs: options.maxDowntimeMs as number,
+    hold: options.hold as boolean,
+    rateBytesPerSecond: options.rate as number | null,
+    progress: 0,
+    etaMs: null,
+    memory: { totalBytes: 0, remainingBytes: null, dirtyBytesPerSecond: null },
+    disks: [],
+    rounds: [],
+    wireBytes: { memory: 0, disk: 0, control: 0, total: 0 },
+    savedBytes: noSavedBytes(),
+    decisions: [],
+    findings: [],
+    opaqueReason: null,
+    opaqueBytes: 0,
+    leftovers: [],
+  };
+}

@@ -1,0 +1,237 @@
+import { type Clock, timestamp } from "../../core/clock.ts";
+import type { Extent } from "../../core/extents.ts";
+import type { Finding, GuestDescription, MemoryProgress } from "../../guest/guest.ts";
+import type { PeerLink } from "../../link/peer_link.ts";
+import type { MigrationOptions } from "../options.ts";
+import type {
+  Decision,
+  DiskReport,
+  MigrationReport,
+  MigrationState,
+  RoundReport,
+} from "../report.ts";
+import type { SourceState } from "./state.ts";
+import { TrafficMeter } from "../traffic.ts";
+
+/** Decisions kept in a report; a held move may make them for days. */
+const DECISIONS_KEPT = 500;
+const ROUNDS_KEPT = 1000;
+/** A peer that is silent for this long after a hand-over leaves the source in doubt. */
+const DOUBT_AFTER_SILENT_MS = 3000;
+
+interface Identity {
+  readonly id: string;
+  readonly guest: string;
+  readonly from: string;
+  readonly to: string;
+}
+
+/**
+ * What the source knows of its migration for people: gathered while the actor works, rendered as the
+ * contract's report. Nothing here decides anything.
+ */
+export class ReportDraft {
+  phase = "checking both machines";
+  epoch = 0;
+  owner: string;
+  downtimeMs: number | null = null;
+  predictedDowntimeMs: number | null = null;
+  endedAtWallMs: number | null = null;
+  runState: "running" | "paused" | "gone" = "running";
+  findings: readonly Finding[] = [];
+  memoryProgress: MemoryProgress | null = null;
+  memoryTotalBytes = 0;
+  opaqueReason: string | null = null;
+  opaqueBytes = 0;
+  leftovers: string[] = [];
+  readonly memory = new TrafficMeter();
+  readonly disk = new TrafficMeter();
+  readonly rounds: RoundReport[] = [];
+  readonly decisions: Decision[] = [];
+  #disks: DiskReport[] = [];
+  #progress = 0;
+  #eta: { atMs: number; doneBytes: number } | null = null;
+  readonly #startedWallMs: number;
+  readonly #startedMs: number;
+
+  constructor(
+    private readonly identity: Identity,
+    readonly options: MigrationOptions,
+    private readonly clock: Clock,
+    startedWallMs?: number,
+  ) {
+    this.owner = identity.from;
+    this.#startedWallMs = startedWallMs ?? clock.wallMs();
+    this.#startedMs = clock.nowMs();
+  }
+
+  describe(description: GuestDescription): void {
+    this.memoryTotalBytes = description.memoryBytes;
+    this.#disks = description.disks.map((disk) => ({
+      id: disk.id,
+      totalBytes: disk.sizeBytes,
+      allocatedBytes: null,
+      remainingBytes: null,
+      verifiedBytes: 0,
+    }));
+    this.runState = description.runState === "running" ? "running" : "paused";
+  }
+
+  decide(action: string, reason: string, numbers: Decision["numbers"]): void {
+    this.decisions.push({ at: this.#now(), action, reason, numbers });
+    if (this.decisions.length > DECISIONS_KEPT) this.decisions.shift();
+  }
+
+  beginRound(kind: RoundReport["kind"], remainingBytes: number | null): RoundReport {
+    const round: RoundReport = {
+      number: (this.rounds.at(-1)?.number ?? 0) + 1,
+      kind,
+      startedAt: this.#now(),
+      sentBytes: 0,
+      remainingBytes,
+      durationMs: null,
+    };
+    this.rounds.push(round);
+    if (this.rounds.length > ROUNDS_KEPT) this.rounds.shift();
+    return round;
+  }
+
+  /** A disk round starts: `dataBytes` must cross for this disk. */
+  diskPlanned(diskId: string, dataBytes: number, first: boolean): void {
+    const disk = this.#disk(diskId);
+    disk.remainingBytes = dataBytes;
+    if (first) disk.allocatedBytes = dataBytes;
+  }
+
+  diskSent(diskId: string, extents: readonly Extent[]): void {
+    const disk = this.#disk(diskId);
+    for (const { kind, lengthBytes } of extents) {
+      if (kind === "data") {
+        disk.remainingBytes = Math.max(0, (disk.remainingBytes ?? 0) - lengthBytes);
+      }
+    }
+  }
+
+  /** The destination has recorded a round of this disk. */
+  diskVerified(diskId: string, bytes: number): void {
+    const disk = this.#disk(diskId);
+    disk.verifiedBytes = Math.min(disk.totalBytes, disk.verifiedBytes + bytes);
+  }
+
+  render(
+    state: SourceState,
+    holding: boolean,
+    link: Pick<PeerLink, "state" | "path"> & { wireBytes: MigrationReport["wireBytes"] },
+  ): MigrationReport {
+    const now = this.clock.nowMs();
+    const reported = reportedState(state, holding, link);
+    const done = this.memory.rawBytes + this.disk.rawBytes + this.memory.saved.zero;
+    const remaining = this.#remainingBytes();
+    if (state.kind === "completed") this.#progress = 1;
+    else if (remaining !== null && done + remaining > 0) {
+      this.#progress = Math.max(this.#progress, Math.min(0.999, done / (done + remaining)));
+    }
+    return {
+      ...this.identity,
+      side: "source",
+      strategy: this.options.strategy,
+      state: reported,
+      phase: this.phase,
+      owner: this.owner,
+      epoch: this.epoch,
+      machine: {
+        site: state.kind === "retiring" || state.kind === "completed"
+          ? this.identity.to
+          : this.identity.from,
+        runState: this.runState,
+      },
+      startedAt: timestamp(this.#startedWallMs),
+      endedAt: this.endedAtWallMs === null ? null : timestamp(this.endedAtWallMs),
+      totalMs: this.endedAtWallMs === null
+        ? Math.round(now - this.#startedMs)
+        : Math.round(this.endedAtWallMs - this.#startedWallMs),
+      downtimeMs: this.downtimeMs,
+      predictedDowntimeMs: this.predictedDowntimeMs,
+      maxDowntimeMs: this.options.maxDowntimeMs,
+      hold: this.options.hold,
+      rateBytesPerSecond: this.options.rate,
+      progress: this.#progress,
+      etaMs: this.#etaMs(state, done, remaining, now),
+      memory: {
+        totalBytes: this.memoryTotalBytes,
+        remainingBytes: this.memoryProgress?.remainingBytes ??
+          (state.kind === "completed" ? 0 : null),
+        dirtyBytesPerSecond: this.memoryProgress?.dirtyBytesPerSecond ?? null,
+      },
+      disks: this.#disks.map((disk) => ({ ...disk })),
+      rounds: this.rounds.map((round) => ({ ...round })),
+      wireBytes: link.wireBytes,
+      savedBytes: sumSaved(this.memory, this.disk),
+      decisions: [...this.decisions],
+      findings: this.findings.map((finding) => ({ ...finding })),
+      error: state.kind === "failed"
+        ? state.error
+        : state.kind === "undoing" && state.end.kind === "failed"
+        ? state.end.error
+        : null,
+      opaqueReason: this.opaqueReason,
+      opaqueBytes: this.opaqueBytes,
+      leftovers: [...this.leftovers],
+    };
+  }
+
+  #disk(id: string): DiskReport {
+    const disk = this.#disks.find((candidate) => candidate.id === id);
+    if (!disk) throw new RangeError(`No disk ${id} in this report`);
+    return disk;
+  }
+
+  #remainingBytes(): number | null {
+    const disks = this.#disks.reduce((sum, disk) => sum + (disk.remainingBytes ?? 0), 0);
+    const memory = this.memoryProgress?.remainingBytes ?? this.memoryTotalBytes;
+    return disks + memory;
+  }
+
+  /** Remaining time at the average raw rate since the copy began; null while nothing moved. */
+  #etaMs(state: SourceState, done: number, remaining: number | null, now: number): number | null {
+    if (state.kind !== "copying" && state.kind !== "switching") return null;
+    if (done === 0 || remaining === null) return null;
+    this.#eta ??= { atMs: now, doneBytes: done };
+    const elapsedMs = now - this.#eta.atMs;
+    const moved = done - this.#eta.doneBytes;
+    return elapsedMs < 500 || moved <= 0 ? null : Math.round(remaining / moved * elapsedMs);
+  }
+
+  #now(): string {
+    return timestamp(this.clock.wallMs());
+  }
+}
+
+function reportedState(
+  state: SourceState,
+  holding: boolean,
+  link: Pick<PeerLink, "state" | "path">,
+): MigrationState {
+  switch (state.kind) {
+    case "copying":
+      return holding ? "holding" : "copying";
+    case "handedOver":
+      return link.state === "down" || (link.path().silentMs ?? Infinity) > DOUBT_AFTER_SILENT_MS
+        ? "inDoubt"
+        : "switching";
+    case "retiring":
+      return "switching";
+    case "undoing":
+      return "copying";
+    default:
+      return state.kind;
+  }
+}
+
+function sumSaved(...meters: TrafficMeter[]) {
+  const sum = { ...meters[0].saved };
+  for (const { saved } of meters.slice(1)) {
+    for (const key of Object.keys(sum) as (keyof typeof sum)[]) sum[key] += saved[key];
+  }
+  return sum;
+}

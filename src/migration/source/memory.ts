@@ -1,0 +1,50 @@
+import type { MemoryItem } from "../../guest/memory_items.ts";
+import type { MemorySource } from "../../guest/guest.ts";
+import { createMemoryBatcher } from "../../codec/batcher.ts";
+import type { Channel } from "../../link/peer_link.ts";
+import { FRAME_TYPES } from "../../wire/frame_types.ts";
+import type { TrafficMeter } from "../traffic.ts";
+
+/**
+ * Moves one memory stream into the memory channel. Not reading is the back-pressure: when the link
+ * takes no more, the machine's own passes wait.
+ */
+export class MemoryPump {
+  opaqueBytes = 0;
+  opaqueReason: string | null = null;
+  /** Resolves when the stream has ended and its last frame is numbered; rejects when it broke. */
+  readonly drained: Promise<void>;
+
+  constructor(
+    readonly source: MemorySource,
+    private readonly channel: Channel,
+    private readonly meter: TrafficMeter,
+    private readonly stop: AbortSignal,
+  ) {
+    this.drained = this.#run();
+    this.drained.catch(() => {});
+  }
+
+  async #run(): Promise<void> {
+    const batcher = createMemoryBatcher();
+    for await (const items of this.source.items()) {
+      this.stop.throwIfAborted();
+      for (const item of items) this.#note(item);
+      for (const batch of batcher.add(items)) await this.#send(batch);
+      // Nothing waits in the batcher for company: what is parked becomes downtime.
+      for (const batch of batcher.flush()) await this.#send(batch);
+    }
+  }
+
+  #note(item: MemoryItem): void {
+    if (item.kind !== "opaque") return;
+    this.opaqueBytes += item.bytes.byteLength;
+    if (item.reason !== undefined) this.opaqueReason ??= item.reason;
+  }
+
+  async #send(batch: { payload: Uint8Array; rawBytes: number; zeroBytes: number }): Promise<void> {
+    this.meter.sent(batch.rawBytes, batch.payload.byteLength);
+    this.meter.saved.zero += batch.zeroBytes;
+    await this.channel.send(FRAME_TYPES.memoryBatch, batch.payload);
+  }
+}
