@@ -1,0 +1,107 @@
+import { z } from "zod";
+import { GatewayError } from "../core/errors.ts";
+import type { QmpClient } from "./qmp/client.ts";
+
+/**
+ * The parts of QEMU's answers that the driver reads (QEMU QMP Reference Manual; checked on 7.2 and
+ * 10.0). Members that nobody reads are ignored, every member that may be missing is optional.
+ */
+const count = z.number().int().nonnegative();
+
+export const statusAnswer = z.object({ status: z.string(), running: z.boolean() });
+
+export const memorySizeAnswer = z.object({
+  "base-memory": count,
+  "plugged-memory": count.optional(),
+});
+
+export const qomListAnswer = z.array(z.object({ name: z.string(), type: z.string() }));
+
+const bitmap = z.object({
+  name: z.string().optional(),
+  count,
+  granularity: count,
+  recording: z.boolean().optional(),
+  busy: z.boolean().optional(),
+  persistent: z.boolean().optional(),
+});
+export type BitmapAnswer = z.infer<typeof bitmap>;
+
+const inserted = z.object({
+  "node-name": z.string().optional(),
+  drv: z.string(),
+  ro: z.boolean(),
+  file: z.string(),
+  image: z.object({
+    "virtual-size": count,
+    "actual-size": count.optional(),
+    filename: z.string(),
+    snapshots: z.array(z.object({ name: z.string() })).optional(),
+  }),
+  "dirty-bitmaps": z.array(bitmap).optional(),
+});
+
+export const queryBlockAnswer = z.array(z.object({
+  device: z.string(),
+  qdev: z.string().optional(),
+  removable: z.boolean(),
+  inserted: inserted.optional(),
+}));
+export type BlockAnswer = z.infer<typeof queryBlockAnswer>[number];
+
+export const namedNodesAnswer = z.array(z.object({
+  "node-name": z.string().optional(),
+  "dirty-bitmaps": z.array(bitmap).optional(),
+}));
+
+export const exportsAnswer = z.array(z.object({
+  id: z.string(),
+  "node-name": z.string(),
+  "shutting-down": z.boolean().optional(),
+}));
+
+export const capabilitiesAnswer = z.array(
+  z.object({ capability: z.string(), state: z.boolean() }),
+);
+
+export const parametersAnswer = z.record(z.string(), z.unknown());
+
+const tcpAddress = z.object({ type: z.literal("inet"), host: z.string(), port: z.string() });
+
+export const migrateAnswer = z.object({
+  status: z.string().optional(),
+  "error-desc": z.string().optional(),
+  "blocked-reasons": z.array(z.string()).optional(),
+  "socket-address": z.array(z.union([tcpAddress, z.object({ type: z.string() })])).optional(),
+  ram: z.object({
+    remaining: count,
+    total: count,
+    transferred: count,
+    "page-size": count.optional(),
+    "dirty-sync-count": count,
+    "dirty-pages-rate": count.optional(),
+  }).optional(),
+});
+export type MigrateAnswer = z.infer<typeof migrateAnswer>;
+
+/**
+ * Executes a command and reads its answer as `schema`.
+ *
+ * @throws {GatewayError} `qmp_protocol` for another shape, and what `execute` throws
+ */
+export async function ask<T>(
+  qmp: QmpClient,
+  command: string,
+  schema: z.ZodType<T>,
+  args?: Record<string, unknown>,
+): Promise<T> {
+  const answer = await qmp.execute(command, args);
+  const parsed = schema.safeParse(answer);
+  if (parsed.success) return parsed.data;
+  const issue = parsed.error.issues[0];
+  throw new GatewayError(
+    "qmp_protocol",
+    `Cannot read the answer to ${command}: ${issue.path.join(".")}: ${issue.message}`,
+    { hint: `Report this with the QEMU version (${qmp.version})` },
+  );
+}

@@ -1,0 +1,47 @@
+import type { GuestDescription, RunState } from "../guest/guest.ts";
+import { ask, memorySizeAnswer, queryBlockAnswer, statusAnswer } from "./answers.ts";
+import { deviceLines, readDevices } from "./devices.ts";
+import { describeDrive, type Drive, drivesOf } from "./drives.ts";
+import type { QmpClient } from "./qmp/client.ts";
+
+/** What the machine is, read over its monitor. */
+export async function describeMachine(qmp: QmpClient): Promise<GuestDescription> {
+  const [status, memory, type, drives, devices] = await Promise.all([
+    ask(qmp, "query-status", statusAnswer),
+    ask(qmp, "query-memory-size-summary", memorySizeAnswer),
+    qmp.execute("qom-get", { path: "/machine", property: "type" }),
+    readDrives(qmp),
+    readDevices(qmp),
+  ]);
+  return {
+    kind: "qemu",
+    version: qmp.version,
+    machineType: String(type).replace(/-machine$/, ""),
+    memoryBytes: memory["base-memory"] + (memory["plugged-memory"] ?? 0),
+    runState: runStateOf(status.status),
+    disks: drives.map(describeDrive),
+    devices: deviceLines(devices),
+    canHoldSwitchover: canHoldSwitchover(qmp.version),
+  };
+}
+
+/** Media of the machine with their block nodes, sorted by device id. */
+export async function readDrives(qmp: QmpClient): Promise<Drive[]> {
+  return drivesOf(await ask(qmp, "query-block", queryBlockAnswer));
+}
+
+/** QEMU's sixteen run states as the migration sees them. */
+export function runStateOf(status: string): RunState {
+  if (status === "running") return "running";
+  if (status === "inmigrate") return "incoming";
+  if (status === "postmigrate") return "postmigrate";
+  // `shutdown` is a machine that has powered itself off and is kept by -no-shutdown.
+  if (status === "shutdown") return "gone";
+  return "paused";
+}
+
+/** `switchover-ack` came with QEMU 8.1. */
+export function canHoldSwitchover(version: string): boolean {
+  const [major, minor] = version.split(".").map(Number);
+  return major > 8 || (major === 8 && minor >= 1);
+}

@@ -1,0 +1,59 @@
+import type { DiskDescription } from "../guest/guest.ts";
+import type { BitmapAnswer, BlockAnswer } from "./answers.ts";
+
+/** A medium in a device of the machine, with the handle that QEMU's block commands take. */
+export interface Drive extends DiskDescription {
+  readonly nodeName: string;
+  readonly snapshots: readonly string[];
+  readonly bitmaps: readonly BitmapAnswer[];
+}
+
+/** Every bitmap of the driver begins with this, so that leftovers are known as ours. */
+export const BITMAP_PREFIX = "causeway-";
+
+/**
+ * The media of a machine, sorted by device id. Drives without a device (`-drive if=none` that
+ * nobody uses) and empty trays hold nothing that travels and are left out.
+ */
+export function drivesOf(blocks: readonly BlockAnswer[]): Drive[] {
+  const drives: Drive[] = [];
+  for (const { device, qdev, inserted } of blocks) {
+    if (!inserted || inserted["node-name"] === undefined) continue;
+    if (qdev === undefined && device === "") continue;
+    drives.push({
+      id: deviceId(qdev, device),
+      sizeBytes: inserted.image["virtual-size"],
+      format: inserted.drv,
+      readOnly: inserted.ro,
+      path: imagePath(inserted.file),
+      nodeName: inserted["node-name"],
+      snapshots: (inserted.image.snapshots ?? []).map((snapshot) => snapshot.name),
+      bitmaps: inserted["dirty-bitmaps"] ?? [],
+    });
+  }
+  return drives.sort((a, b) => a.id < b.id ? -1 : 1);
+}
+
+/** What crosses the link of a drive. */
+export function describeDrive(drive: Drive): DiskDescription {
+  const { id, sizeBytes, format, readOnly, path } = drive;
+  return { id, sizeBytes, format, readOnly, path };
+}
+
+/**
+ * The id that the operator gave the device. `query-block` names the device by its QOM path, for
+ * virtio by that of its backend child: `/machine/peripheral/vd0/virtio-backend`. Without an id, the
+ * drive's own name (`virtio0`, `pflash1`) is as stable as the command line, else the path has to do.
+ */
+function deviceId(qdev: string | undefined, device: string): string {
+  if (qdev === undefined) return device;
+  const named = /^\/machine\/peripheral\/([^/]+)/.exec(qdev);
+  if (named) return named[1];
+  if (!qdev.startsWith("/")) return qdev;
+  return device !== "" ? device : qdev.replace(/\/virtio-backend$/, "");
+}
+
+/** `file` may be a `json:` description or a URL; only a plain path names a file on the host. */
+function imagePath(file: string): string | null {
+  return /^[a-z][a-z0-9+.-]*:/i.test(file) ? null : file;
+}

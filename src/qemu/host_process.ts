@@ -1,0 +1,69 @@
+import type { Clock } from "../core/clock.ts";
+
+/**
+ * What the host's process table says, read through child processes: the runtime opens `/proc` to
+ * itself only with all permissions granted, these need `--allow-run` alone.
+ */
+
+/** Arguments of a process, or null when it does not exist (any more). */
+export async function processArguments(pid: number): Promise<string[] | null> {
+  const output = await run("cat", [`/proc/${pid}/cmdline`]);
+  // A zombie has an empty command line: it has ended, only its parent has not asked yet.
+  if (output === null || output === "") return null;
+  return output.replace(/\0$/, "").split("\0");
+}
+
+/** True while `pid` is a process that has `argument` on its command line (pids are reused). */
+export async function runsWith(pid: number, argument: string): Promise<boolean> {
+  const args = await processArguments(pid);
+  return args !== null && args.some((each) => each.includes(argument));
+}
+
+/**
+ * Ids of the processes that have the file open, by its resolved path. Without root, only processes
+ * of the same user are seen.
+ */
+export async function processesWithOpenFile(path: string): Promise<number[]> {
+  const resolved = await Deno.realPath(path);
+  const pattern = resolved.replace(/[\\*?\[]/g, "\\$&");
+  const found = await run("find", [
+    "/proc",
+    "-mindepth",
+    "3",
+    "-maxdepth",
+    "3",
+    "-path",
+    "/proc/[0-9]*/fd/*",
+    "-lname",
+    pattern,
+  ], true);
+  const pids = new Set<number>();
+  for (const match of (found ?? "").matchAll(/^\/proc\/(\d+)\//gm)) pids.add(Number(match[1]));
+  return [...pids];
+}
+
+/** Waits until the process has ended; false when it still lives after `ms`. */
+export async function waitUntilGone(
+  clock: Clock,
+  pid: number,
+  argument: string,
+  ms: number,
+): Promise<boolean> {
+  const endMs = clock.nowMs() + ms;
+  while (await runsWith(pid, argument)) {
+    if (clock.nowMs() >= endMs) return false;
+    await clock.sleep(10);
+  }
+  return true;
+}
+
+/** Standard output of a command; null when it fails and `anyStatus` is not set. */
+async function run(command: string, args: string[], anyStatus = false): Promise<string | null> {
+  const { success, stdout } = await new Deno.Command(command, {
+    args,
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).output();
+  return success || anyStatus ? new TextDecoder().decode(stdout) : null;
+}
