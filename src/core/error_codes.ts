@@ -93,6 +93,11 @@ export const ERRORS = {
     httpStatus: 503,
     meaning: "This gateway restarted in the middle of a move; the machine runs at the source.",
   },
+  guest_cannot_verify: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "This kind of machine has no self-check that the gateway could ask for.",
+  },
   guest_exists: {
     retry: "never",
     httpStatus: 409,

@@ -121,6 +121,56 @@ export class MigrationManager {
     );
   }
 
+  /**
+   * An operator's word on who runs the machine of a move in doubt. Recorded first; the other side
+   * learns it from the higher epoch.
+   *
+   * @throws {GatewayError} `migration_state`, `request_invalid`
+   */
+  adjudicate(
+    id: string,
+    decision: { owner: string; reason: string; force: boolean; by: string },
+  ): void {
+    const actor = this.source(id, "adjudicate");
+    const report = actor.report();
+    if (decision.owner !== report.from && decision.owner !== report.to) {
+      throw new GatewayError(
+        "request_invalid",
+        `Cannot give ${report.guest} to ${decision.owner}`,
+        {
+          hint: `owner must be ${report.from} or ${report.to}`,
+        },
+      );
+    }
+    const link = this.deps.peers.knownLink(report.to);
+    if (!decision.force && link?.state === "up") {
+      throw new GatewayError(
+        "migration_state",
+        `Cannot adjudicate ${id}: ${report.to} can be asked`,
+        {
+          hint: "The doubt ends by itself while the link is up; send force to decide all the same",
+        },
+      );
+    }
+    const epoch = (this.deps.ledger.ownership(report.guest)?.epoch ?? report.epoch) + 2;
+    this.deps.ledger.audit("adjudicated", { migration: id, epoch, ...decision });
+    actor.adjudicate({
+      owner: decision.owner === report.from ? "source" : "destination",
+      by: decision.by,
+      reason: decision.reason,
+      epoch,
+    });
+  }
+
+  /** Notes what was deleted, so that no report names it again. */
+  leftoversDeleted(id: string, paths: readonly string[]): void {
+    const { ledger } = this.deps;
+    ledger.append(id, { kind: "leftoversDeleted", paths } as SourceEvent);
+    const report = this.report(id);
+    report.leftovers = report.leftovers.filter((path) => !paths.includes(path));
+    ledger.putReport(id, report);
+  }
+
   /** Preflight and start; see `GatewayService.startMigration`. */
   async start(
     request: { guest: string; to: string; options: MigrationOptions },
@@ -225,7 +275,8 @@ export class MigrationManager {
       const notes = lastNotes(events);
       if (stored.side === "source") {
         const state = replaySource(events as unknown as SourceEvent[]);
-        if (sourceEnded(state)) continue;
+        const verdict = sourceEnded(state) ? undeliveredVerdict(events, notes) : null;
+        if (sourceEnded(state) && !verdict) continue;
         const guest = lazyGuest(entry.definition.kind, () => guests.machine(stored.guestId));
         const link = await peers.link(stored.peer).catch(() => null);
         if (!link) continue;
@@ -237,6 +288,11 @@ export class MigrationManager {
           epoch,
           events as unknown as SourceEvent[],
         );
+        if (verdict) {
+          const owner = verdict.owner === "source" ? this.deps.site : stored.peer;
+          void actor.deliverVerdict({ ...verdict, owner }).finally(() => actor.withdraw());
+          continue;
+        }
         this.#running.set(stored.id, { side: "source", stored, actor });
         const resumed = actor.resume(notes).then(() => this.#ended(stored.id));
         // Only an undo must be complete before anything else; a doubt waits for the peer.
@@ -352,6 +408,8 @@ export class MigrationManager {
         return await this.#offered(link, id, message);
       case "query":
         return await this.#queried(link, id, message);
+      case "adjudicated":
+        return await this.#adjudicatedAfterwards(id, message);
       default:
         // The end of a move that this side has closed already, or never accepted.
         return;
@@ -473,6 +531,44 @@ export class MigrationManager {
     await this.#reply(link, id, { type: "refused", epoch: query.epoch, error });
   }
 
+  /** An operator's verdict on a move that has ended here: its machine may be running at this site. */
+  async #adjudicatedAfterwards(
+    id: string,
+    message: Extract<ToDestination, { type: "adjudicated" }>,
+  ): Promise<void> {
+    const { ledger, guests, site, log } = this.deps;
+    const record = ledger.ownership(message.guest);
+    if (message.owner === site || (record && record.epoch >= message.epoch)) return;
+    const guest = guests.find(message.guest)?.guest;
+    await guest?.source.pause().catch((error) =>
+      log("error", `${id}: cannot stop ${message.guest}: ${toGatewayError(error).message}`)
+    );
+    const known = ledger.migrations().some((migration) => migration.id === id);
+    ledger.claim({
+      guestId: message.guest,
+      epoch: message.epoch,
+      owner: message.owner,
+      migrationId: known ? id : null,
+      decidedBy: message.by,
+      reason: message.reason,
+    });
+    if (!known) return;
+    const events = ledger.events(id) as unknown as DestinationEvent[];
+    if (replayDestination(events).kind === "running") {
+      ledger.append(id, {
+        kind: "conflicted",
+        epoch: message.epoch,
+        reason: `${message.by} gave the machine to ${message.owner}: ${message.reason}`,
+      } as DestinationEvent);
+      const report = this.report(id);
+      report.state = "conflict";
+      report.owner = message.owner;
+      report.epoch = message.epoch;
+      ledger.putReport(id, report);
+      this.#publish(report);
+    }
+  }
+
   async #reply(link: PeerLink, id: string, message: ToSource): Promise<void> {
     await link.channel(id, "control").send(FRAME_TYPES.control, encodeMessage(message));
   }
@@ -592,4 +688,14 @@ function lastNotes(events: readonly { readonly kind: string }[]): Record<string,
     | { notes?: Record<string, unknown> }
     | undefined;
   return noted?.notes ?? {};
+}
+
+/** An operator's word that the peer has not confirmed yet; null where there is none. */
+function undeliveredVerdict(
+  events: readonly { readonly kind: string }[],
+  notes: Record<string, unknown>,
+): Extract<SourceEvent, { kind: "adjudicated" }> | null {
+  if (notes.verdictDelivered === true) return null;
+  const verdict = events.findLast(({ kind }) => kind === "adjudicated");
+  return (verdict as Extract<SourceEvent, { kind: "adjudicated" }> | undefined) ?? null;
 }

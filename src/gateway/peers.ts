@@ -20,7 +20,6 @@ interface Entry {
 }
 
 export interface PeerRegistryDeps {
-  readonly endpoint: CarrierEndpoint;
   readonly clock: Clock;
   /** This gateway process, as peers tell its restarts by. */
   readonly incarnation: string;
@@ -34,16 +33,24 @@ export interface PeerRegistryDeps {
 export class PeerRegistry {
   readonly #entries = new Map<string, Entry>();
   readonly #deps: PeerRegistryDeps;
+  readonly #endpoint: Promise<CarrierEndpoint>;
+  #resolveEndpoint!: (endpoint: CarrierEndpoint) => void;
 
   constructor(deps: PeerRegistryDeps) {
     this.#deps = deps;
-    deps.endpoint.onAccept((carrier) => {
+    this.#endpoint = new Promise((resolve) => this.#resolveEndpoint = resolve);
+  }
+
+  /** Opens the site to its peers; until then links exist, so that moves can be restored, but wait. */
+  connect(endpoint: CarrierEndpoint): void {
+    endpoint.onAccept((carrier) => {
       void this.#accepted(carrier.peerName).then(
         (link) => link.attach(carrier),
         (error) => carrier.close(String(error)),
       );
     });
-    deps.endpoint.onRefusal((refusal) => deps.audit("link_refused", { ...refusal }));
+    endpoint.onRefusal((refusal) => this.#deps.audit("link_refused", { ...refusal }));
+    this.#resolveEndpoint(endpoint);
   }
 
   /** Makes links for peers that the configuration has gained, and renews the addresses of others. */
@@ -93,7 +100,6 @@ export class PeerRegistry {
 
   async close(): Promise<void> {
     await Promise.all([...this.#entries.values()].map(({ link }) => link.close()));
-    await this.#deps.endpoint.close();
   }
 
   #get(name: string): Entry {
@@ -111,13 +117,13 @@ export class PeerRegistry {
   }
 
   #open(peer: TrustedPeer): void {
-    const { endpoint, clock, incarnation, audit } = this.#deps;
+    const { clock, incarnation, audit } = this.#deps;
     const link = createSessionLink({
       peerName: peer.name,
       clock,
       incarnation,
       // The address is read at each dial: it may be added or changed later.
-      dial: (signal) => endpoint.dial(peer.name, signal),
+      dial: async (signal) => (await this.#endpoint).dial(peer.name, signal),
     });
     const entry: Entry = { peer, link, rateBytesPerSecond: null, lastError: null };
     link.onEvent((event) => {

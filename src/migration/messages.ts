@@ -66,6 +66,15 @@ export const toDestination = z.discriminatedUnion("type", [
     epoch,
     framesGone: z.boolean(),
   }),
+  /** An operator gave the machine to `owner` (a site name) with a higher epoch: that ends every doubt. */
+  z.object({
+    type: z.literal("adjudicated"),
+    guest: z.string().min(1).max(128),
+    epoch,
+    owner: z.string().max(128),
+    by: z.string().max(256),
+    reason: z.string().max(4096),
+  }),
   /** The report as the source sees it, for the peer's API. Arbitrary JSON, shown, never acted on. */
   z.object({ type: z.literal("report"), report: z.record(z.string(), z.unknown()) }),
 ]);

@@ -92,6 +92,8 @@ export class DestinationActor {
           return await this.#cancelled(message.reason);
         case "query":
           return await this.#answer(message);
+        case "adjudicated":
+          return await this.#adjudicated(message);
         case "offer":
         case "report":
           return;
@@ -349,6 +351,36 @@ export class DestinationActor {
         void journal;
         return;
     }
+  }
+
+  /** Rule 4: this side stops its machine before anything else, deletes nothing and says so. */
+  async #adjudicated(message: Extract<ToDestination, { type: "adjudicated" }>): Promise<void> {
+    const { guest, journal, guestId, id, site, log } = this.deps;
+    const { state } = this;
+    if (message.owner === site) return;
+    if (state.kind !== "owning" && state.kind !== "running") {
+      return await this.refuse(
+        new GatewayError(
+          "handover_refused",
+          `Cannot take the machine over: ${message.by} gave it to ${message.owner}`,
+          { hint: message.reason },
+        ),
+      );
+    }
+    await guest.source.pause().catch((error) =>
+      log("error", `${id}: cannot stop the machine: ${toGatewayError(error).message}`)
+    );
+    const reason = `${message.by} gave the machine to ${message.owner}: ${message.reason}`;
+    journal.write({ kind: "conflicted", epoch: message.epoch, reason }, {
+      guestId,
+      epoch: message.epoch,
+      owner: message.owner,
+      migrationId: id,
+      decidedBy: message.by,
+      reason: message.reason,
+    });
+    log("error", `${id}: conflict: ${reason}; the machine is stopped here, nothing is deleted`);
+    this.deps.changed();
   }
 
   async #recordRefusal(epoch: number, error: StoredError): Promise<void> {

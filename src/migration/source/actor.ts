@@ -82,6 +82,7 @@ export class SourceActor {
   #holding = false;
   #framesGone = false;
   #pausedAtMs: number | null = null;
+  #verdict: Verdict | null = null;
   #wasRunning = true;
   #reportedAtMs = -Infinity;
   readonly #unsubscribe: (() => void)[] = [];
@@ -274,7 +275,24 @@ export class SourceActor {
       decidedBy: decision.by,
       reason: decision.reason,
     });
+    const { owner, ...verdict } = decision;
+    this.#verdict = { ...verdict, owner: owner === "source" ? site : peer };
     this.#changes.notify();
+  }
+
+  /** Tells the peer an operator's verdict, across outages and restarts, until it has applied it. */
+  async deliverVerdict(verdict: Verdict): Promise<void> {
+    const { guestId, journal, clock } = this.deps;
+    for (let delivered = false; !delivered;) {
+      try {
+        await this.#send({ type: "adjudicated", guest: guestId, ...verdict });
+        await this.#control.whenAppliedByPeer(this.#control.lastSent);
+        delivered = true;
+      } catch {
+        await clock.sleep(QUERY_INTERVAL_MS);
+      }
+    }
+    journal.write({ kind: "noted", notes: { ...this.#notes, verdictDelivered: true } });
   }
 
   /** The offer came to nothing: lets go of link and machine, which were not touched. */
@@ -619,19 +637,22 @@ export class SourceActor {
     while (this.state.kind === "handedOver" || this.state.kind === "conflict") {
       await this.#settleOutcome();
     }
+    if (this.state.kind === "undoing") await this.#undo();
     if (this.state.kind === "retiring") {
       draft.owner = peer;
       draft.epoch = this.state.epoch;
       draft.runState = this.#wasRunning ? "running" : "paused";
       draft.phase = "ending the machine at the source";
-      await guest.source.retire(options.keepSource).catch((error) =>
+      // A machine that an operator gave away unseen may be the last good copy.
+      const keep = options.keepSource || this.#verdict !== null;
+      await guest.source.retire(keep).catch((error) =>
         this.deps.log("warn", `${id}: ${toGatewayError(error).message}`)
       );
       draft.endedAtWallMs = clock.wallMs();
       draft.phase = "ended";
       draft.leftovers = (this.#description?.disks ?? [])
         .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
-      journal.write({ kind: "retired", kept: options.keepSource });
+      journal.write({ kind: "retired", kept: keep });
     }
     if (this.state.kind === "failed" || this.state.kind === "cancelled") {
       const reason = this.state.kind === "failed" ? this.state.error.message : "cancelled";
@@ -639,6 +660,7 @@ export class SourceActor {
     }
     void guestId;
     this.#publish();
+    if (this.#verdict) await this.deliverVerdict(this.#verdict);
     await this.#sayFarewell();
     for (const stop of this.#unsubscribe) stop();
     link.setMigrationRateLimit(id, null);
@@ -674,11 +696,6 @@ export class SourceActor {
         owner: site,
         reason: "the destination refused durably",
       });
-      await this.#undo();
-      return;
-    }
-    if (this.state.kind === "undoing") {
-      await this.#undo();
       return;
     }
     const askedAtMs = clock.nowMs();
@@ -692,7 +709,6 @@ export class SourceActor {
       }).catch(() => {});
     }
     this.#publish(false);
-    if ((this.state as SourceState).kind === "undoing") await this.#undo();
   }
 
   #receive(message: ToSource): void {
@@ -843,6 +859,14 @@ export class SourceActor {
       { hint },
     );
   }
+}
+
+/** An operator's word on who runs the machine, with the site's name. */
+export interface Verdict {
+  readonly epoch: number;
+  readonly owner: string;
+  readonly by: string;
+  readonly reason: string;
 }
 
 class Cancelled extends Error {}

@@ -1,0 +1,213 @@
+import type { Clock } from "../core/clock.ts";
+import { GatewayError, toGatewayError } from "../core/errors.ts";
+import type { Guest } from "../guest/guest.ts";
+import type { CarrierEndpoint } from "../link/carrier.ts";
+import { openLedger } from "../ledger/ledger.ts";
+import type { MigrationReport } from "../migration/report.ts";
+import {
+  type AttachGuest,
+  describeIfThere,
+  GuestRegistry,
+  type RegisteredGuest,
+} from "./guests.ts";
+import { deleteLeftovers } from "./leftovers.ts";
+import { MigrationManager } from "./migrations.ts";
+import { PeerRegistry, type TrustedPeer } from "./peers.ts";
+import { planMove } from "./plan.ts";
+import type { GatewayService, GuestView } from "./service.ts";
+
+export interface GatewayDeps {
+  readonly site: string;
+  readonly ledgerFile: string;
+  readonly stateDirectory: string;
+  readonly clock: Clock;
+  readonly attach: AttachGuest;
+  readonly readPeers: () => Promise<readonly TrustedPeer[]>;
+  /** Opened after the machines of interrupted moves run again (design, rule 5). */
+  readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
+  readonly newId: () => string;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+/** A running gateway: the service for its API, and its end. */
+export interface Gateway {
+  readonly service: GatewayService;
+  readonly linkAddress: string;
+  /** Lets go of machines and peers; running moves are restored by the next start. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts a gateway: ledger, then machines, then link.
+ *
+ * @throws {GatewayError} `ledger_unusable`, `address_in_use`, `config_invalid`
+ */
+export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
+  const { site, clock, log } = deps;
+  const ledger = openLedger(deps.ledgerFile, clock);
+  const guests = new GuestRegistry(ledger, deps.attach);
+  const audit = (kind: string, body: Record<string, unknown>) => {
+    try {
+      ledger.audit(kind, body);
+    } catch (error) {
+      log("error", toGatewayError(error).message);
+    }
+  };
+  const incarnation = deps.newId();
+  const peers = new PeerRegistry({
+    clock,
+    incarnation,
+    readPeers: deps.readPeers,
+    onLink: (link) => migrations.watch(link),
+    audit,
+  });
+  const migrations: MigrationManager = new MigrationManager({
+    site,
+    ledger,
+    clock,
+    guests,
+    peers,
+    scratchDirectory: `${deps.stateDirectory}/moves`,
+    newId: deps.newId,
+    log,
+  });
+
+  await peers.reload();
+  await guests.restore();
+  await migrations.restore();
+  const endpoint = await deps.openEndpoint(incarnation);
+  peers.connect(endpoint);
+
+  const view = async (entry: RegisteredGuest): Promise<GuestView> => {
+    const description = await describeIfThere(entry.guest);
+    const record = ledger.ownership(entry.id);
+    return {
+      id: entry.id,
+      kind: entry.definition.kind,
+      role: entry.role,
+      owner: record?.owner ?? (entry.role === "source" ? site : null),
+      epoch: record?.epoch ?? 1,
+      runState: description?.runState ?? (entry.guest ? "gone" : "unreachable"),
+      description,
+      definition: entry.definition,
+      migration: migrations.movingGuest(entry.id),
+      history: ledger.ownershipHistory(entry.id),
+    };
+  };
+  const refuseWhileMoving = (id: string, action: string) => {
+    const moving = migrations.movingGuest(id);
+    if (moving === null) return;
+    throw new GatewayError("guest_moving", `Cannot ${action} ${id}: it is moving`, {
+      hint: `Cancel or await migration ${moving} first`,
+    });
+  };
+
+  const service: GatewayService = {
+    site,
+    async putGuest(id, definition) {
+      refuseWhileMoving(id, "register");
+      const { created } = await guests.put(id, definition);
+      if (definition.role === "source" && ledger.ownership(id) === null) {
+        ledger.claim({
+          guestId: id,
+          epoch: 1,
+          owner: site,
+          migrationId: null,
+          decidedBy: "registration",
+          reason: "registered as running here",
+        });
+      }
+      audit("guest_registered", { guest: id, role: definition.role, kind: definition.kind });
+      return { created, guest: await view(guests.get(id)) };
+    },
+    guest: async (id) => await view(guests.get(id)),
+    guests: async () => await Promise.all(guests.list().map(view)),
+    async deleteGuest(id, end) {
+      refuseWhileMoving(id, "remove");
+      await guests.remove(id, end);
+      audit("guest_removed", { guest: id, end });
+    },
+    async verifyGuest(id) {
+      const machine = await guests.machine(id) as Guest & { verify?: () => Promise<unknown> };
+      if (machine.verify) return await machine.verify();
+      throw new GatewayError(
+        "guest_cannot_verify",
+        `Cannot verify ${id}: a ${machine.kind} machine has no self-check`,
+        {
+          hint: "Only reference guests check themselves on request",
+        },
+      );
+    },
+
+    peers: () => peers.views(),
+    redirects: () => [],
+
+    startMigration: (request) => migrations.start(request),
+    migration: (id) => migrations.report(id),
+    migrations: () => migrations.list(),
+    cancel: (id) => acted(id, () => migrations.source(id, "cancel").cancel()),
+    switchover: (id) => acted(id, () => migrations.source(id, "switch over").switchover()),
+    hold: (id) => acted(id, () => migrations.source(id, "hold").hold()),
+    rollback(id) {
+      const report = migrations.report(id);
+      if (
+        report.state === "completed" || report.state === "inDoubt" || report.state === "conflict"
+      ) {
+        throw new GatewayError(
+          "rollback_not_possible",
+          `Cannot roll ${id} back: the machine ${
+            report.state === "completed" ? "has run" : "may run"
+          } at ${report.to}`,
+          {
+            hint: report.state === "completed"
+              ? `Register ${report.guest} as incoming at ${report.from} and move it back from ${report.to}`
+              : "Await the destination's answer, or adjudicate",
+          },
+        );
+      }
+      return acted(id, () => migrations.source(id, "roll back").cancel());
+    },
+    adjudicate: (id, decision) => acted(id, () => migrations.adjudicate(id, decision)),
+    change: (id, changes) => acted(id, () => migrations.source(id, "change").change(changes)),
+    async deleteLeftovers(id) {
+      const deleted = await deleteLeftovers(migrations.report(id), guests);
+      migrations.leftoversDeleted(id, deleted);
+      audit("leftovers_deleted", { migration: id, deleted });
+      return { deleted };
+    },
+    onReport: (id, listener) =>
+      migrations.onReport((report) => {
+        if (id === null || report.id === id) listener(report);
+      }),
+
+    setLinkRate: (peer, bytesPerSecond) => peers.setRate(peer, bytesPerSecond),
+    plan: async ({ guest, to }) => await planMove(guests, await peers.link(to), guest, to),
+    audit: (limit) => ledger.auditEntries(limit),
+    health() {
+      const checks: Record<string, string> = { ledger: "ok", link: "ok" };
+      for (const peer of peers.views()) checks[`peer ${peer.name}`] = peer.state;
+      for (const { id, problem } of guests.list()) {
+        if (problem) checks[`guest ${id}`] = problem.message;
+      }
+      return { status: "ok", checks };
+    },
+  };
+
+  // A refusal of the state comes as a rejection, so that callers meet one kind of failure.
+  async function acted(id: string, act: () => void): Promise<MigrationReport> {
+    await Promise.resolve();
+    act();
+    return migrations.report(id);
+  }
+
+  return {
+    service,
+    linkAddress: endpoint.address,
+    async close() {
+      await peers.close();
+      await endpoint.close();
+      await guests.detachAll();
+      ledger.close();
+    },
+  };
+}
