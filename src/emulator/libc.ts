@@ -1,0 +1,145 @@
+/**
+ * The few calls of the C library that TUN devices need and Deno does not offer (Linux, 64 bit).
+ * Whoever imports this needs `--allow-ffi`; in the project only the process that owns a TUN link.
+ */
+
+const SYMBOLS = {
+  open: { parameters: ["buffer", "i32"], result: "i32" },
+  close: { parameters: ["i32"], result: "i32" },
+  ioctl: { parameters: ["i32", "u64", "buffer"], result: "i32" },
+  setns: { parameters: ["i32", "i32"], result: "i32" },
+  // Counts are below 2^31 here, so the low half of the result register is all of it, sign included.
+  read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
+  ppoll: { parameters: ["buffer", "usize", "buffer", "pointer"], result: "i32" },
+  __errno_location: { parameters: [], result: "pointer" },
+} as const;
+
+const O_RDWR = 2;
+const O_NONBLOCK = 0o4000;
+const O_CLOEXEC = 0o2000000;
+const CLONE_NEWNET = 0x40000000;
+/** linux/if_tun.h */
+const TUNSETIFF = 0x400454ca;
+const IFF_TUN = 0x0001;
+const IFF_NO_PI = 0x1000;
+/** struct ifreq: 16 bytes of name, then the flags. */
+const IFREQ_BYTES = 40;
+const IFNAMSIZ = 16;
+const POLLIN = 1;
+
+export class Libc {
+  readonly #library = Deno.dlopen("libc.so.6", SYMBOLS);
+
+  /** @returns bytes read, 0 at the end, -1 when nothing is there or on an error */
+  read(fd: number, into: Uint8Array): number {
+    return this.#library.symbols.read(fd, into as Uint8Array<ArrayBuffer>, BigInt(into.length));
+  }
+
+  /** @returns bytes written, -1 on an error */
+  write(fd: number, bytes: Uint8Array, byteCount: number): number {
+    return this.#library.symbols.write(fd, bytes as Uint8Array<ArrayBuffer>, BigInt(byteCount));
+  }
+
+  /**
+   * Opens a new TUN device in a network namespace: reads and writes are whole IP packets.
+   *
+   * The calling thread enters the namespace for the two calls that matter and comes back. The
+   * device lives as long as the descriptor.
+   *
+   * @param netns a name under /run/netns, `null` for the process's own
+   * @throws {Error} naming the call and its errno
+   */
+  openTun(netns: string | null, device: string): number {
+    if (netns === null) return this.#openTun(device);
+    const home = this.#open("/proc/thread-self/ns/net", 0);
+    const other = this.#open(`/run/netns/${netns}`, 0);
+    try {
+      this.#check(this.#library.symbols.setns(other, CLONE_NEWNET), `setns ${netns}`);
+      try {
+        return this.#openTun(device);
+      } finally {
+        this.#check(this.#library.symbols.setns(home, CLONE_NEWNET), "setns back");
+      }
+    } finally {
+      this.#library.symbols.close(other);
+      this.#library.symbols.close(home);
+    }
+  }
+
+  #openTun(device: string): number {
+    const name = new TextEncoder().encode(device);
+    if (name.length === 0 || name.length >= IFNAMSIZ) {
+      throw new RangeError(`a device name has 1 to ${IFNAMSIZ - 1} bytes, not ${name.length}`);
+    }
+    const fd = this.#open("/dev/net/tun", O_RDWR | O_NONBLOCK);
+    const request = new Uint8Array(IFREQ_BYTES);
+    request.set(name);
+    new DataView(request.buffer).setUint16(IFNAMSIZ, IFF_TUN | IFF_NO_PI, true);
+    const result = this.#library.symbols.ioctl(fd, BigInt(TUNSETIFF), request);
+    this.#check(result, `TUNSETIFF ${device}`);
+    return fd;
+  }
+
+  #open(path: string, flags: number): number {
+    const fd = this.#library.symbols.open(new TextEncoder().encode(`${path}\0`), flags | O_CLOEXEC);
+    return this.#check(fd, `open ${path}`);
+  }
+
+  #check(result: number, what: string): number {
+    if (result >= 0) return result;
+    const location = this.#library.symbols.__errno_location()!;
+    const errno = new Deno.UnsafePointerView(location).getInt32();
+    throw new Error(`${what} failed with errno ${errno}`);
+  }
+
+  /** Waits until one of the descriptors can be read. */
+  poller(fds: readonly number[]): Poller {
+    return new Poller(
+      fds,
+      (entries, count, timeout) =>
+        this.#library.symbols.ppoll(entries, BigInt(count), timeout, null),
+    );
+  }
+}
+
+/** A set of descriptors to wait for, with its buffers made once. */
+export class Poller {
+  readonly #entries: DataView<ArrayBuffer>;
+  readonly #bytes: Uint8Array<ArrayBuffer>;
+  readonly #timeout = new BigInt64Array(2);
+  readonly #timeoutBytes = new Uint8Array(this.#timeout.buffer);
+
+  constructor(
+    readonly fds: readonly number[],
+    readonly ppoll: (
+      entries: Uint8Array<ArrayBuffer>,
+      count: number,
+      timeout: Uint8Array<ArrayBuffer>,
+    ) => number,
+  ) {
+    // struct pollfd: i32 fd, i16 events, i16 revents.
+    this.#bytes = new Uint8Array(8 * fds.length);
+    this.#entries = new DataView(this.#bytes.buffer);
+    for (const [index, fd] of fds.entries()) {
+      this.#entries.setInt32(8 * index, fd, true);
+      this.#entries.setInt16(8 * index + 4, POLLIN, true);
+    }
+  }
+
+  /** @param timeoutMs with a fraction; at most an hour is waited */
+  wait(timeoutMs: number): void {
+    const ns = Math.round(Math.min(Math.max(timeoutMs, 0), 3_600_000) * 1e6);
+    this.#timeout[0] = BigInt(Math.floor(ns / 1e9));
+    this.#timeout[1] = BigInt(ns % 1e9);
+    if (this.ppoll(this.#bytes, this.fds.length, this.#timeoutBytes) > 0) return;
+    for (let index = 0; index < this.fds.length; index++) {
+      this.#entries.setInt16(8 * index + 6, 0, true);
+    }
+  }
+
+  /** Whether the descriptor at this index had something (or an error, or its end) to read. */
+  isReadable(index: number): boolean {
+    return this.#entries.getInt16(8 * index + 6, true) !== 0;
+  }
+}
