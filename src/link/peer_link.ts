@@ -1,3 +1,8 @@
+import type { GatewayError } from "../core/errors.ts";
+import type { ChannelKind } from "../wire/channel_kind.ts";
+
+export { CHANNEL_KINDS, type ChannelKind } from "../wire/channel_kind.ts";
+
 /**
  * What the rest of the gateway sees of a peer: named channels whose frames arrive in order, exactly
  * once, across any number of connections and outages (design, section 4). Implemented by
@@ -25,13 +30,6 @@ export interface PeerLink {
   setMigrationRateLimit(migrationId: string, bytesPerSecond: number | null): void;
   close(): Promise<void>;
 }
-
-/**
- * Channels of a migration in the order of their priority. `pageRequest` and `returnPath` are
- * reserved by protocol version 1.
- */
-export const CHANNEL_KINDS = ["control", "pageRequest", "returnPath", "memory", "disk"] as const;
-export type ChannelKind = typeof CHANNEL_KINDS[number];
 
 export interface Channel {
   /**
@@ -71,7 +69,11 @@ export type LinkEvent =
     readonly code: string;
     readonly message: string;
     readonly hint: string;
-  };
+  }
+  /** A handler of this migration rejected: its channels are closed, the link goes on. */
+  | { readonly kind: "handlerFailed"; readonly migrationId: string; readonly error: GatewayError }
+  /** The peer takes no more frames of this migration; what it sent is still delivered. */
+  | { readonly kind: "closedByPeer"; readonly migrationId: string; readonly reason: string };
 
 /** Present estimates; null while unknown. */
 export interface PathMeasurement {

@@ -1,0 +1,96 @@
+import type { Clock } from "../core/clock.ts";
+import { type GatewayError, toGatewayError } from "../core/errors.ts";
+import type { Carrier } from "./carrier.ts";
+
+/** A new connection is tried this often while none works. */
+export const REDIAL_MS = 1_000;
+/** Attempts under way at once; a slow link needs several round trips for one. */
+export const DIALS_PENDING_MAX = 4;
+/** After refusals the pause doubles from `REDIAL_MS` up to this. */
+export const REFUSED_REDIAL_MS_MAX = 60_000;
+
+/** Codes by which a peer, or this side, says no rather than nothing. */
+const REFUSALS: ReadonlySet<string> = new Set([
+  "frame_invalid",
+  "frame_too_long",
+  "handshake_failed",
+  "peer_not_trusted",
+  "protocol_mismatch",
+]);
+
+export interface RedialerOptions {
+  readonly clock: Clock;
+  readonly dial: (signal: AbortSignal) => Promise<Carrier>;
+  /** True while no connection works. */
+  readonly isNeeded: () => boolean;
+  readonly onCarrier: (carrier: Carrier) => void;
+  readonly onRefused: (error: GatewayError) => void;
+}
+
+/** Dials every second while no connection works, several attempts beside each other. */
+export class Redialer {
+  readonly #options: RedialerOptions;
+  readonly #stopped = new AbortController();
+  readonly #pending = new Set<AbortController>();
+  #refusals = 0;
+  #nextAtMs = 0;
+  #wake: AbortController | null = null;
+
+  constructor(options: RedialerOptions) {
+    this.#options = options;
+    void this.#run();
+  }
+
+  /** Something changed: looks at once whether a connection is needed. */
+  kick(): void {
+    this.#wake?.abort();
+  }
+
+  /** A connection was made and then refused: the next attempts come later and later. */
+  refused(error: GatewayError): void {
+    const pauseMs = Math.min(REFUSED_REDIAL_MS_MAX, REDIAL_MS * 2 ** this.#refusals);
+    this.#refusals++;
+    this.#nextAtMs = this.#options.clock.nowMs() + pauseMs;
+    this.#options.onRefused(error);
+  }
+
+  stop(): void {
+    this.#stopped.abort();
+    for (const attempt of this.#pending) attempt.abort();
+    this.kick();
+  }
+
+  async #run(): Promise<void> {
+    const { clock, isNeeded } = this.#options;
+    while (!this.#stopped.signal.aborted) {
+      const waitMs = this.#nextAtMs - clock.nowMs();
+      if (waitMs <= 0 && isNeeded()) {
+        this.#nextAtMs = clock.nowMs() + REDIAL_MS;
+        void this.#attempt();
+        continue;
+      }
+      this.#wake = new AbortController();
+      // Only a kick can make a connection needed; until then there is nothing to look at.
+      const sleepMs = isNeeded() ? waitMs : 3_600_000;
+      await clock.sleep(sleepMs, this.#wake.signal).catch(() => {});
+    }
+  }
+
+  async #attempt(): Promise<void> {
+    const attempt = new AbortController();
+    this.#pending.add(attempt);
+    if (this.#pending.size > DIALS_PENDING_MAX) this.#pending.values().next().value!.abort();
+    try {
+      const carrier = await this.#options.dial(attempt.signal);
+      if (this.#stopped.signal.aborted) return void carrier.close("the link was closed");
+      this.#refusals = 0;
+      this.#options.onCarrier(carrier);
+      for (const other of this.#pending) if (other !== attempt) other.abort();
+    } catch (thrown) {
+      const error = toGatewayError(thrown);
+      if (REFUSALS.has(error.code) && !attempt.signal.aborted) this.refused(error);
+    } finally {
+      this.#pending.delete(attempt);
+    }
+  }
+}

@@ -1,0 +1,355 @@
+import type { Clock } from "../core/clock.ts";
+import { GatewayError, toGatewayError } from "../core/errors.ts";
+import type { SessionLimits } from "../wire/limits.ts";
+import type { ChannelState } from "../wire/migration_channels.ts";
+import { type Outgoing, Session, type SessionEvent } from "../wire/session.ts";
+import type { Carrier } from "./carrier.ts";
+import { type ChannelHost, LinkChannel } from "./link_channel.ts";
+import type { Channel, ChannelKind, LinkEvent, PathMeasurement, PeerLink } from "./peer_link.ts";
+import { RateLimit } from "./rate_limit.ts";
+import { Redialer } from "./redialer.ts";
+
+export interface SessionLinkOptions {
+  readonly peerName: string;
+  readonly clock: Clock;
+  /** Makes a new connection; null where only the peer dials. */
+  readonly dial: ((signal: AbortSignal) => Promise<Carrier>) | null;
+  /** Of this gateway process. */
+  readonly incarnation: string;
+  readonly limits?: Partial<SessionLimits>;
+}
+
+/** A `PeerLink` that is fed with connections: its own and those that the endpoint accepts. */
+export interface SessionLink extends PeerLink {
+  /** Takes an authenticated connection into use, or closes it when it belongs to the past. */
+  attach(carrier: Carrier): void;
+}
+
+/** The link to one peer: drives the pure session over carriers, dials, and applies rate caps. */
+export function createSessionLink(options: SessionLinkOptions): SessionLink {
+  return new Driver(options);
+}
+
+interface Attached {
+  readonly id: number;
+  readonly carrier: Carrier;
+  isSendingUrgent: boolean;
+  isSendingBulk: boolean;
+}
+
+class Driver implements SessionLink, ChannelHost {
+  readonly peerName: string;
+  readonly #clock: Clock;
+  readonly #incarnation: string;
+  readonly #session: Session;
+  readonly #redialer: Redialer | null;
+  readonly #carriers = new Map<number, Attached>();
+  readonly #channels = new Map<ChannelState, LinkChannel>();
+  readonly #listeners = new Set<(event: LinkEvent) => void>();
+  readonly #onNewMigration: ((migrationId: string) => void)[] = [];
+  readonly #linkLimit: RateLimit;
+  readonly #migrationLimits = new Map<string, RateLimit>();
+  #lastCarrierId = 0;
+  #isClosed = false;
+  #isSettling = false;
+  #timer: { readonly atMs: number; readonly abort: AbortController } | null = null;
+  /** When a rate cap lets the next bulk frame pass; Infinity when none holds one back. */
+  #rateReadyAtMs = Infinity;
+
+  constructor({ peerName, clock, dial, incarnation, limits }: SessionLinkOptions) {
+    this.peerName = peerName;
+    this.#clock = clock;
+    this.#incarnation = incarnation;
+    // Openings rise across links of one process, should this link be closed and made again.
+    const firstOpening = Math.max(1, Math.floor(clock.wallMs())) * 1000;
+    this.#session = new Session({ limits, firstOpening });
+    this.#linkLimit = new RateLimit(null, clock.nowMs());
+    this.#redialer = dial === null ? null : new Redialer({
+      clock,
+      dial,
+      isNeeded: () => !this.#isClosed && !this.#isHeard(),
+      onCarrier: (carrier) => this.attach(carrier),
+      onRefused: (error) => this.#emit({ kind: "refused", ...error.toJSON() }),
+    });
+  }
+
+  get state(): "up" | "down" {
+    return this.#carriers.size > 0 ? "up" : "down";
+  }
+
+  // --- PeerLink ----------------------------------------------------------------------------------
+
+  channel(migrationId: string, kind: ChannelKind): Channel {
+    if (this.#isClosed) throw linkClosed();
+    const state = this.#session.open(migrationId, kind, this.#clock.nowMs());
+    let channel = this.#channels.get(state);
+    if (channel === undefined) {
+      channel = new LinkChannel(state, this);
+      this.#channels.set(state, channel);
+    }
+    return channel;
+  }
+
+  closeChannels(migrationId: string): void {
+    this.#migrationLimits.delete(migrationId);
+    this.#session.close(migrationId, "the migration was closed here");
+    this.#settle();
+  }
+
+  onNewMigration(listener: (migrationId: string) => void): void {
+    this.#onNewMigration.push(listener);
+  }
+
+  onEvent(listener: (event: LinkEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  path(): PathMeasurement {
+    const nowMs = this.#clock.nowMs();
+    const { liveness } = this.#session;
+    const primary = liveness.primary();
+    const measured = primary === null ? null : this.#carriers.get(primary.id)?.carrier.path();
+    return {
+      roundTripMs: measured?.roundTripMs ?? liveness.roundTripMs,
+      minRoundTripMs: measured?.minRoundTripMs ?? liveness.minRoundTripMs,
+      bottleneckBytesPerSecond: measured?.bottleneckBytesPerSecond ?? null,
+      goodputBytesPerSecond: this.#session.goodputBytesPerSecond(nowMs),
+      lossRatio: measured?.lossRatio ?? null,
+      silentMs: liveness.lastHeardMs === null ? null : nowMs - liveness.lastHeardMs,
+    };
+  }
+
+  setRateLimit(bytesPerSecond: number | null): void {
+    this.#linkLimit.set(bytesPerSecond, this.#clock.nowMs());
+    this.#settle();
+  }
+
+  setMigrationRateLimit(migrationId: string, bytesPerSecond: number | null): void {
+    const nowMs = this.#clock.nowMs();
+    const limit = this.#migrationLimits.get(migrationId);
+    if (bytesPerSecond === null) this.#migrationLimits.delete(migrationId);
+    else if (limit === undefined) {
+      this.#migrationLimits.set(migrationId, new RateLimit(bytesPerSecond, nowMs));
+    } else limit.set(bytesPerSecond, nowMs);
+    this.#settle();
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#redialer?.stop();
+    this.#timer?.abort.abort();
+    for (const { migration } of this.#channels.keys()) {
+      this.#session.close(migration.id, "the link was closed");
+    }
+    this.#settle();
+    await Promise.all(
+      [...this.#carriers.values()].map(({ carrier }) => carrier.close("the link was closed")),
+    );
+  }
+
+  // --- connections -------------------------------------------------------------------------------
+
+  attach(carrier: Carrier): void {
+    if (this.#isClosed) return void carrier.close("the link was closed");
+    const id = ++this.#lastCarrierId;
+    const keepsHouse = this.#incarnation < carrier.peerIncarnation;
+    const nowMs = this.#clock.nowMs();
+    if (!this.#session.addCarrier(id, carrier.peerIncarnation, keepsHouse, nowMs)) {
+      return void carrier.close("the peer has restarted since");
+    }
+    const wasDown = this.state === "down";
+    this.#carriers.set(id, { id, carrier, isSendingUrgent: false, isSendingBulk: false });
+    carrier.receive((record) => this.#receive(id, record));
+    void carrier.closed.then(() => this.#detach(id));
+    if (wasDown) this.#emit({ kind: "up" });
+    this.#settle();
+  }
+
+  #detach(id: number): void {
+    if (!this.#carriers.delete(id)) return;
+    this.#session.removeCarrier(id);
+    if (this.state === "down") this.#emit({ kind: "down" });
+    this.#redialer?.kick();
+    this.#settle();
+  }
+
+  #receive(id: number, record: Uint8Array): void {
+    if (!this.#carriers.has(id)) return;
+    try {
+      this.#session.receive(id, record, this.#clock.nowMs());
+    } catch (thrown) {
+      if (!(thrown instanceof GatewayError)) throw thrown;
+      void this.#carriers.get(id)?.carrier.close(thrown.message);
+      if (this.#redialer !== null) this.#redialer.refused(thrown);
+      else this.#emit({ kind: "refused", ...thrown.toJSON() });
+      this.#detach(id);
+    }
+    this.#settle();
+  }
+
+  /** True while some connection is not silent. */
+  #isHeard(): boolean {
+    for (const carrier of this.#session.liveness.carriers.values()) {
+      if (!carrier.silent) return true;
+    }
+    return false;
+  }
+
+  // --- ChannelHost -------------------------------------------------------------------------------
+
+  send(state: ChannelState, type: number, payload: Uint8Array): number {
+    const sequence = this.#session.send(state, type, payload);
+    this.#settle();
+    return sequence;
+  }
+
+  queueDepthBytes(): number {
+    return this.#session.queueDepthBytes(this.#clock.nowMs());
+  }
+
+  deliver(state: ChannelState): { type: number; sequence: number; payload: Uint8Array } | null {
+    return this.#session.deliver(state);
+  }
+
+  applied(state: ChannelState, sequence: number): void {
+    this.#session.applied(state, sequence, this.#clock.nowMs());
+    this.#channels.get(state)?.touched();
+    this.#settle();
+  }
+
+  handlerFailed({ migration }: ChannelState, thrown: unknown): void {
+    if (migration.state === "closed") return;
+    const error = toGatewayError(thrown);
+    this.#session.close(migration.id, error.message);
+    this.#emit({ kind: "handlerFailed", migrationId: migration.id, error });
+    this.#settle();
+  }
+
+  // --- the loop ----------------------------------------------------------------------------------
+
+  /** Acts upon everything that a change has brought about. */
+  #settle(): void {
+    if (this.#isSettling) return;
+    this.#isSettling = true;
+    try {
+      for (;;) {
+        const events = this.#session.takeEvents();
+        const touched = [...this.#session.takeTouched()];
+        if (events.length === 0 && touched.length === 0) break;
+        for (const state of touched) this.#channels.get(state)?.touched();
+        for (const event of events) this.#act(event);
+      }
+    } finally {
+      this.#isSettling = false;
+    }
+    if (this.#isClosed) return;
+    this.#rateReadyAtMs = Infinity;
+    for (const attached of this.#carriers.values()) {
+      void this.#sendUrgent(attached);
+      void this.#sendBulk(attached);
+    }
+    this.#armTimer();
+  }
+
+  #act(event: SessionEvent): void {
+    if (event.kind === "closeCarrier") {
+      void this.#carriers.get(event.carrierId)?.carrier.close(event.reason);
+      this.#detach(event.carrierId);
+    } else if (event.kind === "restarted") this.#emit({ kind: "restarted" });
+    else if (event.kind === "newMigration") {
+      for (const listener of this.#onNewMigration) listener(event.migrationId);
+      if (this.#onNewMigration.length === 0) {
+        this.#session.close(event.migrationId, "nobody here takes migrations");
+      }
+    } else {
+      const { migration, reason } = event;
+      if (migration.state === "closed") {
+        for (const state of migration.channels) this.#channels.delete(state);
+      } else this.#emit({ kind: "closedByPeer", migrationId: migration.id, reason });
+    }
+  }
+
+  async #sendUrgent(attached: Attached): Promise<void> {
+    if (attached.isSendingUrgent) return;
+    attached.isSendingUrgent = true;
+    for (;;) {
+      const outgoing = this.#session.nextUrgent(attached.id, this.#clock.nowMs());
+      if (outgoing === null) break;
+      if (!await this.#handOver(attached, outgoing, true)) return;
+    }
+    attached.isSendingUrgent = false;
+  }
+
+  async #sendBulk(attached: Attached): Promise<void> {
+    if (attached.isSendingBulk) return;
+    attached.isSendingBulk = true;
+    for (;;) {
+      const outgoing = this.#nextBulk(attached.id);
+      if (outgoing === null) break;
+      if (!await this.#handOver(attached, outgoing, false)) return;
+    }
+    attached.isSendingBulk = false;
+    this.#armTimer();
+  }
+
+  #nextBulk(carrierId: number): Outgoing | null {
+    const nowMs = this.#clock.nowMs();
+    const isReady = (limit: RateLimit | undefined) => {
+      const readyAtMs = limit?.readyAtMs(nowMs) ?? nowMs;
+      if (readyAtMs > nowMs) this.#rateReadyAtMs = Math.min(this.#rateReadyAtMs, readyAtMs);
+      return readyAtMs <= nowMs;
+    };
+    return this.#session.nextBulk(
+      carrierId,
+      (migrationId) => isReady(this.#linkLimit) && isReady(this.#migrationLimits.get(migrationId)),
+    );
+  }
+
+  /** @returns false when the connection is gone; the session sends the record again elsewhere */
+  async #handOver({ id, carrier }: Attached, outgoing: Outgoing, urgent: boolean) {
+    const { record, migrationId } = outgoing;
+    const nowMs = this.#clock.nowMs();
+    this.#linkLimit.spend(record.byteLength, nowMs);
+    if (migrationId !== null) {
+      this.#migrationLimits.get(migrationId)?.spend(record.byteLength, nowMs);
+    }
+    // Room in the queue was made: whoever waits for it goes on while the record is under way.
+    const sent = carrier.send(record, urgent);
+    this.#settle();
+    try {
+      await sent;
+      return !this.#isClosed;
+    } catch (thrown) {
+      void carrier.close(toGatewayError(thrown).message);
+      this.#detach(id);
+      return false;
+    }
+  }
+
+  #armTimer(): void {
+    if (this.#isClosed) return;
+    const atMs = Math.min(this.#session.wakeAtMs(), this.#rateReadyAtMs);
+    if (atMs === Infinity || (this.#timer !== null && this.#timer.atMs <= atMs)) return;
+    this.#timer?.abort.abort();
+    const timer = { atMs, abort: new AbortController() };
+    this.#timer = timer;
+    this.#clock.sleep(Math.max(0, atMs - this.#clock.nowMs()), timer.abort.signal).then(() => {
+      this.#timer = null;
+      this.#session.tick(this.#clock.nowMs());
+      if (!this.#isHeard()) this.#redialer?.kick();
+      this.#settle();
+    }, () => {});
+  }
+
+  #emit(event: LinkEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+}
+
+function linkClosed(): GatewayError {
+  return new GatewayError("link_closed", "Cannot open a channel: the link is closed", {
+    hint: "The gateway is shutting down, or the peer is no longer trusted",
+  });
+}

@@ -1,0 +1,35 @@
+/**
+ * Frame types of protocol version 1: what the payload of a frame means. The session carries any
+ * type; a channel's handler refuses what it does not know. Numbers are never given out twice.
+ */
+export const FRAME_TYPES = {
+  /** UTF-8 JSON of one control message (`src/migration/messages.ts`); `control` channel. */
+  control: 1,
+  /** A batch of memory items (`src/codec/memory_batch.ts`); `memory` channel. */
+  memoryBatch: 16,
+  /** The memory stream starts anew: what follows belongs to another attempt; `memory` channel. */
+  memoryReset: 17,
+  /** The memory stream is complete: its last batch went before; `memory` channel. */
+  memoryEnd: 18,
+  /** A batch of disk extents (`src/codec/disk_batch.ts`); `disk` channel. */
+  diskBatch: 32,
+  /** Every extent of a disk's round went before; `disk` channel. */
+  diskRoundEnd: 33,
+  /** Reserved: the destination asks for a page that it needs now; `pageRequest` channel. */
+  pageRequest: 48,
+  /** Reserved: the answer to one page request; `pageRequest` channel. */
+  pageResponse: 49,
+  /** Reserved: bytes of QEMU's return path; `returnPath` channel. */
+  returnPath: 64,
+} as const;
+
+export type FrameTypeName = keyof typeof FRAME_TYPES;
+
+const NAMES = new Map<number, FrameTypeName>(
+  Object.entries(FRAME_TYPES).map(([name, type]) => [type, name as FrameTypeName]),
+);
+
+/** The registered name of a frame type, for logs and errors; undefined when it has none. */
+export function frameTypeName(type: number): FrameTypeName | undefined {
+  return NAMES.get(type);
+}
