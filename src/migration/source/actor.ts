@@ -8,19 +8,14 @@ import { Changes } from "../changes.ts";
 import { decideSwitch, overBudgetAtGate, predictDowntime } from "../convergence.ts";
 import { Interrupt } from "../interrupt.ts";
 import type { Journal } from "../journal.ts";
-import {
-  decodeMessage,
-  encodeMessage,
-  type ToDestination,
-  type ToSource,
-  toSource,
-} from "../messages.ts";
+import type { ToSource } from "../messages.ts";
 import type { MigrationOptions } from "../options.ts";
-import type { OwnershipRecord } from "../ports.ts";
 import type { MigrationReport } from "../report.ts";
+import { Courier, type Verdict } from "./courier.ts";
 import { sendDiskRound } from "./disks.ts";
 import type { ReportDraft } from "./draft.ts";
 import { MemoryPump } from "./memory.ts";
+import { decideOutcome } from "./outcome.ts";
 import { sourceEnded, type SourceEvent, type SourceState, type UndoneEnd } from "./state.ts";
 
 /** How often the switch is considered and the machine asked for its progress. */
@@ -28,8 +23,6 @@ const TICK_MS = 100;
 /** A disk round is worth its round trip above this backlog, or after this long. */
 const ROUND_BACKLOG_BYTES = 1024 * 1024;
 const ROUND_INTERVAL_MS = 1000;
-/** An offer that is not answered within this time has not reached a working peer. */
-const OFFER_TIMEOUT_MS = 30_000;
 /** How often the peer is asked for the end of a hand-over that is in doubt. */
 const QUERY_INTERVAL_MS = 1000;
 /** A link silent for the downtime budget, and at least this long, undoes a switch. */
@@ -37,8 +30,6 @@ const SWITCH_SILENCE_MS_MIN = 1000;
 /** After an undone switch the next one waits, longer each time, so that it cannot flap. */
 const SWITCH_RETRY_MS = 2000;
 const SWITCH_RETRY_MS_MAX = 30_000;
-/** How long the report of the end may take to reach the peer before its channels are closed. */
-const FAREWELL_MS = 60_000;
 
 export interface SourceActorDeps {
   readonly id: string;
@@ -66,17 +57,13 @@ export interface SourceActorDeps {
 export class SourceActor {
   readonly #interrupt = new Interrupt();
   readonly #changes = new Changes();
-  readonly #control: Channel;
+  readonly #courier: Courier;
   #memoryChannel: Channel | null = null;
   #diskChannel: Channel | null = null;
   #description: GuestDescription | null = null;
   #notes: Record<string, unknown> = {};
   #pump: MemoryPump | null = null;
   #round = 0;
-  #recordedRound = 0;
-  #prepared = false;
-  #outcome: Extract<ToSource, { type: "running" | "refused" }> | null = null;
-  #answer: ((message: ToSource) => void) | null = null;
   #switchRequested = false;
   #holdRequested: boolean;
   #holding = false;
@@ -89,11 +76,14 @@ export class SourceActor {
 
   constructor(private readonly deps: SourceActorDeps) {
     this.#holdRequested = deps.options.hold;
-    this.#control = deps.link.channel(deps.id, "control");
-    this.#control.receive(({ payload }) => {
-      this.#receive(decodeMessage(toSource, payload));
-      return Promise.resolve();
-    });
+    this.#courier = new Courier(
+      deps.link.channel(deps.id, "control"),
+      deps.peer,
+      deps.clock,
+      this.#changes,
+      (message) => this.#refusedEarly(message),
+      () => this.#askedWhetherAlive(),
+    );
     this.#unsubscribe.push(
       deps.link.onEvent((event) => this.#linkChanged(event)),
       deps.guest.onEvent((event) => {
@@ -118,7 +108,7 @@ export class SourceActor {
       channel ? channel.wireBytes + channel.receivedWireBytes : 0;
     const memory = wire(this.#memoryChannel);
     const disk = wire(this.#diskChannel);
-    const control = wire(this.#control);
+    const control = this.#courier.wireBytes;
     return draft.render(this.state, this.#holding, {
       state: link.state,
       path: () => link.path(),
@@ -148,12 +138,10 @@ export class SourceActor {
       );
     }
     this.#wasRunning = description.runState === "running";
-    const answered = new Promise<ToSource>((resolve) => this.#answer = resolve);
-    await this.#send({ type: "offer", guest: guestId, epoch, options, description });
-    const answer = await this.#interrupt.race(
-      Promise.race([answered, this.#timeout(OFFER_TIMEOUT_MS, "the offer was not answered")]),
+    const answer = await this.#courier.offer(
+      { type: "offer", guest: guestId, epoch, options, description },
+      this.#interrupt,
     );
-    this.#answer = null;
     if (answer.type === "rejected") {
       const mine = answer.owner === null || answer.owner === site;
       if (answer.error.code === "offer_stale" && answer.epoch !== null && mine) {
@@ -161,12 +149,11 @@ export class SourceActor {
       }
       throw errorOf(answer.error);
     }
-    if (answer.type !== "accepted") throw unexpected(answer.type);
     const findings = await guest.source.preflight(answer.description);
     draft.findings = [...findings, ...answer.findings];
     const refusal = draft.findings.find(({ severity }) => severity === "refusal");
     if (refusal) {
-      await this.#send({ type: "cancel", reason: refusal.message });
+      await this.#courier.say({ type: "cancel", reason: refusal.message });
       throw errorOf(refusal);
     }
     return null;
@@ -280,19 +267,10 @@ export class SourceActor {
     this.#changes.notify();
   }
 
-  /** Tells the peer an operator's verdict, across outages and restarts, until it has applied it. */
+  /** Tells the peer an operator's verdict and notes that it knows. */
   async deliverVerdict(verdict: Verdict): Promise<void> {
-    const { guestId, journal, clock } = this.deps;
-    for (let delivered = false; !delivered;) {
-      try {
-        await this.#send({ type: "adjudicated", guest: guestId, ...verdict });
-        await this.#control.whenAppliedByPeer(this.#control.lastSent);
-        delivered = true;
-      } catch {
-        await clock.sleep(QUERY_INTERVAL_MS);
-      }
-    }
-    journal.write({ kind: "noted", notes: { ...this.#notes, verdictDelivered: true } });
+    await this.#courier.deliverVerdict(this.deps.guestId, verdict);
+    this.deps.journal.write({ kind: "noted", notes: { ...this.#notes, verdictDelivered: true } });
   }
 
   /** The offer came to nothing: lets go of link and machine, which were not touched. */
@@ -318,9 +296,9 @@ export class SourceActor {
     journal.write({ kind: "began" });
     draft.phase = "preparing both machines";
     this.#publish();
-    await this.#send({ type: "begin" });
+    await this.#courier.say({ type: "begin" });
     await guest.source.begin(this.#moveOptions());
-    await this.#interrupt.race(this.#changes.until(() => this.#prepared));
+    await this.#interrupt.race(this.#changes.until(() => this.#courier.prepared));
     this.#memoryChannel = this.deps.link.channel(this.deps.id, "memory");
     this.#diskChannel = this.deps.link.channel(this.deps.id, "disk");
   }
@@ -396,7 +374,7 @@ export class SourceActor {
 
   /** @returns false where the switch was undone and the copy goes on */
   async #switch(forced: boolean): Promise<boolean> {
-    const { guest, journal, draft, options, clock } = this.deps;
+    const { journal, draft, options, clock } = this.deps;
     const pump = this.#pump!;
     journal.write({ kind: "switchBegan" });
     this.#holding = false;
@@ -421,13 +399,12 @@ export class SourceActor {
     await this.#giveAway();
     // The bitmaps end with the machine or stay with a kept one: nothing left to fetch from it.
     await Promise.all(rounds.map((round) => round.finish(true).catch(() => {})));
-    void guest;
     return true;
   }
 
   /** From the gate to the outcome: rule 3 (b), (c) and (g). */
   async #giveAway(): Promise<void> {
-    const { journal, epoch, options, draft, guest, clock } = this.deps;
+    const { journal, epoch, options, draft, clock } = this.deps;
     const pump = this.#pump!;
     draft.phase = "sending the last pages";
     await this.#raceWithPump(Promise.all([pump.source.finish(), pump.drained]));
@@ -455,9 +432,13 @@ export class SourceActor {
     });
     // Written is sent: from here only the destination's answer decides.
     draft.phase = "handed over, waiting for the destination";
-    await this.#send({ type: "handover", epoch: epoch + 1, lastSequences, run: this.#wasRunning });
+    await this.#courier.say({
+      type: "handover",
+      epoch: epoch + 1,
+      lastSequences,
+      run: this.#wasRunning,
+    });
     this.#publish();
-    void guest;
   }
 
   // --- its parts -----------------------------------------------------------------------------
@@ -505,7 +486,7 @@ export class SourceActor {
       FRAME_TYPES.diskRoundEnd,
       new TextEncoder().encode(JSON.stringify({ round: number })),
     );
-    await this.#interrupt.race(this.#changes.until(() => this.#recordedRound >= number));
+    await this.#interrupt.race(this.#changes.until(() => this.#courier.recordedRound >= number));
     for (const { id, bytes } of planned) draft.diskVerified(id, bytes);
     await Promise.all(rounds.map((round) => round.finish(true)));
     report.durationMs = Math.round(clock.nowMs() - startedMs);
@@ -520,7 +501,8 @@ export class SourceActor {
       this.#pump!.source.progress(),
       guest.source.dirtyDiskBytes(),
     ]);
-    this.#noteMemory(progress);
+    draft.noteMemory(progress);
+    this.#noteOpaque();
     const path = link.path();
     return {
       memoryRemainingBytes: progress.remainingBytes,
@@ -533,26 +515,6 @@ export class SourceActor {
       goodputBytesPerSecond: lowest(path.bottleneckBytesPerSecond, this.deps.options.rate),
       roundTripMs: path.roundTripMs,
     };
-  }
-
-  #noteMemory(progress: Awaited<ReturnType<MemoryPump["source"]["progress"]>>): void {
-    const { draft, clock } = this.deps;
-    const before = draft.memoryProgress?.pass ?? 1;
-    draft.memoryProgress = progress;
-    this.#noteOpaque();
-    const last = draft.rounds.findLast((round) => round.kind === "memory");
-    if (last) last.remainingBytes = progress.remainingBytes;
-    // While held a machine passes several times a second: only passes that took a while are shown.
-    if (progress.pass > before && last && clock.wallMs() - Date.parse(last.startedAt) > 500) {
-      last.durationMs = clock.wallMs() - Date.parse(last.startedAt);
-      draft.beginRound("memory", progress.remainingBytes);
-    }
-    const open = draft.rounds.findLast((round) => round.kind === "memory");
-    if (open) {
-      const others = draft.rounds.filter((round) => round.kind === "memory" && round !== open)
-        .reduce((sum, round) => sum + round.sentBytes, 0);
-      open.sentBytes = Math.max(0, draft.memory.rawBytes - others);
-    }
   }
 
   #noteOpaque(): void {
@@ -633,7 +595,7 @@ export class SourceActor {
   }
 
   async #finish(): Promise<void> {
-    const { journal, guest, draft, guestId, id, peer, options, clock, link } = this.deps;
+    const { journal, guest, draft, id, peer, options, clock, link } = this.deps;
     while (this.state.kind === "handedOver" || this.state.kind === "conflict") {
       await this.#settleOutcome();
     }
@@ -656,12 +618,11 @@ export class SourceActor {
     }
     if (this.state.kind === "failed" || this.state.kind === "cancelled") {
       const reason = this.state.kind === "failed" ? this.state.error.message : "cancelled";
-      await this.#send({ type: "cancel", reason }).catch(() => {});
+      await this.#courier.say({ type: "cancel", reason }).catch(() => {});
     }
-    void guestId;
     this.#publish();
     if (this.#verdict) await this.deliverVerdict(this.#verdict);
-    await this.#sayFarewell();
+    await this.#courier.farewell();
     for (const stop of this.#unsubscribe) stop();
     link.setMigrationRateLimit(id, null);
     link.closeChannels(id);
@@ -670,38 +631,24 @@ export class SourceActor {
   /** Waits for what ends a hand-over: the destination's answer, or an operator. */
   async #settleOutcome(): Promise<void> {
     const { journal, clock, link, guestId, id, peer, site, draft } = this.deps;
-    const { state } = this;
-    const outcome = this.#outcome;
-    if (
-      state.kind === "handedOver" && outcome?.type === "running" && outcome.epoch >= state.epoch
-    ) {
-      const downtimeMs = this.#pausedAtMs === null || !state.run
-        ? null
-        : Math.round(clock.nowMs() - this.#pausedAtMs - (link.path().roundTripMs ?? 0) / 2);
-      draft.downtimeMs = downtimeMs;
-      journal.write({ kind: "ranAtPeer", epoch: outcome.epoch, downtimeMs }, {
-        ...ownership(guestId, id),
-        epoch: outcome.epoch,
-        owner: peer,
-        reason: "the destination runs the machine",
-      });
-      return;
-    }
-    if (
-      state.kind === "handedOver" && outcome?.type === "refused" && outcome.epoch >= state.epoch
-    ) {
-      journal.write({ kind: "refusedByPeer", epoch: outcome.epoch, error: outcome.error }, {
-        ...ownership(guestId, id),
-        epoch: outcome.epoch,
-        owner: site,
-        reason: "the destination refused durably",
-      });
+    const downtimeMs = this.#pausedAtMs === null
+      ? null
+      : Math.round(clock.nowMs() - this.#pausedAtMs - (link.path().roundTripMs ?? 0) / 2);
+    const decided = decideOutcome(this.state, this.#courier.outcome, downtimeMs, {
+      guestId,
+      migrationId: id,
+      site,
+      peer,
+    });
+    if (decided) {
+      journal.write(decided.event, decided.ownership);
+      if (decided.event.kind === "ranAtPeer") draft.downtimeMs = decided.event.downtimeMs;
       return;
     }
     const askedAtMs = clock.nowMs();
     await Promise.race([this.#changes.next(), this.#sleep(QUERY_INTERVAL_MS)]);
     if (this.state.kind === "handedOver" && clock.nowMs() - askedAtMs >= QUERY_INTERVAL_MS * 0.9) {
-      await this.#send({
+      await this.#courier.say({
         type: "query",
         guest: guestId,
         epoch: this.state.epoch,
@@ -711,50 +658,25 @@ export class SourceActor {
     this.#publish(false);
   }
 
-  #receive(message: ToSource): void {
-    switch (message.type) {
-      case "accepted":
-      case "rejected":
-        this.#answer?.(message);
-        break;
-      case "prepared":
-        this.#prepared = true;
-        break;
-      case "roundRecorded":
-        this.#recordedRound = Math.max(this.#recordedRound, message.round);
-        break;
-      case "running":
-        this.#outcome = message;
-        break;
-      case "refused":
-        if (this.state.kind === "handedOver") this.#outcome = message;
-        else this.#refusedEarly(message);
-        break;
-      case "waiting":
-        if (sourceEnded(this.state)) {
-          void this.#send({ type: "cancel", reason: "the move has ended" }).catch(() => {});
-        }
-        break;
-      case "pending":
-        break;
-    }
-    this.#changes.notify();
-  }
-
   /** The destination gave up before any hand-over: its epoch is used up, the machine stays here. */
   #refusedEarly(message: Extract<ToSource, { type: "refused" }>): void {
-    const { guestId, id, site } = this.deps;
-    if (sourceEnded(this.state) || this.state.kind === "retiring") return;
-    this.deps.journal.write({
-      kind: "noted",
-      notes: { ...this.#notes, refusedEpoch: message.epoch },
-    }, {
-      ...ownership(guestId, id),
+    const { guestId, id, site, journal } = this.deps;
+    const { kind } = this.state;
+    if (kind !== "preparing" && kind !== "copying" && kind !== "switching") return;
+    journal.write({ kind: "noted", notes: { ...this.#notes, refusedEpoch: message.epoch } }, {
+      guestId,
       epoch: message.epoch,
       owner: site,
+      migrationId: id,
+      decidedBy: "handover",
       reason: "the destination gave up before the hand-over",
     });
     this.#interrupt.raise(errorOf(message.error));
+  }
+
+  #askedWhetherAlive(): void {
+    if (!sourceEnded(this.state)) return;
+    void this.#courier.say({ type: "cancel", reason: "the move has ended" }).catch(() => {});
   }
 
   #linkChanged(event: LinkEvent): void {
@@ -814,21 +736,6 @@ export class SourceActor {
     await this.deps.clock.sleep(ms);
   }
 
-  async #timeout(ms: number, what: string): Promise<never> {
-    await this.deps.clock.sleep(ms, this.#interrupt.signal);
-    throw new GatewayError(
-      "peer_unreachable",
-      `Cannot reach ${this.deps.peer}: ${what} within ${ms / 1000} s`,
-      {
-        hint: "Check that its gateway runs, its address, and that UDP passes between both sites",
-      },
-    );
-  }
-
-  async #send(message: ToDestination): Promise<void> {
-    await this.#control.send(FRAME_TYPES.control, encodeMessage(message));
-  }
-
   /** Publishes a report: at once for events, at most a few times a second for progress. */
   #publish(now = true): void {
     const { clock } = this.deps;
@@ -839,17 +746,12 @@ export class SourceActor {
     this.deps.report(report);
     if (share && this.state.kind !== "preparing") {
       // Reports are lossy by nature: a full link drops none of them, it only delays them.
-      void this.#send({ type: "report", report: report as unknown as Record<string, unknown> })
+      void this.#courier.say({
+        type: "report",
+        report: report as unknown as Record<string, unknown>,
+      })
         .catch(() => {});
     }
-  }
-
-  /** The peer should see the end, too; an unreachable peer asks again when it is back. */
-  async #sayFarewell(): Promise<void> {
-    await Promise.race([
-      this.#control.whenAppliedByPeer(this.#control.lastSent).catch(() => {}),
-      this.deps.clock.sleep(FAREWELL_MS),
-    ]);
   }
 
   #notAllowed(action: string, hint: string): GatewayError {
@@ -861,35 +763,10 @@ export class SourceActor {
   }
 }
 
-/** An operator's word on who runs the machine, with the site's name. */
-export interface Verdict {
-  readonly epoch: number;
-  readonly owner: string;
-  readonly by: string;
-  readonly reason: string;
-}
-
 class Cancelled extends Error {}
-
-function ownership(
-  guestId: string,
-  migrationId: string,
-): Pick<OwnershipRecord, "guestId" | "migrationId" | "decidedBy"> {
-  return { guestId, migrationId, decidedBy: "handover" };
-}
 
 function errorOf(error: { code: string; message: string; hint: string }): GatewayError {
   return new GatewayError(error.code as GatewayError["code"], error.message, { hint: error.hint });
-}
-
-function unexpected(type: string): GatewayError {
-  return new GatewayError(
-    "frame_invalid",
-    `Cannot go on: the peer answered an offer with ${type}`,
-    {
-      hint: "Check that both gateways run the same version",
-    },
-  );
 }
 
 function lowest(a: number | null, b: number | null): number | null {

@@ -19,6 +19,9 @@ const ROUNDS_KEPT = 1000;
 /** A peer that is silent for this long after a hand-over leaves the source in doubt. */
 const DOUBT_AFTER_SILENT_MS = 3000;
 
+/** While held a machine passes several times a second: shorter passes are one round. */
+const ROUND_SHOWN_MS = 500;
+
 interface Identity {
   readonly id: string;
   readonly guest: string;
@@ -49,6 +52,7 @@ export class ReportDraft {
   readonly rounds: RoundReport[] = [];
   readonly decisions: Decision[] = [];
   #disks: DiskReport[] = [];
+  #earlierRoundsBytes = 0;
   #progress = 0;
   #eta: { atMs: number; doneBytes: number } | null = null;
   readonly #startedWallMs: number;
@@ -94,6 +98,21 @@ export class ReportDraft {
     this.rounds.push(round);
     if (this.rounds.length > ROUNDS_KEPT) this.rounds.shift();
     return round;
+  }
+
+  /** The machine's own account of its memory; a pass that took a while becomes a round. */
+  noteMemory(progress: MemoryProgress): void {
+    const before = this.memoryProgress?.pass ?? 1;
+    this.memoryProgress = progress;
+    const last = this.rounds.findLast((round) => round.kind === "memory");
+    if (!last) return;
+    last.remainingBytes = progress.remainingBytes;
+    last.sentBytes = Math.max(0, this.memory.rawBytes - this.#earlierRoundsBytes);
+    const lastedMs = this.clock.wallMs() - Date.parse(last.startedAt);
+    if (progress.pass <= before || lastedMs < ROUND_SHOWN_MS) return;
+    last.durationMs = lastedMs;
+    this.#earlierRoundsBytes += last.sentBytes;
+    this.beginRound("memory", progress.remainingBytes);
   }
 
   /** A disk round starts: `dataBytes` must cross for this disk. */

@@ -1,0 +1,137 @@
+import type { Clock } from "../../core/clock.ts";
+import { GatewayError } from "../../core/errors.ts";
+import type { Channel } from "../../link/peer_link.ts";
+import { FRAME_TYPES } from "../../wire/frame_types.ts";
+import type { Changes } from "../changes.ts";
+import type { Interrupt } from "../interrupt.ts";
+import {
+  decodeMessage,
+  encodeMessage,
+  type ToDestination,
+  type ToSource,
+  toSource,
+} from "../messages.ts";
+
+/** An offer that is not answered within this time has not reached a working peer. */
+const OFFER_TIMEOUT_MS = 30_000;
+/** How long the last words of a move may take to reach the peer before its channels are closed. */
+const FAREWELL_MS = 60_000;
+const RETRY_MS = 1000;
+
+type Offer = Extract<ToDestination, { type: "offer" }>;
+export type OfferAnswer = Extract<ToSource, { type: "accepted" | "rejected" }>;
+export type Outcome = Extract<ToSource, { type: "running" | "refused" }>;
+
+/** An operator's word on who runs the machine; `owner` is a site's name. */
+export interface Verdict {
+  readonly epoch: number;
+  readonly owner: string;
+  readonly by: string;
+  readonly reason: string;
+}
+
+/** The source's half of the control channel: says, hears, and keeps what was heard. */
+export class Courier {
+  prepared = false;
+  recordedRound = 0;
+  /** How the hand-over ended at the destination, once it said so. */
+  outcome: Outcome | null = null;
+  #answer: ((message: OfferAnswer) => void) | null = null;
+
+  /**
+   * @param changes notified after each message
+   * @param onRefused a refusal; before a hand-over it ends the move
+   * @param onWaiting the destination asks whether this move still goes on
+   */
+  constructor(
+    private readonly control: Channel,
+    private readonly peer: string,
+    private readonly clock: Clock,
+    changes: Changes,
+    onRefused: (message: Extract<ToSource, { type: "refused" }>) => void,
+    onWaiting: () => void,
+  ) {
+    control.receive(({ payload }) => {
+      const message = decodeMessage(toSource, payload);
+      switch (message.type) {
+        case "accepted":
+        case "rejected":
+          this.#answer?.(message);
+          break;
+        case "prepared":
+          this.prepared = true;
+          break;
+        case "roundRecorded":
+          this.recordedRound = Math.max(this.recordedRound, message.round);
+          break;
+        case "running":
+          this.outcome = message;
+          break;
+        case "refused":
+          this.outcome = message;
+          onRefused(message);
+          break;
+        case "waiting":
+          onWaiting();
+          break;
+        case "pending":
+          break;
+      }
+      changes.notify();
+      return Promise.resolve();
+    });
+  }
+
+  get wireBytes(): number {
+    return this.control.wireBytes + this.control.receivedWireBytes;
+  }
+
+  async say(message: ToDestination): Promise<void> {
+    await this.control.send(FRAME_TYPES.control, encodeMessage(message));
+  }
+
+  /** @throws {GatewayError} `peer_unreachable` when nothing answers in time */
+  async offer(offer: Offer, interrupt: Interrupt): Promise<OfferAnswer> {
+    const answered = new Promise<OfferAnswer>((resolve) => this.#answer = resolve);
+    const waiting = new AbortController();
+    const late = this.clock.sleep(OFFER_TIMEOUT_MS, waiting.signal).then((): never => {
+      throw new GatewayError(
+        "peer_unreachable",
+        `Cannot reach ${this.peer}: the offer was not answered within ${OFFER_TIMEOUT_MS / 1000} s`,
+        {
+          hint: "Check that its gateway runs, its address, and that UDP passes between both sites",
+        },
+      );
+    });
+    late.catch(() => {});
+    try {
+      await this.say(offer);
+      return await interrupt.race(Promise.race([answered, late]));
+    } finally {
+      this.#answer = null;
+      waiting.abort();
+    }
+  }
+
+  /** Tells the peer an operator's verdict, across outages and restarts, until it has applied it. */
+  async deliverVerdict(guest: string, verdict: Verdict): Promise<void> {
+    for (;;) {
+      try {
+        await this.say({ type: "adjudicated", guest, ...verdict });
+        return await this.control.whenAppliedByPeer(this.control.lastSent);
+      } catch {
+        await this.clock.sleep(RETRY_MS);
+      }
+    }
+  }
+
+  /** Waits a while for the last words to arrive; a peer that missed them asks when it is back. */
+  async farewell(): Promise<void> {
+    const waiting = new AbortController();
+    await Promise.race([
+      this.control.whenAppliedByPeer(this.control.lastSent).catch(() => {}),
+      this.clock.sleep(FAREWELL_MS, waiting.signal).catch(() => {}),
+    ]);
+    waiting.abort();
+  }
+}
