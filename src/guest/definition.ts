@@ -13,6 +13,8 @@ const diskTemplate = z.strictObject({
 export const referenceWorkload = z.strictObject({
   seed: z.number().int().nonnegative().default(1),
   hotMiB: z.number().nonnegative().default(8),
+  /** Share of page writes that may hit any page, not only the hot ones. */
+  coldRatio: z.number().min(0).max(1).default(0.05),
   memoryBytesPerSecond: z.number().nonnegative().default(2_000_000),
   diskBytesPerSecond: z.number().nonnegative().default(500_000),
   /** Share of page rewrites that store what was there already. */

@@ -1,0 +1,82 @@
+import { GatewayError } from "../../core/errors.ts";
+import type { ReferenceWorkload } from "../definition.ts";
+import type { MachineShape, Registers } from "./program.ts";
+
+/** Everything of a machine that is neither memory nor disk. */
+export interface CpuState {
+  readonly shape: MachineShape;
+  readonly workload: ReferenceWorkload;
+  readonly registers: Registers;
+}
+
+const FORMAT = "causeway-reference-cpu-1";
+
+/** One opaque item of the memory stream: UTF-8 JSON with the name of its format. */
+export function encodeCpuState({ shape, workload, registers }: CpuState): Uint8Array {
+  return new TextEncoder().encode(
+    JSON.stringify({ format: FORMAT, shape, workload, registers }),
+  );
+}
+
+/**
+ * @param shape the machine that shall go on with it
+ * @throws {GatewayError} `memory_load_failed` when the bytes are no state of such a machine
+ */
+export function decodeCpuState(bytes: Uint8Array, shape: MachineShape): CpuState {
+  let state: Partial<CpuState & { format: string }>;
+  try {
+    state = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw refusal("it is not a CPU state", cause);
+  }
+  const { workload, registers } = state ?? {};
+  if (state?.format !== FORMAT) throw refusal(`its format is not ${FORMAT}`);
+  if (JSON.stringify(state.shape) !== JSON.stringify(shape)) {
+    throw refusal(`it is of a machine of another size: ${JSON.stringify(state.shape)}`);
+  }
+  if (!isWorkload(workload)) throw refusal("its workload is incomplete");
+  if (!isRegisters(registers, shape)) throw refusal("its registers are incomplete");
+  return { shape, workload, registers };
+}
+
+const WORKLOAD_KEYS = [
+  "seed",
+  "hotMiB",
+  "coldRatio",
+  "memoryBytesPerSecond",
+  "diskBytesPerSecond",
+  "silentRatio",
+  "textRatio",
+  "randomRatio",
+] as const satisfies readonly (keyof ReferenceWorkload)[];
+
+function isWorkload(value: ReferenceWorkload | undefined): value is ReferenceWorkload {
+  return WORKLOAD_KEYS.every((key) => isQuantity(value?.[key]));
+}
+
+function isRegisters(value: Registers | undefined, shape: MachineShape): value is Registers {
+  const disks = shape.diskBlockCounts;
+  return isQuantity(value?.tick) && isQuantity(value?.serial) && isQuantity(value?.readDigest) &&
+    isQuantities(value?.prng, 4) && isQuantities(value?.logCursors, disks.length) &&
+    Array.isArray(value?.pending) &&
+    value.pending.every((write) =>
+      isQuantity(write?.dueTick) && isQuantity(write.version) &&
+      isQuantity(write.disk) && write.disk < disks.length &&
+      isQuantity(write.block) && write.block < disks[write.disk]
+    );
+}
+
+function isQuantity(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value) && value >= 0;
+}
+
+function isQuantities(value: unknown, length: number): boolean {
+  return Array.isArray(value) && value.length === length && value.every(isQuantity);
+}
+
+function refusal(reason: string, cause?: unknown): GatewayError {
+  return new GatewayError("memory_load_failed", `Cannot load the machine: ${reason}`, {
+    hint: "Check that both sites run the same version and definition of the guest",
+    cause,
+  });
+}

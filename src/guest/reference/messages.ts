@@ -1,0 +1,148 @@
+import { GatewayError } from "../../core/errors.ts";
+
+/** JSON part of a message. */
+export type Head = Record<string, unknown>;
+
+export interface Message {
+  readonly head: Head;
+  /** A buffer of its own, aligned for any typed array; may be kept. */
+  readonly body: Uint8Array;
+}
+
+const PREFIX_BYTES = 8;
+export const HEAD_BYTES_MAX = 1024 * 1024;
+export const BODY_BYTES_MAX = 64 * 1024 * 1024;
+/** Bodies up to this size leave in one write with their head. */
+const JOINED_BODY_BYTES_MAX = 16 * 1024;
+const READ_BYTES = 64 * 1024;
+const NO_BODY = new Uint8Array(0);
+
+/**
+ * Writes messages to a connection, each whole and in the order of the calls.
+ *
+ * Layout, little-endian: u32 bytes of head, u32 bytes of body, head (UTF-8 JSON object), body (raw).
+ */
+export class MessageWriter {
+  #last: Promise<void> = Promise.resolve();
+
+  constructor(private readonly connection: Deno.Conn) {}
+
+  /** Resolves when the socket has accepted all of it; `body` must not change before. */
+  send(head: Head, body: Uint8Array = NO_BODY): Promise<void> {
+    const sent = this.#last.then(() => this.#write(head, body));
+    this.#last = sent.catch(() => {});
+    return sent;
+  }
+
+  async #write(head: Head, body: Uint8Array): Promise<void> {
+    const headBytes = new TextEncoder().encode(JSON.stringify(head));
+    if (headBytes.length > HEAD_BYTES_MAX || body.length > BODY_BYTES_MAX) {
+      throw new RangeError(`message of ${headBytes.length} + ${body.length} bytes is too long`);
+    }
+    const joined = body.length <= JOINED_BODY_BYTES_MAX ? body.length : 0;
+    const first = new Uint8Array(PREFIX_BYTES + headBytes.length + joined);
+    const view = new DataView(first.buffer);
+    view.setUint32(0, headBytes.length, true);
+    view.setUint32(4, body.length, true);
+    first.set(headBytes, PREFIX_BYTES);
+    if (joined > 0) first.set(body, PREFIX_BYTES + headBytes.length);
+    await this.#writeAll(first);
+    if (joined < body.length) await this.#writeAll(body);
+  }
+
+  async #writeAll(bytes: Uint8Array): Promise<void> {
+    for (let done = 0; done < bytes.length;) {
+      done += await this.connection.write(bytes.subarray(done));
+    }
+  }
+}
+
+/** Reads messages from a connection; large bodies go straight into their own buffer. */
+export class MessageReader {
+  readonly #buffer = new Uint8Array(READ_BYTES);
+  #start = 0;
+  #end = 0;
+
+  constructor(private readonly connection: Deno.Conn) {}
+
+  /**
+   * @param bodyBytesMax what a body may have here; checked before anything is allocated
+   * @returns null when the connection has ended, cleanly or not: ends that matter are messages
+   * @throws {GatewayError} `frame_too_long`, `frame_invalid`
+   */
+  async next(bodyBytesMax = BODY_BYTES_MAX): Promise<Message | null> {
+    const prefix = new Uint8Array(PREFIX_BYTES);
+    if (!await this.#fill(prefix)) return null;
+    const view = new DataView(prefix.buffer);
+    const headBytes = view.getUint32(0, true);
+    const bodyBytes = view.getUint32(4, true);
+    if (headBytes > HEAD_BYTES_MAX || bodyBytes > bodyBytesMax) {
+      throw new GatewayError(
+        "frame_too_long",
+        `Cannot read a message of the machine: it announces ${headBytes} + ${bodyBytes} bytes`,
+        { hint: "Check that gateway and machine are of the same version" },
+      );
+    }
+    const head = new Uint8Array(headBytes);
+    const body = bodyBytes === 0 ? NO_BODY : new Uint8Array(bodyBytes);
+    if (!await this.#fill(head) || !await this.#fill(body)) return null;
+    return { head: parseHead(head), body };
+  }
+
+  async #fill(into: Uint8Array): Promise<boolean> {
+    let done = Math.min(into.length, this.#end - this.#start);
+    into.set(this.#buffer.subarray(this.#start, this.#start + done));
+    this.#start += done;
+    while (done < into.length) {
+      const missing = into.length - done;
+      const direct = missing >= READ_BYTES;
+      const got = await this.#read(direct ? into.subarray(done) : this.#buffer);
+      if (got === null) return false;
+      if (direct) done += got;
+      else {
+        const used = Math.min(got, missing);
+        into.set(this.#buffer.subarray(0, used), done);
+        this.#start = used;
+        this.#end = got;
+        done += used;
+      }
+    }
+    return true;
+  }
+
+  async #read(into: Uint8Array): Promise<number | null> {
+    try {
+      return await this.connection.read(into);
+    } catch {
+      // Reset by the other end, or closed by this one: over either way.
+      return null;
+    }
+  }
+}
+
+function parseHead(bytes: Uint8Array): Head {
+  let head: unknown;
+  try {
+    head = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (cause) {
+    throw invalidHead(cause);
+  }
+  if (typeof head !== "object" || head === null || Array.isArray(head)) throw invalidHead();
+  return head as Head;
+}
+
+function invalidHead(cause?: unknown): GatewayError {
+  return new GatewayError("frame_invalid", "Cannot read a message of the machine: no JSON object", {
+    hint: "Check that gateway and machine are of the same version",
+    cause,
+  });
+}
+
+/** Closes a connection that may be closed already. */
+export function closeQuietly(connection: { close(): void }): void {
+  try {
+    connection.close();
+  } catch {
+    // It was closed before.
+  }
+}

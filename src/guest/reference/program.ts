@@ -1,0 +1,154 @@
+import type { ReferenceWorkload } from "../definition.ts";
+import { nextBelow, nextChance, prngFromSeed, type PrngState } from "./mix.ts";
+import { BLOCK_BYTES, PAGE_BYTES, TICKS_PER_SECOND } from "./units.ts";
+
+/** Sizes that the program depends on. */
+export interface MachineShape {
+  readonly pageCount: number;
+  /** Blocks of `BLOCK_BYTES` per disk. */
+  readonly diskBlockCounts: readonly number[];
+}
+
+/** What the program runs on: real memory and disks, or the model that an audit replays it on. */
+export interface Platform {
+  /** A word that depends on every eighth of the page as it is now. */
+  digestPage(page: number): number;
+  writePage(page: number, version: number): void;
+  /** Stores what is there already: dirty, not different. */
+  rewritePage(page: number): void;
+  digestBlock(disk: number, block: number): number;
+  writeBlock(disk: number, block: number, version: number): void;
+}
+
+/** A disk write that the program has issued and its device has not done yet. */
+export interface PendingWrite {
+  readonly dueTick: number;
+  readonly disk: number;
+  readonly block: number;
+  readonly version: number;
+}
+
+/**
+ * The machine's CPU and device state. Nothing of it can be read back from memory or disk, so a
+ * machine that arrives without exactly these values goes on differently and its audit fails.
+ */
+export interface Registers {
+  /** Ticks done. */
+  tick: number;
+  /** Number of the last write, which is the version of what it wrote. */
+  serial: number;
+  prng: PrngState;
+  /** Next block of each disk's log. */
+  logCursors: number[];
+  /**
+   * Folds what the program read before each write. A stale page that the machine overwrites before
+   * anybody compares it has left its trace here.
+   */
+  readDigest: number;
+  pending: PendingWrite[];
+}
+
+export function initialRegisters(shape: MachineShape, seed: number): Registers {
+  return {
+    tick: 0,
+    serial: 0,
+    prng: prngFromSeed(seed),
+    logCursors: shape.diskBlockCounts.map(() => 0),
+    readDigest: 0,
+    pending: [],
+  };
+}
+
+/** A disk write takes this long from issue to effect, so that some are always under way. */
+const DISK_LATENCY_TICKS = 5;
+/** Of the disk writes this share appends to the log; the rest hits a hot region. */
+const LOG_RATIO = 0.75;
+const HOT_DISK_BLOCKS_MAX = 1024;
+
+/**
+ * The workload: step `n` does the same writes whenever and wherever it is taken, because it depends
+ * on the registers alone. Time decides only how many steps are taken.
+ */
+export class Program {
+  constructor(
+    readonly shape: MachineShape,
+    readonly workload: ReferenceWorkload,
+    readonly registers: Registers,
+  ) {}
+
+  step(platform: Platform): void {
+    const { registers, workload } = this;
+    this.#completePending(platform);
+    const pageWrites = quota(workload.memoryBytesPerSecond / PAGE_BYTES, registers.tick);
+    for (let write = 0; write < pageWrites; write++) this.#writeMemory(platform);
+    if (this.shape.diskBlockCounts.length > 0) {
+      const blockWrites = quota(workload.diskBytesPerSecond / BLOCK_BYTES, registers.tick);
+      for (let write = 0; write < blockWrites; write++) this.#issueDiskWrite();
+    }
+    registers.tick++;
+  }
+
+  #completePending(platform: Platform): void {
+    const { registers } = this;
+    let done = 0;
+    for (const { dueTick, disk, block, version } of registers.pending) {
+      if (dueTick > registers.tick) break;
+      this.#read(platform.digestBlock(disk, block));
+      platform.writeBlock(disk, block, version);
+      done++;
+    }
+    if (done > 0) registers.pending.splice(0, done);
+  }
+
+  #writeMemory(platform: Platform): void {
+    const { registers, workload } = this;
+    const page = this.#pickPage();
+    const silent = nextChance(registers.prng, workload.silentRatio);
+    this.#read(platform.digestPage(page));
+    if (silent) platform.rewritePage(page);
+    else platform.writePage(page, nextSerial(registers));
+  }
+
+  #pickPage(): number {
+    const { registers, workload, shape } = this;
+    const hotPages = Math.min(shape.pageCount, Math.floor(workload.hotMiB * 2 ** 20 / PAGE_BYTES));
+    const cold = nextChance(registers.prng, workload.coldRatio);
+    if (cold || hotPages === 0) return nextBelow(registers.prng, shape.pageCount);
+    const firstHot = Math.floor((shape.pageCount - hotPages) / 4);
+    return firstHot + nextBelow(registers.prng, hotPages);
+  }
+
+  #issueDiskWrite(): void {
+    const { registers, shape } = this;
+    const disk = nextBelow(registers.prng, shape.diskBlockCounts.length);
+    const blockCount = shape.diskBlockCounts[disk];
+    const logBlocks = Math.ceil(blockCount / 2);
+    let block: number;
+    if (nextChance(registers.prng, LOG_RATIO)) {
+      block = registers.logCursors[disk];
+      registers.logCursors[disk] = (block + 1) % logBlocks;
+    } else {
+      const hotBlocks = Math.min(HOT_DISK_BLOCKS_MAX, Math.floor(blockCount / 2)) || blockCount;
+      block = blockCount - hotBlocks + nextBelow(registers.prng, hotBlocks);
+    }
+    const version = nextSerial(registers);
+    registers.pending.push({ dueTick: registers.tick + DISK_LATENCY_TICKS, disk, block, version });
+  }
+
+  #read(digest: number): void {
+    const { registers } = this;
+    registers.readDigest = (Math.imul(registers.readDigest, 0x01000193) ^ digest) >>> 0;
+  }
+}
+
+/** Writes of tick `tick` at a steady rate; a fraction is carried to the next tick. */
+function quota(perSecond: number, tick: number): number {
+  const perTick = perSecond / TICKS_PER_SECOND;
+  return Math.floor((tick + 1) * perTick) - Math.floor(tick * perTick);
+}
+
+/** Version 0 is the initial content, so the numbering skips it when it wraps. */
+function nextSerial(registers: Registers): number {
+  registers.serial = (registers.serial + 1) >>> 0 || 1;
+  return registers.serial;
+}
