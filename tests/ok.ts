@@ -1,0 +1,41 @@
+/**
+ * `deno task ok`: everything that can be said without the machine's help, in the order of cost.
+ * With `--static` without the tests, for those who run `deno task test` anyway (.ci/run).
+ */
+import { docLint } from "./runner/doc_lint.ts";
+import { denoTestArgs, planParts } from "./runner/parts.ts";
+
+Deno.chdir(new URL("../", import.meta.url).pathname);
+const [unit] = planParts(["golden", "runner", "sim"]);
+const reportPath = await Deno.makeTempFile({ suffix: ".xml" });
+
+const steps: Record<string, () => Promise<boolean>> = {
+  "lockfile": () => deno("install", "--frozen"),
+  "format": () => deno("fmt", "--check"),
+  "lint": () => deno("lint"),
+  "types": () => deno("check", "."),
+  "doc lint": docLint,
+};
+if (!Deno.args.includes("--static")) {
+  const present: string[] = [];
+  for (const path of unit.paths) {
+    if (await Deno.stat(path).then(() => true, () => false)) present.push(path);
+  }
+  steps["unit tests and doc examples"] = () =>
+    deno(...denoTestArgs({ ...unit, paths: present }, { reportPath }));
+}
+
+const failed: string[] = [];
+for (const [name, step] of Object.entries(steps)) {
+  const startedMs = performance.now();
+  console.log(`=== ${name} ===`);
+  if (!await step()) failed.push(name);
+  console.log(`${((performance.now() - startedMs) / 1000).toFixed(1)} s\n`);
+}
+await Deno.remove(reportPath);
+console.log(failed.length === 0 ? "ok" : `failed: ${failed.join(", ")}`);
+Deno.exit(failed.length === 0 ? 0 : 1);
+
+async function deno(...args: string[]): Promise<boolean> {
+  return (await new Deno.Command(Deno.execPath(), { args }).spawn().status).success;
+}

@@ -1,0 +1,85 @@
+/** One run of `deno test`: a group of folders that can run in the same way. */
+export interface Part {
+  readonly name: string;
+  /** Folders or files, relative to the repository. */
+  readonly paths: readonly string[];
+  /** Several files at once. Only what shares no machine-wide thing and measures no time. */
+  readonly parallel: boolean;
+  /** Examples in docstrings run as tests too. */
+  readonly docExamples: boolean;
+  /** After this the part is ended and counts as failed: a hanging test must not hang the run. */
+  readonly timeLimitMs: number;
+}
+
+const PARALLEL_FOLDERS = ["golden", "runner", "sim"];
+const MINUTE_MS = 60_000;
+
+/**
+ * Groups the folders below tests/: what is pure runs with the unit tests, everything else serially
+ * in folders of its own, end-to-end tests last.
+ */
+export function planParts(testFolders: readonly string[]): Part[] {
+  const parallel = testFolders.filter((folder) => PARALLEL_FOLDERS.includes(folder));
+  const serial = testFolders.filter((folder) => !parallel.includes(folder))
+    .sort((left, right) => Number(left === "e2e") - Number(right === "e2e"));
+  return [
+    {
+      name: "unit",
+      paths: ["src", ...parallel.map((folder) => `tests/${folder}`)],
+      parallel: true,
+      docExamples: true,
+      timeLimitMs: 6 * MINUTE_MS,
+    },
+    ...serial.map((folder) => ({
+      name: folder,
+      paths: [`tests/${folder}`],
+      parallel: false,
+      docExamples: false,
+      timeLimitMs: 12 * MINUTE_MS,
+    })),
+  ];
+}
+
+/** Leaves only the files that match the glob; parts that have none go. */
+export function onlyMatching(
+  parts: readonly Part[],
+  testFiles: readonly string[],
+  glob: string,
+): Part[] {
+  const pattern = globPattern(glob);
+  const matching = testFiles.filter((file) => pattern.test(file));
+  return parts.flatMap((part) => {
+    const paths = matching.filter((file) => part.paths.some((path) => file.startsWith(`${path}/`)));
+    return paths.length === 0 ? [] : [{ ...part, paths, docExamples: false }];
+  });
+}
+
+/** `*` stays within a name, `**` crosses folders; a plain word matches anywhere in the path. */
+export function globPattern(glob: string): RegExp {
+  if (!glob.includes("*")) return new RegExp(RegExp.escape(glob));
+  const text = glob.split(/(\*\*\/?|\*)/).map((piece) =>
+    piece === "*" ? "[^/]*" : piece.startsWith("**") ? "(?:.*)" : RegExp.escape(piece)
+  );
+  return new RegExp(`^${text.join("")}$`);
+}
+
+/** The arguments of `deno` for a part, with no more rights than its tests use. */
+export function denoTestArgs(
+  part: Part,
+  { filter, reportPath }: { filter?: string; reportPath: string },
+): string[] {
+  return [
+    "test",
+    // `deno task ok` checks types; here it would cost its time a second time.
+    "--no-check",
+    ...["--allow-read", "--allow-write", "--allow-net", "--allow-env", "--allow-run"],
+    // System calls for TUN devices and sockets; figures about the machine.
+    ...["--allow-ffi", "--allow-sys"],
+    "--permit-no-files",
+    ...(part.parallel ? ["--parallel"] : []),
+    ...(part.docExamples ? ["--doc"] : []),
+    ...(filter === undefined ? [] : [`--filter=${filter}`]),
+    `--junit-path=${reportPath}`,
+    ...part.paths,
+  ];
+}
