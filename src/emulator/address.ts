@@ -1,5 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import { parseHostPort } from "../config/address.ts";
 import { GatewayError } from "../core/errors.ts";
 
 /** A UDP address with its host as an IP address. */
@@ -10,29 +11,18 @@ export interface UdpAddress {
 }
 
 /**
- * Reads `HOST:PORT` or `[IPV6]:PORT`.
- *
- * @throws {GatewayError} `address_invalid`
- */
-export function parseAddress(text: string): UdpAddress {
-  const match = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]/]+)):([0-9]{1,5})$/.exec(text);
-  const port = Number(match?.[3]);
-  if (!match || port > 65_535 || (match[1] !== undefined && isIP(match[1]) !== 6)) {
-    throw new GatewayError("address_invalid", `Cannot read address ${text}: it is not HOST:PORT`, {
-      hint:
-        "Give something like 127.0.0.1:4433 or [::1]:4433; port 0 to listen lets the system choose",
-    });
-  }
-  return { transport: "udp", hostname: match[1] ?? match[2], port };
-}
-
-/**
- * The same with a host name looked up once, so that no packet has to.
+ * Reads `HOST:PORT` or `[IPV6]:PORT` and looks a host name up once, so that no packet has to.
  *
  * @throws {GatewayError} `address_invalid`
  */
 export async function resolveAddress(text: string): Promise<UdpAddress> {
-  const address = parseAddress(text);
+  const parsed = parseHostPort(text);
+  if (!parsed) {
+    throw new GatewayError("address_invalid", `Cannot read address ${text}: it is not HOST:PORT`, {
+      hint: "Give something like 127.0.0.1:4433 or [::1]:4433; port 0 to listen on any free one",
+    });
+  }
+  const address = { transport: "udp", ...parsed } as const;
   if (isIP(address.hostname)) return address;
   try {
     return { ...address, hostname: (await lookup(address.hostname)).address };
@@ -42,12 +32,6 @@ export async function resolveAddress(text: string): Promise<UdpAddress> {
       cause,
     });
   }
-}
-
-/** The form that `parseAddress` reads. */
-export function formatAddress(address: { hostname: string; port: number }): string {
-  const { hostname, port } = address;
-  return hostname.includes(":") ? `[${hostname}]:${port}` : `${hostname}:${port}`;
 }
 
 /** IP and UDP headers of a packet to this address. */

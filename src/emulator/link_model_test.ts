@@ -213,7 +213,7 @@ Deno.test("burst loss has the mean and the burst length it was made for", () => 
   for (const [lossRatio, meanBurstPackets] of [[0.01, 8], [0.05, 3], [0.002, 20]] as const) {
     const burstLoss = burstLossOf(lossRatio, meanBurstPackets);
     assert(Math.abs(meanLossRatio(burstLoss) - lossRatio) < 1e-12);
-    const packetCount = 1_000_000;
+    const packetCount = 400_000;
     const lost = offerSteadily(linkOf({ burstLoss }), { packetCount })
       .map((packet) => packet.verdict === "burst");
     const lostCount = lost.filter(Boolean).length;

@@ -1,13 +1,8 @@
+import { formatHostPort } from "../config/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import { systemClock } from "../host/system_clock.ts";
-import {
-  formatAddress,
-  headerBytes,
-  localHostFor,
-  resolveAddress,
-  type UdpAddress,
-} from "./address.ts";
+import { headerBytes, localHostFor, resolveAddress, type UdpAddress } from "./address.ts";
 import type { LinkCounters } from "./counters.ts";
 import { DelayedSender, type Punctuality } from "./delayed_sender.ts";
 import { LinkModel } from "./link_model.ts";
@@ -90,7 +85,7 @@ function bind(listen: UdpAddress): Deno.DatagramConn {
     if (cause instanceof Deno.errors.AddrInUse) {
       throw new GatewayError(
         "address_in_use",
-        `Cannot listen on ${formatAddress(listen)}: another program does`,
+        `Cannot listen on ${formatHostPort(listen)}: another program does`,
         {
           hint: "Choose another port, or port 0 for a free one; `ss -ulnp` shows who has it",
           cause,
@@ -100,7 +95,7 @@ function bind(listen: UdpAddress): Deno.DatagramConn {
     if (cause instanceof Deno.errors.AddrNotAvailable) {
       throw new GatewayError(
         "address_invalid",
-        `Cannot listen on ${formatAddress(listen)}: this machine does not have that address`,
+        `Cannot listen on ${formatHostPort(listen)}: this machine does not have that address`,
         { hint: "Choose an address of this machine, such as 127.0.0.1", cause },
       );
     }
@@ -128,8 +123,8 @@ class UdpRelay implements Relay {
     this.#clock = options.clock ?? systemClock();
     this.#toAddress = to;
     this.#headerBytes = headerBytes(to);
-    this.address = formatAddress(listener.addr as Deno.NetAddr);
-    this.to = formatAddress(to);
+    this.address = formatHostPort(listener.addr as Deno.NetAddr);
+    this.to = formatHostPort(to);
     const seed = options.seed ?? 1;
     const startMs = this.#clock.nowMs();
     this.#links = {
@@ -207,7 +202,7 @@ class UdpRelay implements Relay {
       latest.lastUsedMs = nowMs;
       return latest;
     }
-    const key = formatAddress(client);
+    const key = formatHostPort(client);
     let flow = this.#flows.get(key);
     if (!flow) {
       const hostname = localHostFor(this.#toAddress as UdpAddress);
@@ -241,7 +236,7 @@ class UdpRelay implements Relay {
     for (const flow of this.#flows.values()) {
       if (oldest === null || flow.lastUsedMs < oldest.lastUsedMs) oldest = flow;
     }
-    this.#flows.delete(formatAddress(oldest!.client));
+    this.#flows.delete(formatHostPort(oldest!.client));
     if (this.#latestFlow === oldest) this.#latestFlow = null;
     oldest!.socket.close();
     this.#forgottenFlows++;
