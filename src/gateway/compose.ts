@@ -1,0 +1,46 @@
+import { loadConfig } from "../config/config.ts";
+import { loadPeers } from "../config/peers.ts";
+import type { Clock } from "../core/clock.ts";
+import type { GuestDefinition } from "../guest/definition.ts";
+import type { Guest } from "../guest/guest.ts";
+import { attachReferenceGuest } from "../guest/reference/reference_guest.ts";
+import { openEndpoint } from "../link/endpoint.ts";
+import { attachQemu } from "../qemu/qemu_guest.ts";
+import { type Gateway, startGateway } from "./gateway.ts";
+
+/** The composition root of a gateway: everything that the service is built from, for one site. */
+export async function composeGateway(
+  configPath: string,
+  clock: Clock,
+  log: (level: "info" | "warn" | "error", message: string) => void,
+): Promise<Gateway> {
+  const config = await loadConfig(configPath);
+  await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
+  return await startGateway({
+    site: config.site,
+    ledgerFile: config.ledgerFile,
+    stateDirectory: config.stateDirectory,
+    clock,
+    attach: (request) => attach(request, config.stateDirectory, config.dataHosts, clock),
+    readPeers: async () =>
+      (await loadPeers(config.path)).map(({ name, address, certificate }) => ({
+        name,
+        address,
+        fingerprint: certificate.fingerprint,
+      })),
+    openEndpoint: (incarnation) => openEndpoint({ config, incarnation, clock }),
+    newId: () => crypto.randomUUID(),
+    log,
+  });
+}
+
+async function attach(
+  { id, definition, launch }: { id: string; definition: GuestDefinition; launch: boolean },
+  stateDirectory: string,
+  dataHosts: readonly string[],
+  clock: Clock,
+): Promise<Guest> {
+  return definition.kind === "reference"
+    ? await attachReferenceGuest({ id, definition, stateDirectory, clock, mayStart: launch })
+    : await attachQemu({ id, definition, stateDirectory, clock, mayStart: launch, dataHosts });
+}
