@@ -16,13 +16,15 @@ import { type Command, type Outcome, rangeOf } from "./protocol/requests_in_flig
 import { allocationExtents, dirtyParts } from "./status_extents.ts";
 
 /** Beyond this many extents (some 300 MB here) the rest of a disk counts as one piece of data. */
-const MAX_EXTENTS = 4 * 1024 * 1024;
+const DEFAULT_MAX_EXTENTS = 4 * 1024 * 1024;
 
 export interface NbdClientOptions {
   readonly address: NbdAddress;
   readonly exportName: string;
   /** Such as `base:allocation` and `qemu:dirty-bitmap:NAME`; those the server lacks are left out. */
   readonly metaContexts?: readonly string[];
+  /** Bound of `allocatedExtents` and `dirtyExtents`; the rest of the disk counts as data. */
+  readonly maxExtents?: number;
   /** Ends connecting and the handshake with its reason; without effect afterwards. */
   readonly signal?: AbortSignal;
 }
@@ -48,16 +50,14 @@ export interface NbdClientOptions {
  */
 export async function connectNbd(options: NbdClientOptions): Promise<NbdClient> {
   const { address, exportName, metaContexts = [], signal } = options;
-  return new NbdClient(
-    await Connection.open({ address, exportName, contexts: metaContexts, signal }),
-    exportName,
-  );
+  const connection = await Connection.open({ address, exportName, contexts: metaContexts, signal });
+  return new NbdClient(connection, exportName, options.maxExtents ?? DEFAULT_MAX_EXTENTS);
 }
 
 /**
  * One connection to one export. Calls may overlap: up to 16 requests are in flight, more wait in
  * order; the server may work on them in any order. Buffers given to a call must be left alone until
- * its promise settles.
+ * its promise settles. There is no time-out here: whoever judges that the server hangs calls `close`.
  *
  * Every call may throw `GatewayError`: `nbd_disconnected` and `nbd_protocol` (the connection is
  * over), `disk_full`, `nbd_io_error` (that one request failed). Ranges outside the export are a
@@ -66,6 +66,7 @@ export async function connectNbd(options: NbdClientOptions): Promise<NbdClient> 
 export class NbdClient {
   readonly #connection: Connection;
   readonly #exportName: string;
+  readonly #maxExtents: number;
   readonly #contextIds: ReadonlyMap<string, number>;
   readonly sizeBytes: number;
   /** Bits of `TRANSMISSION`. */
@@ -75,10 +76,11 @@ export class NbdClient {
   /** Longer reads and writes travel as several requests. */
   readonly maxPayloadBytes: number;
 
-  constructor(connection: Connection, exportName: string) {
+  constructor(connection: Connection, exportName: string, maxExtents: number) {
     const { sizeBytes, flags, blockSizes, contexts } = connection.negotiated;
     this.#connection = connection;
     this.#exportName = exportName;
+    this.#maxExtents = maxExtents;
     this.#contextIds = new Map([...contexts].map(([id, name]) => [name, id]));
     this.sizeBytes = sizeBytes;
     this.flags = flags;
@@ -212,7 +214,7 @@ export class NbdClient {
   ): Promise<Extent[]> {
     const extents: Extent[] = [];
     for (let at = 0; at < this.sizeBytes;) {
-      if (extents.length > MAX_EXTENTS) {
+      if (extents.length >= this.#maxExtents) {
         // Sending more than needed is slow, forgetting a block would be wrong.
         extents.push(this.#dataFrom(at));
         break;

@@ -231,6 +231,30 @@ Deno.test("a disk that the server describes in short steps is walked to its end"
   });
 });
 
+Deno.test("beyond its bound of extents the rest of a disk counts as data", async () => {
+  const disk = new MemoryBackend(SIZE, 512);
+  for (let at = 0; at < SIZE; at += 4096) await disk.write(at, new Uint8Array(1));
+  const short: NbdBackend = {
+    ...unused(),
+    status: (offsetBytes, lengthBytes) => disk.status(offsetBytes, Math.min(lengthBytes, 4096)),
+  };
+  await withServer({ exports: { d: short } }, async (_client, _server, address) => {
+    const metaContexts = ["base:allocation"];
+    await using client = await connectNbd({
+      address,
+      exportName: "d",
+      metaContexts,
+      maxExtents: 6,
+    });
+    const extents = await client.allocatedExtents();
+    assert.equal(extents.length, 7);
+    const last = { offsetBytes: 3 * 4096, lengthBytes: SIZE - 3 * 4096, kind: "data" };
+    assert.deepEqual(extents.at(-1), last);
+    await using all = await connectNbd({ address, exportName: "d", metaContexts });
+    assert.equal((await all.allocatedExtents()).length, 2 * Math.ceil(SIZE / 4096) - 1);
+  });
+});
+
 Deno.test("TCP works as unix sockets do", async () => {
   const address = { kind: "tcp", hostname: "127.0.0.1", port: 0 } as const;
   const server = serveNbd({ address, exports: { d: new MemoryBackend(SIZE) } });

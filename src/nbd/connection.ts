@@ -119,17 +119,26 @@ export class Connection {
     try {
       for (;;) {
         const direct = intake.directTarget(DIRECT_MIN_BYTES);
-        const receivedBytes = await this.#conn.read(direct ?? staging);
-        if (receivedBytes === null) throw this.#disconnected();
+        const receivedBytes = await this.#receive(direct ?? staging);
         if (direct) intake.advance(receivedBytes);
         else intake.feed(staging.subarray(0, receivedBytes));
       }
     } catch (cause) {
-      const known = cause instanceof GatewayError || cause instanceof RangeError;
-      this.#end(known ? cause : this.#disconnected(cause));
+      this.#end(cause);
     }
     // Only now can nothing more be received into the buffers of open requests.
     for (const waiter of this.#requests?.abandon() ?? []) waiter.reject(this.#endedBy?.cause);
+  }
+
+  async #receive(into: Uint8Array): Promise<number> {
+    let receivedBytes: number | null;
+    try {
+      receivedBytes = await this.#conn.read(into);
+    } catch (cause) {
+      throw this.#disconnected(cause);
+    }
+    if (receivedBytes === null) throw this.#disconnected();
+    return receivedBytes;
   }
 
   #end(cause: unknown): void {
