@@ -15,6 +15,11 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "A network address is not of the form HOST:PORT, or its host has no address.",
   },
+  batch_invalid: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "The peer sent a batch of pages or blocks that cannot be decoded or does not fit.",
+  },
   bitmap_not_possible: {
     retry: "never",
     httpStatus: 422,
