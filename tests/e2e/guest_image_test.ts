@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { systemClock } from "../../src/host/system_clock.ts";
+import { connectQmp, type QmpClient } from "../../src/qemu/qmp/client.ts";
 import { addBridge, addTap, connect, createNamespace } from "../../src/testing/netns.ts";
 import { createDisk, type QemuProcess, startQemu } from "../../src/testing/qemu_process.ts";
 import { requires } from "../../src/testing/requirements.ts";
@@ -92,6 +94,36 @@ Deno.test("rewriting does not hide a corruption that happened before it", needs,
   assert.match(await guest.ask("verify"), /^verify FAIL .*memory file 0/);
 });
 
+Deno.test("the guest notices nothing of a move by QEMU over a shared disk", needs, async () => {
+  await using folder = await temporaryFolder();
+  const options = {
+    directory: folder.path,
+    disks: [await disk(folder.path, "vd0", "raw")],
+    workload: WORKLOAD,
+  };
+  await using source = await startQemu({ ...options, name: "source" });
+  await source.waitReady();
+  await written(source, 4);
+  const before = parsePong(await source.ask("ping"));
+  await using destination = await startQemu({ ...options, name: "destination", incoming: true });
+  {
+    using from = await monitor(source);
+    using to = await monitor(destination);
+    const uri = `unix:${folder.path}/stream`;
+    await to.qmp.execute("migrate-incoming", { uri });
+    await from.qmp.execute("migrate", { uri });
+    await until(async () => await migrationStatus(from.qmp) === "completed");
+    await to.qmp.execute("cont");
+  }
+  await source.kill();
+
+  const after = parsePong(await destination.ask("ping"));
+  assert.deepEqual(after, { beats: before.beats + 1, boot: before.boot });
+  const count = Number(/ disk=(\d+)/.exec(await destination.ask("status"))![1]);
+  await written(destination, count + 4);
+  assert.match(await destination.ask("verify"), /^verify ok memory=8 disk=\d+$/);
+});
+
 Deno.test(
   "the guest answers from its addresses through bridge and cable",
   needsNetwork,
@@ -130,6 +162,17 @@ Deno.test(
     assert.equal(echo, "hello\n");
   },
 );
+
+async function monitor(guest: QemuProcess): Promise<Disposable & { readonly qmp: QmpClient }> {
+  const qmp = await connectQmp(guest.qmpPath, { clock: systemClock() });
+  return { qmp, [Symbol.dispose]: () => qmp.close() };
+}
+
+async function migrationStatus(qmp: QmpClient): Promise<string> {
+  const { status } = await qmp.execute("query-migrate") as { status: string };
+  assert.notEqual(status, "failed");
+  return status;
+}
 
 async function temporaryFolder(): Promise<AsyncDisposable & { readonly path: string }> {
   const path = await Deno.makeTempDir({ prefix: "cw-" });

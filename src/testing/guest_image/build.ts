@@ -22,8 +22,9 @@ const SCRIPT_NAMES = ["commands.sh", "common.sh", "disk.sh", "memory.sh", "setti
  *
  * @throws {Error} that names the set-up script when kernel or busybox are missing
  */
-export async function guestImage(): Promise<GuestImage> {
-  const kernel = findGuestKernel();
+export async function guestImage(
+  kernel: GuestKernel | null = findGuestKernel(),
+): Promise<GuestImage> {
   if (kernel === null) throw new Error(`No guest kernel: ${SETUP_HINT}`);
   const entries = initrdEntries(kernel);
   const initrd = new URL(`initrd-${digest(entries)}.gz`, CACHE_FOLDER).pathname;
