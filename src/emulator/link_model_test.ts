@@ -330,3 +330,12 @@ Deno.test("setProfile() starts the new timeline at once and keeps counters, queu
   assert.equal(link.offer(1000, 5004), "outage");
   assert.equal(link.offer(1000, 5005), "delivered");
 });
+
+Deno.test("switching other impairments on does not move the losses", () => {
+  const lossesOf = (settings: Partial<DirectionSettings>) =>
+    offerSteadily(linkOf({ lossRatio: 0.1, ...settings }), { packetCount: 2_000 })
+      .map((packet) => packet.verdict === "loss");
+  const plain = lossesOf({});
+  assert.deepEqual(lossesOf({ corruptRatio: 0.5, duplicateRatio: 0.5, jitterMs: 9 }), plain);
+  assert.deepEqual(lossesOf({ reorder: true, jitterMs: 9 }), plain);
+});
