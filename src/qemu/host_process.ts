@@ -67,3 +67,32 @@ async function run(command: string, args: string[], anyStatus = false): Promise<
   }).output();
   return success || anyStatus ? new TextDecoder().decode(stdout) : null;
 }
+
+/** Why an image cannot be opened beside its other users (QEMU's file locks), or null. */
+export async function imageProblem(path: string, format: string): Promise<string | null> {
+  const { success, stderr } = await new Deno.Command("qemu-img", {
+    args: ["info", "-f", format, "--output=json", path],
+    stdin: "null",
+    stdout: "null",
+    stderr: "piped",
+  }).output();
+  return success ? null : new TextDecoder().decode(stderr).trim().split("\n")[0];
+}
+
+/** Room for a regular file to grow in; null for a device, or where it cannot be asked. */
+export async function fileRoom(
+  path: string,
+): Promise<{ fileSystem: string; freeBytes: number; allocatedBytes: number } | null> {
+  const [file, system] = await Promise.all([
+    run("stat", ["-L", "-c", "%F|%b|%B", path]),
+    run("stat", ["-L", "-f", "-c", "%i|%a|%S", path]),
+  ]);
+  if (file === null || system === null || !file.startsWith("regular")) return null;
+  const [, blocks, blockBytes] = file.trim().split("|");
+  const [fileSystem, freeBlocks, freeBlockBytes] = system.trim().split("|");
+  return {
+    fileSystem,
+    freeBytes: Number(freeBlocks) * Number(freeBlockBytes),
+    allocatedBytes: Number(blocks) * Number(blockBytes),
+  };
+}

@@ -1,0 +1,79 @@
+import type { Finding, GuestDescription } from "../../guest/guest.ts";
+import { readDrives, runStateOf } from "../describe.ts";
+import { ask, statusAnswer } from "../answers.ts";
+import type { Drive } from "../drives.ts";
+import { exportIds } from "../exports.ts";
+import { fileRoom, imageProblem, processesWithOpenFile } from "../host_process.ts";
+import type { Machine } from "../machine.ts";
+import { refusal } from "../preflight_rules.ts";
+
+/** Findings about the images and the room of a machine that is to arrive. */
+export async function destinationFindings(
+  machine: Machine,
+  counterpart: GuestDescription,
+): Promise<Finding[]> {
+  const [status, drives, exports] = await Promise.all([
+    ask(machine, "query-status", statusAnswer),
+    readDrives(machine),
+    exportIds(machine),
+  ]);
+  const findings: Finding[] = [];
+  if (runStateOf(status.status) !== "incoming") {
+    findings.push(refusal(
+      "guest_not_incoming",
+      `Cannot move: "${machine.id}" is ${status.status} here, not waiting for a machine`,
+      "Start it with -incoming defer, or register it again with role incoming",
+    ));
+  }
+  if (exports.length > 0) {
+    findings.push(refusal(
+      "nbd_server_in_use",
+      `Cannot move: the NBD server of "${machine.id}" serves ${exports.join(", ")}`,
+      "Delete these exports and stop the server, which QEMU has only one of",
+    ));
+  }
+  const travels = new Set(counterpart.disks.map(({ id }) => id));
+  // Images of another host cannot be looked at from here.
+  if (machine.address.kind === "unix") {
+    const written = drives.filter((drive) => !drive.readOnly && travels.has(drive.id));
+    findings.push(...(await Promise.all(written.map(imageFindings))).flat());
+    findings.push(...await roomFindings(written));
+  }
+  return findings;
+}
+
+async function imageFindings(drive: Drive): Promise<Finding[]> {
+  const { id, path } = drive;
+  if (path === null) return [];
+  const locked = await imageProblem(path, drive.format);
+  const pids = locked === null ? await processesWithOpenFile(path).catch(() => []) : [];
+  if (locked === null && pids.length <= 1) return [];
+  return [refusal(
+    "image_in_use",
+    `Cannot move: the image ${path} of disk "${id}" is in use: ` +
+      (locked ?? `processes ${pids.join(", ")} have it open`),
+    "End the other user of the image, or give the destination another one",
+  )];
+}
+
+/** Several images may share one file system, so their needs are added up. */
+async function roomFindings(drives: readonly Drive[]): Promise<Finding[]> {
+  const needs = new Map<string, { freeBytes: number; missingBytes: number; ids: string[] }>();
+  for (const { id, path, sizeBytes } of drives) {
+    const room = path === null ? null : await fileRoom(path);
+    if (room === null) continue;
+    const need = needs.get(room.fileSystem) ??
+      { freeBytes: room.freeBytes, missingBytes: 0, ids: [] };
+    need.missingBytes += Math.max(0, sizeBytes - room.allocatedBytes);
+    need.ids.push(id);
+    needs.set(room.fileSystem, need);
+  }
+  return [...needs.values()].flatMap(({ freeBytes, missingBytes, ids }) =>
+    missingBytes <= freeBytes ? [] : [refusal(
+      "space_too_little",
+      `Cannot move: ${ids.join(", ")} may need ${missingBytes} bytes more than they have, ` +
+        `${freeBytes} are free`,
+      "Free space on the destination's storage, or place the images elsewhere",
+    )]
+  );
+}

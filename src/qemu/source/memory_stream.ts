@@ -1,0 +1,283 @@
+import { GatewayError } from "../../core/errors.ts";
+import type { MemoryProgress, MemorySource } from "../../guest/guest.ts";
+import type { MemoryItem } from "../../guest/memory_items.ts";
+import { canHoldSwitchover } from "../describe.ts";
+import type { Machine } from "../machine.ts";
+import { MigrationWatch, SETTLED } from "../migration_watch.ts";
+import { createStreamReader } from "../stream/reader.ts";
+import { encodeReturnPath } from "../stream/return_path.ts";
+import { differsEnough, holdBandwidth } from "./hold.ts";
+import { acceptOne, type StreamListener } from "./listener.ts";
+import { pingsIn } from "./pings.ts";
+import { StreamEndDetector } from "./stream_end.ts";
+
+const READ_BUFFER_BYTES = 512 * 1024;
+const BANDWIDTH_DEFAULT = 1024 * 1024 * 1024;
+/** Twice in each of QEMU's rate windows: one with room left over is spent on empty passes. */
+const HOLD_POLL_MS = 50;
+const DOWNTIME_RELEASED_MS = 500;
+/** QEMU's own upper bound of `downtime-limit`. */
+const DOWNTIME_FORCED_MS = 2_000_000;
+/** A released machine that still does not pause dirties memory faster than it is read. */
+const FORCE_AFTER_MS = 300;
+/** Silence after which a stream in its device state counts as written to its end. */
+const QUIET_END_MS = 50;
+const SETTLE_TIMEOUT_MS = 30_000;
+const DEFAULT_PAGE_BYTES = 4096;
+
+/** One run of QEMU's outgoing migration, read by the gateway. */
+export class MemoryStream implements MemorySource {
+  readonly #machine: Machine;
+  readonly #watch: MigrationWatch;
+  readonly #conn: Deno.Conn;
+  readonly #reader = createStreamReader();
+  readonly #end = new StreamEndDetector();
+  readonly #holding = new AbortController();
+  #state: "held" | "released" | "finishing" | "ended" | "cancelled" = "held";
+  #boundBytesPerSecond = BANDWIDTH_DEFAULT;
+  #bandwidth = BANDWIDTH_DEFAULT;
+  #lastReadMs = 0;
+  #shutSent = false;
+  #writes: Promise<unknown> = Promise.resolve();
+
+  private constructor(machine: Machine, watch: MigrationWatch, conn: Deno.Conn) {
+    this.#machine = machine;
+    this.#watch = watch;
+    this.#conn = conn;
+  }
+
+  /** Lets QEMU connect to `listener` and begins; the settings of the source are in place. */
+  static async start(machine: Machine, listener: StreamListener): Promise<MemoryStream> {
+    const watch = new MigrationWatch(machine);
+    try {
+      await machine.execute("migrate-set-parameters", {
+        "max-bandwidth": BANDWIDTH_DEFAULT,
+        "downtime-limit": DOWNTIME_RELEASED_MS,
+      });
+      await machine.execute("migrate", { uri: listener.uri });
+      const conn = await acceptOne(listener, machine.clock);
+      const stream = new MemoryStream(machine, watch, conn);
+      if (canHoldSwitchover(machine.version)) void stream.#hold();
+      return stream;
+    } catch (thrown) {
+      const answer = await watch.migration().catch(() => null);
+      watch.close();
+      await machine.execute("migrate_cancel").catch(() => {});
+      throw await machine.explain(
+        answer?.status === "failed" ? failed(answer["error-desc"], thrown) : thrown,
+      );
+    } finally {
+      listener.close();
+    }
+  }
+
+  async *items(): AsyncGenerator<MemoryItem[], void, undefined> {
+    const buffer = new Uint8Array(READ_BUFFER_BYTES);
+    for (;;) {
+      let count: number | null;
+      try {
+        count = await this.#conn.read(buffer);
+      } catch {
+        // The connection was closed here by `cancel`, or reset by a QEMU that died.
+        count = null;
+      }
+      if (this.#isCancelled()) return;
+      if (count === null) break;
+      this.#lastReadMs = this.#machine.clock.nowMs();
+      const bytes = buffer.subarray(0, count);
+      const items = this.#reader.push(bytes);
+      if (this.#reader.phase === "device" && this.#end.push(bytes)) this.#sendShut();
+      for (const item of items) {
+        if (item.kind !== "opaque" || this.#reader.phase === "device") continue;
+        for (const value of pingsIn(item.bytes)) this.#send({ kind: "pong", value });
+      }
+      if (items.length > 0) yield items;
+    }
+    const rest = this.#reader.end();
+    const outcome = await this.#watch.untilMigration(SETTLED, SETTLE_TIMEOUT_MS).catch(() => null);
+    if (this.#isCancelled()) return;
+    if (outcome?.status !== "completed") {
+      throw await this.#machine.explain(failed(outcome?.["error-desc"]));
+    }
+    if (rest.length > 0) yield rest;
+  }
+
+  async progress(): Promise<MemoryProgress> {
+    const { ram } = await this.#watch.migration();
+    return {
+      totalBytes: ram?.total ?? 0,
+      remainingBytes: ram?.remaining ?? 0,
+      dirtyBytesPerSecond: (ram?.["dirty-pages-rate"] ?? 0) *
+        (ram?.["page-size"] ?? DEFAULT_PAGE_BYTES),
+      pass: Math.max(1, ram?.["dirty-sync-count"] ?? 1),
+    };
+  }
+
+  async setBandwidth(bytesPerSecond: number): Promise<void> {
+    if (!(bytesPerSecond >= 1)) throw new RangeError(`bandwidth is ${bytesPerSecond}`);
+    this.#boundBytesPerSecond = Math.floor(bytesPerSecond);
+    if (this.#state !== "held" || this.#bandwidth > this.#boundBytesPerSecond) {
+      await this.#setBandwidth(this.#boundBytesPerSecond);
+    }
+  }
+
+  async pauseAtGate(): Promise<{ pausedAtMs: number }> {
+    this.#holding.abort();
+    this.#state = "released";
+    const { clock } = this.#machine;
+    await this.#machine.execute("migrate-set-parameters", {
+      "max-bandwidth": this.#boundBytesPerSecond,
+      "downtime-limit": DOWNTIME_RELEASED_MS,
+    });
+    // The acknowledgement alone does not switch: too much may be dirty for the bandwidth of a hold.
+    if (canHoldSwitchover(this.#machine.version)) this.#send({ kind: "switchoverAck" });
+    const gate = new Set([...SETTLED, "pre-switchover"]);
+    let answer = await this.#watch.untilMigration(gate, FORCE_AFTER_MS);
+    if (answer === null) {
+      // A paused machine gets there by itself: nothing gets dirty any more.
+      if (await this.#watch.runState() === "running") {
+        await this.#machine.execute("migrate-set-parameters", {
+          "downtime-limit": DOWNTIME_FORCED_MS,
+        });
+      }
+      answer = await this.#watch.untilMigration(gate);
+    }
+    if (answer?.status !== "pre-switchover") {
+      throw await this.#machine.explain(failed(answer?.["error-desc"]));
+    }
+    return { pausedAtMs: this.#watch.stoppedAtMs ?? clock.nowMs() };
+  }
+
+  async finish(): Promise<void> {
+    this.#state = "finishing";
+    this.#lastReadMs = this.#machine.clock.nowMs();
+    await this.#machine.execute("migrate-continue", { state: "pre-switchover" });
+    const settled = this.#watch.untilMigration(SETTLED);
+    let outcome: Awaited<typeof settled> | undefined;
+    settled.then((value) => outcome = value, () => outcome = null);
+    while (outcome === undefined) {
+      await Promise.race([settled.catch(() => {}), this.#machine.clock.sleep(QUIET_END_MS)]);
+      this.#shutWhenQuiet();
+    }
+    const answer = await settled;
+    if (answer?.status !== "completed") {
+      throw await this.#machine.explain(failed(answer?.["error-desc"]));
+    }
+    const state = await this.#watch.untilRunState(
+      (status) => status === "postmigrate",
+      SETTLE_TIMEOUT_MS,
+    );
+    if (state === null) throw failed("the machine did not reach postmigrate");
+    this.#state = "ended";
+    this.#close();
+  }
+
+  async cancel(): Promise<void> {
+    if (this.#state === "ended" || this.#state === "cancelled") return;
+    this.#holding.abort();
+    this.#state = "cancelled";
+    try {
+      await cancelMigration(this.#machine, this.#watch, () => this.#closeConn());
+    } finally {
+      this.#close();
+    }
+  }
+
+  #isCancelled(): boolean {
+    return this.#state === "cancelled";
+  }
+
+  /** Adjusts `max-bandwidth` to what is dirty until the hold ends. */
+  async #hold(): Promise<void> {
+    const { clock } = this.#machine;
+    const { signal } = this.#holding;
+    try {
+      while (!signal.aborted) {
+        await clock.sleep(HOLD_POLL_MS, signal);
+        const { remainingBytes } = await this.progress();
+        const boundBytesPerSecond = this.#boundBytesPerSecond;
+        const wanted = holdBandwidth({ remainingBytes, boundBytesPerSecond });
+        if (!signal.aborted && differsEnough(this.#bandwidth, wanted)) {
+          await this.#setBandwidth(wanted);
+        }
+      }
+    } catch {
+      // Aborted, or the machine has ended: then whoever reads the stream learns it.
+    }
+  }
+
+  async #setBandwidth(bytesPerSecond: number): Promise<void> {
+    this.#bandwidth = bytesPerSecond;
+    await this.#machine.execute("migrate-set-parameters", { "max-bandwidth": bytesPerSecond });
+  }
+
+  /** For streams whose end cannot be seen (`suppress-vmdesc`): harmless when it comes early. */
+  #shutWhenQuiet(): void {
+    const quietMs = this.#machine.clock.nowMs() - this.#lastReadMs;
+    const { phase } = this.#reader;
+    if ((phase === "device" || phase === "opaque") && quietMs >= QUIET_END_MS) this.#sendShut();
+  }
+
+  #sendShut(): void {
+    if (this.#shutSent || this.#state !== "finishing") return;
+    this.#shutSent = true;
+    this.#send({ kind: "shut", status: 0 });
+  }
+
+  #send(content: Parameters<typeof encodeReturnPath>[0]): void {
+    const bytes = encodeReturnPath(content);
+    this.#writes = this.#writes.then(async () => {
+      for (let at = 0; at < bytes.length;) at += await this.#conn.write(bytes.subarray(at));
+    }).catch(() => {
+      // QEMU closed its end: the reader sees that, too, and says why.
+    });
+  }
+
+  #close(): void {
+    this.#holding.abort();
+    this.#watch.close();
+    this.#closeConn();
+  }
+
+  #closeConn(): void {
+    try {
+      this.#conn.close();
+    } catch {
+      // Closed before.
+    }
+  }
+}
+
+/**
+ * Ends an outgoing migration and waits until the machine stands as before it.
+ *
+ * In `device` QEMU refuses to cancel: losing its socket makes it fail and resume by itself. One that
+ * completes meanwhile is left in `postmigrate`; what follows is its owner's decision.
+ */
+export async function cancelMigration(
+  machine: Machine,
+  watch: MigrationWatch,
+  closeConnection: () => void,
+): Promise<void> {
+  const { status } = await watch.migration();
+  if (!SETTLED.has(status)) {
+    if (status !== "device") {
+      await machine.execute("migrate_cancel").catch(async (thrown) => {
+        throw await machine.explain(thrown);
+      });
+    }
+    if (status !== "pre-switchover") closeConnection();
+    const settled = await watch.untilMigration(SETTLED, SETTLE_TIMEOUT_MS);
+    if (settled === null) throw failed("it did not stop after it was cancelled");
+  }
+  closeConnection();
+  await watch.untilRunState((state) => state !== "finish-migrate", SETTLE_TIMEOUT_MS);
+}
+
+export function failed(reason: string | undefined, cause?: unknown): GatewayError {
+  return new GatewayError(
+    "memory_stream_failed",
+    `Cannot read the machine's memory: ${reason ?? "QEMU ended the stream without a reason"}`,
+    { hint: "The machine goes on at the source; QEMU's own log may tell more", cause },
+  );
+}
