@@ -11,6 +11,7 @@ export function namespacePrefix(runToken: string): string {
   return `cw-${runToken}-`;
 }
 
+/** A namespace that lives until it is removed or disposed. */
 export interface NetworkNamespace extends AsyncDisposable {
   readonly name: string;
   /** The command line that runs `command` inside; the process keeps its id (exec). */
@@ -54,6 +55,7 @@ export async function removeNamespace(name: string): Promise<void> {
   if ((await listNamespaces()).includes(name)) await runCommand(["ip", "netns", "delete", name]);
 }
 
+/** Names of all namespaces of this machine that `ip` knows. */
 export async function listNamespaces(): Promise<string[]> {
   const text = await runCommand(["ip", "netns", "list"]);
   return text.split("\n").map((line) => line.split(" ")[0]).filter((name) => name !== "");

@@ -9,6 +9,7 @@ export type { GuestDisk, GuestNetwork, GuestWorkload } from "./guest_image/guest
 const QEMU_MAJOR = 10;
 const POLL_MS = 20;
 
+/** A test guest and where its sockets and logs go. */
 export interface QemuOptions
   extends Omit<GuestArgvOptions, "image" | "consolePath" | "channelPath"> {
   /** For sockets and logs; must exist. Unix socket paths hold 107 bytes: keep it short. */

@@ -18,6 +18,7 @@ export interface GuestWorkload {
   readonly disks?: readonly string[];
 }
 
+/** An image file that the guest has as a virtio disk. */
 export interface GuestDisk {
   /** The id of the device; the nodes below it are called ID-format and ID-file. */
   readonly id: string;
@@ -37,6 +38,7 @@ export interface GuestNetwork {
   readonly gateway?: string;
 }
 
+/** Everything that the command line of a test guest depends on. */
 export interface GuestArgvOptions {
   readonly image: GuestImage;
   /** Fractions are kept to the KiB; default 256. */

@@ -1,5 +1,6 @@
 /** Bytes of the pools that the guest cuts its content from; guest/memory.sh relies on them. */
 export const RANDOM_POOL_BYTES = 4 * 1024 * 1024;
+/** See `RANDOM_POOL_BYTES`. */
 export const TEXT_POOL_BYTES = 2 * 1024 * 1024;
 
 const LINE_BYTES = 64;
