@@ -158,7 +158,7 @@ async function reportSkips(): Promise<void> {
 ${distinct.map((reason) => `!!!   ${reason}`).join("\n")}
 !!! Packages come with one command: ${SETUP_COMMAND}`);
   if (distinct.some((reason) => reason.includes("root"))) {
-    console.log("!!! Namespaces and TUN devices need root: run the same command with sudo.");
+    console.log("!!! Namespaces and TUN devices need root: run the tests as root for these.");
   }
 }
 

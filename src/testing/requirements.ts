@@ -12,7 +12,7 @@ export type Requirement = keyof typeof CHECKS;
 const CHECKS = {
   root: needsRoot,
   /** Namespaces, veth, TAP: root and the `ip` command. */
-  namespaces: () => needsRoot() ?? needsCommands("ip"),
+  namespaces: () => needsRoot() ?? needsCommands("ip") ?? needsOwnNetwork(),
   /** A TUN device that can be opened. */
   tun: () => needsRoot() ?? (exists("/dev/net/tun") ? null : "/dev/net/tun is missing"),
   qemu: async () => {
@@ -61,6 +61,13 @@ function tellReason(reason: string): void {
 
 function needsRoot(): string | null {
   return Deno.uid() === 0 ? null : "not running as root";
+}
+
+/** Root of a container may lack the capabilities. */
+function needsOwnNetwork(): string | null {
+  const { success } = new Deno.Command("unshare", { args: ["--net", "true"], stderr: "null" })
+    .outputSync();
+  return success ? null : "network namespaces cannot be made (CAP_SYS_ADMIN)";
 }
 
 function needsCommands(...names: readonly string[]): string | null {
