@@ -102,6 +102,7 @@ export class Machine implements OutgoingHost, IncomingHost {
   }
 
   start(): void {
+    if (this.#state === "running") return;
     if (!this.#arrived) throw outOfOrder("start it", this.#describeState());
     if (this.#gatewayMayWrite) throw outOfOrder("start it", "not sealed: its disks are open");
     this.#arrived = false;

@@ -120,7 +120,7 @@ export interface MachineCalls {
   memoryCancel: { params: Record<string, never>; result: null };
   /** Ends the incoming stream and clears the memory. */
   memoryReset: { params: Record<string, never>; result: null };
-  /** Runs a loaded machine whose disks are sealed. */
+  /** Runs a loaded machine whose disks are sealed; one that runs already is left alone. */
   start: { params: Record<string, never>; result: null };
   verify: { params: Record<string, never>; result: VerifyReport };
   /** Answered just before the process ends. */

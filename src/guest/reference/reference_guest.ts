@@ -15,7 +15,7 @@ const MEBIBYTE = 1024 * 1024;
 export interface ReferenceGuestOptions {
   readonly id: string;
   readonly definition: GuestDefinition & { kind: "reference" };
-  /** Socket, log and disks of this one machine; made if missing. Nobody else may use it. */
+  /** The gateway's; the machine gets a folder of its own below it for socket, log and disks. */
   readonly stateDirectory: string;
   readonly clock: Clock;
   /**
@@ -35,7 +35,7 @@ export interface ReferenceGuest extends Guest {
 }
 
 /**
- * Attaches the machine whose state directory this is, and starts it first if it does not run. A
+ * Attaches the machine of this id, and starts it first if it does not run. A
  * machine of role `source` starts with new disks; an incoming one keeps what images it finds and
  * makes missing ones, sparse.
  *
@@ -45,10 +45,11 @@ export interface ReferenceGuest extends Guest {
 export async function attachReferenceGuest(
   { id, definition, stateDirectory, clock, mayStart = true }: ReferenceGuestOptions,
 ): Promise<ReferenceGuest> {
-  const configuration = configurationOf(definition, stateDirectory);
+  const directory = machineDirectory(stateDirectory, id);
+  const configuration = configurationOf(definition, directory);
   const machine = await MachineConnection.attach(
     id,
-    stateDirectory,
+    directory,
     mayStart ? configuration : null,
     clock,
   );
@@ -130,16 +131,21 @@ class AttachedReferenceGuest implements ReferenceGuest {
   }
 }
 
+/** The folder of one machine. */
+export function machineDirectory(stateDirectory: string, id: string): string {
+  return `${stateDirectory}/reference/${encodeURIComponent(id).replaceAll(".", "%2E")}`;
+}
+
 function configurationOf(
   { role, memoryMiB, disks, workload }: ReferenceGuestOptions["definition"],
-  stateDirectory: string,
+  directory: string,
 ): MachineConfiguration {
   return {
     role,
     memoryBytes: memoryMiB * MEBIBYTE,
     disks: disks.map(({ sizeMiB }, number) => ({
       id: `disk${number}`,
-      path: `${stateDirectory}/disk${number}.raw`,
+      path: `${directory}/disk${number}.raw`,
       sizeBytes: sizeMiB * MEBIBYTE,
     })),
     workload,

@@ -19,6 +19,7 @@ const BITMAP_PREFIX = "move-";
 
 export class ReferenceSource implements SourceSide {
   #round = 0;
+  #foundPaused = false;
   #memory: ReferenceMemorySource | null = null;
 
   constructor(
@@ -44,6 +45,7 @@ export class ReferenceSource implements SourceSide {
   async begin(options: MoveOptions): Promise<void> {
     const { runState } = await this.machine.call("describe", {});
     await options.remember({ foundRunState: runState });
+    this.#foundPaused = runState === "paused";
     this.#round = 0;
     await this.machine.call("trackEnd", { prefix: BITMAP_PREFIX });
     await this.machine.call("trackBegin", { bitmap: this.#bitmap() });
@@ -77,7 +79,8 @@ export class ReferenceSource implements SourceSide {
   }
 
   async resume(): Promise<void> {
-    await this.machine.call("resume", {});
+    // As the machine was found, so it goes on.
+    if (!this.#foundPaused) await this.machine.call("resume", {});
   }
 
   async restore(notes: Record<string, unknown>, _options: MoveOptions): Promise<void> {
