@@ -21,7 +21,7 @@ export async function composeGateway(
     ledgerFile: config.ledgerFile,
     stateDirectory: config.stateDirectory,
     clock,
-    attach: (request) => attach(request, config.stateDirectory, config.dataHosts, clock),
+    attach: (request) => attach(request, config.stateDirectory, clock),
     readPeers: async () =>
       (await loadPeers(config.path)).map(({ name, address, certificate }) => ({
         name,
@@ -37,10 +37,16 @@ export async function composeGateway(
 async function attach(
   { id, definition, launch }: { id: string; definition: GuestDefinition; launch: boolean },
   stateDirectory: string,
-  dataHosts: readonly string[],
   clock: Clock,
 ): Promise<Guest> {
-  return definition.kind === "reference"
-    ? await attachReferenceGuest({ id, definition, stateDirectory, clock, mayStart: launch })
-    : await attachQemu({ id, definition, stateDirectory, clock, mayStart: launch, dataHosts });
+  if (definition.kind === "qemu") {
+    return await attachQemu({ id, definition, stateDirectory, clock, mayStart: launch });
+  }
+  return await attachReferenceGuest({
+    id,
+    definition,
+    stateDirectory: `${stateDirectory}/reference/${encodeURIComponent(id)}`,
+    clock,
+    mayStart: launch,
+  });
 }
