@@ -1,0 +1,128 @@
+import { formatHostPort, type HostPort, parseHostPort } from "../config/address.ts";
+import type { Config } from "../config/config.ts";
+import { loadPeers, peerNamed } from "../config/peers.ts";
+import type { Clock } from "../core/clock.ts";
+import { GatewayError } from "../core/errors.ts";
+import { loadIdentity } from "../identity/site_identity.ts";
+import type { PemPair } from "../identity/certificate.ts";
+import { PROTOCOL_VERSION } from "../wire/handshake.ts";
+import type { Carrier, CarrierEndpoint } from "./carrier.ts";
+import type { OwnSide } from "./handshake_run.ts";
+import { type ContactRefusal, QuicAcceptor } from "./quic_accept.ts";
+import type { QuicCarrier } from "./quic_carrier.ts";
+import { ALPN } from "./quic_connect.ts";
+import { dialBundle } from "./quic_dial.ts";
+import { listenTls, type TlsListener } from "./tls_listener.ts";
+
+/** A port that is free for UDP may be taken for TCP: tries to find one that is free for both. */
+const FREE_PORT_TRIES = 16;
+
+export interface EndpointOptions {
+  readonly config: Config;
+  /** Names this process, anew at every start. */
+  readonly incarnation: string;
+  readonly clock: Clock;
+  readonly audit: (kind: string, body: Record<string, unknown>) => void;
+  /** Other than our own in tests only. */
+  readonly protocolVersion?: number;
+}
+
+/**
+ * Opens the link address on UDP (QUIC, for gateways) and TCP (TLS, shows the site's certificate).
+ *
+ * @throws {GatewayError} `address_in_use`, `certificate_invalid`, `config_invalid`
+ */
+export async function openEndpoint(options: EndpointOptions): Promise<CarrierEndpoint> {
+  const { config, clock, audit } = options;
+  const identity = await loadIdentity(config);
+  const shown = await identity.issueLeaf();
+  const { quic, listener, tls, address } = await listenBoth(config, shown);
+  const own: OwnSide = {
+    identity,
+    site: config.site,
+    incarnation: options.incarnation,
+    version: options.protocolVersion ?? PROTOCOL_VERSION,
+  };
+  const acceptListeners: ((carrier: Carrier) => void)[] = [];
+  const refusalListeners: ((refusal: ContactRefusal) => void)[] = [];
+  const dialled = new Set<QuicCarrier>();
+  const refused = (refusal: ContactRefusal) => {
+    audit("link.refused", { ...refusal });
+    for (const listener of refusalListeners) listener(refusal);
+  };
+  const acceptor = new QuicAcceptor({
+    listener,
+    own,
+    clock,
+    loadPeers: () => loadPeers(config.path),
+    onCarrier: (carrier) => {
+      for (const listener of acceptListeners) listener(carrier);
+    },
+    onRefusal: refused,
+  });
+  return {
+    address: formatHostPort(address),
+    async dial(peerName, signal) {
+      const peer = peerNamed(await loadPeers(config.path), peerName);
+      try {
+        const carrier = await dialBundle(own, peer, clock, signal);
+        dialled.add(carrier);
+        void carrier.closed.then(() => dialled.delete(carrier));
+        return carrier;
+      } catch (error) {
+        if (error instanceof GatewayError && error.code !== "peer_unreachable") {
+          const remote = peer.address ?? peer.name;
+          refused({ remote, code: error.code, message: error.message });
+        }
+        throw error;
+      }
+    },
+    onAccept: (listener) => void acceptListeners.push(listener),
+    onRefusal: (listener) => void refusalListeners.push(listener),
+    async close() {
+      await Promise.all([
+        acceptor.close(),
+        ...[...dialled].map((carrier) => carrier.close("the gateway stops")),
+        tls.close(),
+      ]);
+      quic.close();
+    },
+  };
+}
+
+interface Listening {
+  readonly quic: Deno.QuicEndpoint;
+  readonly listener: Deno.QuicListener;
+  readonly tls: TlsListener;
+  readonly address: HostPort;
+}
+
+async function listenBoth(config: Config, shown: PemPair): Promise<Listening> {
+  const asked = parseHostPort(config.link) as HostPort;
+  for (let tries = asked.port === 0 ? FREE_PORT_TRIES : 1;; tries--) {
+    let quic: Deno.QuicEndpoint | null = null;
+    try {
+      quic = new Deno.QuicEndpoint(asked);
+      const address = { hostname: asked.hostname, port: quic.addr.port };
+      const tls = await listenTls(address, shown);
+      const listener = quic.listen({
+        alpnProtocols: [ALPN],
+        cert: shown.certificatePem,
+        key: shown.keyPem,
+      });
+      return { quic, listener, tls, address };
+    } catch (cause) {
+      const protocol = quic === null ? "UDP" : "TCP";
+      quic?.close();
+      const isInUse = cause instanceof Error &&
+        (cause instanceof Deno.errors.AddrInUse || "code" in cause && cause.code === "EADDRINUSE");
+      if (isInUse && tries > 1) continue;
+      throw new GatewayError(
+        isInUse ? "address_in_use" : "config_invalid",
+        `Cannot listen on ${config.link} (${protocol}): ` +
+          (isInUse ? "another process does" : cause instanceof Error ? cause.message : cause),
+        { hint: "Change `link` in the configuration, or stop the other process", cause },
+      );
+    }
+  }
+}

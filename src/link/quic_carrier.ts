@@ -1,0 +1,366 @@
+import type { Clock } from "../core/clock.ts";
+import { GatewayError } from "../core/errors.ts";
+import { RECORD_BYTES_MAX } from "../wire/limits.ts";
+import type { Carrier } from "./carrier.ts";
+import { Pacer } from "./pacer.ts";
+import { decodePathDatagram, encodeFeedback, encodeMark, encodePing } from "./path_datagram.ts";
+import { PathEstimate } from "./path_estimate.ts";
+import { PathReceiver } from "./path_receiver.ts";
+import type { PathMeasurement } from "./peer_link.ts";
+import { CHUNK_HEADER_BYTES, nextRecordNumber, RecordAssembler } from "./quic_chunks.ts";
+import { CHUNK_BYTES_MAX, LANE_WINDOW_BYTES, type LaneEvents, type QuicLane } from "./quic_lane.ts";
+
+/** Own heartbeats; each is answered at once. */
+export const HEARTBEAT_MS = 250;
+/** A bundle that heard nothing for so long is given up; the session has long dialled others. */
+export const SILENCE_MS_MAX = 60_000;
+/**
+ * Bulk bytes under way or with the receiver, which bounds what it may have to keep of records whose
+ * other half is late or whose handler is slow.
+ */
+export const BUNDLE_WINDOW_BYTES = 16 * 1024 * 1024;
+/** How long a closing side waits for the other's end records. */
+export const CLOSE_MS_MAX = 3_000;
+/** A report about what arrived is due after this share of a round trip, within these bounds. */
+const FEEDBACK_ROUND_TRIPS = 1 / 8;
+const FEEDBACK_MS_MIN = 8;
+const FEEDBACK_MS_MAX = 50;
+/** Urgent records do not wait for their turn unless they alone are this far ahead of the rate. */
+const URGENT_AHEAD_MS = 100;
+
+export interface QuicCarrierOptions {
+  readonly peerName: string;
+  readonly peerIncarnation: string;
+  readonly laneCount: number;
+  readonly clock: Clock;
+  readonly silenceMsMax?: number;
+  /** Called once nothing is left of the bundle. */
+  readonly onGone: () => void;
+}
+
+/** A bundle of QUIC connections: lane 0 for urgent records and datagrams, the others for bulk. */
+export class QuicCarrier implements Carrier {
+  readonly kind = "quic";
+  readonly peerName: string;
+  readonly peerIncarnation: string;
+  readonly closed: Promise<{ readonly reason: string }>;
+
+  readonly #clock: Clock;
+  readonly #options: QuicCarrierOptions;
+  readonly #lanes: (QuicLane | null)[];
+  readonly #assembler = new RecordAssembler();
+  readonly #estimate = new PathEstimate();
+  readonly #pacer = new Pacer();
+  readonly #receiver = new PathReceiver();
+  readonly #handler = Promise.withResolvers<(record: Uint8Array) => Promise<void> | void>();
+  readonly #gone = Promise.withResolvers<{ reason: string }>();
+  readonly #ends = Promise.withResolvers<void>();
+  #changed = Promise.withResolvers<void>();
+  #state: "open" | "closing" | "gone" = "open";
+  #bulkTail: Promise<void> = Promise.resolve();
+  #urgentTail: Promise<void> = Promise.resolve();
+  #recordNumber = 0;
+  /** Bulk bytes sent, and of those, consumed by the peer as far as it told. */
+  #bulkSentBytes = 0;
+  #bulkConsumedByPeerBytes = 0;
+  /** Bulk bytes consumed here. */
+  #bulkConsumedBytes = 0;
+  #endedLanes = 0;
+  #closingReason: string | null = null;
+  #lastHeardMs: number;
+  readonly #heartbeat: ReturnType<typeof setInterval>;
+  #feedbackTimer: ReturnType<typeof setTimeout> | null = null;
+
+  constructor(options: QuicCarrierOptions) {
+    this.#options = options;
+    this.#clock = options.clock;
+    this.peerName = options.peerName;
+    this.peerIncarnation = options.peerIncarnation;
+    this.closed = this.#gone.promise;
+    this.#lanes = Array.from({ length: options.laneCount }, () => null);
+    this.#lastHeardMs = this.#clock.nowMs();
+    this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
+  }
+
+  get laneCount(): number {
+    return this.#options.laneCount;
+  }
+
+  hasLane(index: number): boolean {
+    return this.#lanes[index] !== null;
+  }
+
+  /** True once urgent and bulk records can go. */
+  get isReady(): boolean {
+    return this.#lanes[0] !== null && this.#bulkLanes().length > 0;
+  }
+
+  /** Adds an authenticated connection of this bundle. */
+  join(lane: QuicLane): void {
+    if (this.#state !== "open") return lane.conn.close({ closeCode: 0, reason: "bundle closed" });
+    this.#lanes[lane.index] = lane;
+    const events: LaneEvents = {
+      heard: () => this.#heard(),
+      record: (bytes) => this.#deliver(bytes, lane.index > 0),
+      datagram: (bytes) => this.#datagram(bytes),
+    };
+    void lane.conn.closed.then(
+      ({ reason }) => this.#die(reason || "the peer closed the connection"),
+      (error) => this.#die(messageOf(error)),
+    );
+    void lane.readDatagrams(events);
+    lane.readStream(this.#assembler, events).then(() => this.#laneEnded(), (error) => {
+      // A read that fails for the connection's sake is told better by `closed`.
+      setTimeout(() => this.#die(messageOf(error)), error instanceof GatewayError ? 0 : 10);
+    });
+    if (lane.index === 0) lane.sendDatagram(encodePing(this.#clock.nowMs()));
+    this.#notify();
+  }
+
+  receive(handler: (record: Uint8Array) => Promise<void> | void): void {
+    this.#handler.resolve(handler);
+  }
+
+  send(record: Uint8Array, urgent: boolean): Promise<void> {
+    if (record.length < 1 || record.length > RECORD_BYTES_MAX) {
+      return Promise.reject(
+        new RangeError(`A record has 1 to ${RECORD_BYTES_MAX} bytes, got ${record.length}`),
+      );
+    }
+    if (this.#state !== "open") return Promise.reject(this.#linkClosed());
+    const sent = urgent
+      ? this.#urgentTail.then(() => this.#sendUrgent(record))
+      : this.#bulkTail.then(() => this.#sendBulk(record));
+    const settled = sent.catch(() => {});
+    if (urgent) this.#urgentTail = settled;
+    else this.#bulkTail = settled;
+    return sent;
+  }
+
+  path(): PathMeasurement {
+    const nowMs = this.#clock.nowMs();
+    return {
+      roundTripMs: this.#estimate.roundTripMs,
+      minRoundTripMs: this.#estimate.minRoundTripMs,
+      bottleneckBytesPerSecond: this.#pacer.bottleneckBytesPerSecond,
+      goodputBytesPerSecond: this.#estimate.goodputBytesPerSecond(nowMs),
+      lossRatio: this.#estimate.lossRatio(),
+      silentMs: nowMs - this.#lastHeardMs,
+    };
+  }
+
+  async close(reason: string): Promise<void> {
+    if (this.#state === "open") {
+      this.#state = "closing";
+      this.#closingReason = reason;
+      this.#notify();
+      const timeout = new AbortController();
+      void (async () => {
+        await this.#writeEnds();
+        await this.#ends.promise;
+        this.#die(reason);
+      })();
+      void this.#clock.sleep(CLOSE_MS_MAX, timeout.signal).then(() => this.#die(reason), () => {});
+      void this.closed.then(() => timeout.abort());
+    }
+    await this.closed;
+  }
+
+  async #sendUrgent(record: Uint8Array): Promise<void> {
+    const lane = await this.#until(() => this.#lanes[0]);
+    const recordNumber = this.#nextNumber();
+    for (let at = 0; at < record.length; at += CHUNK_BYTES_MAX) {
+      await this.#paced(URGENT_AHEAD_MS);
+      const chunkBytes = Math.min(record.length - at, CHUNK_BYTES_MAX);
+      await this.#write(lane, recordNumber, record, at, chunkBytes);
+    }
+  }
+
+  async #sendBulk(record: Uint8Array): Promise<void> {
+    const recordNumber = this.#nextNumber();
+    for (let at = 0; at < record.length;) {
+      await this.#paced(0);
+      const chunkBytes = Math.min(record.length - at, this.#pacer.chunkBytes);
+      const lane = await this.#until(() => this.#emptiestLane());
+      const sentMs = this.#clock.nowMs();
+      const number = this.#estimate.nextMark();
+      lane.sendDatagram(encodeMark({ number, sentMs, chunkBytes }));
+      this.#bulkSentBytes += chunkBytes;
+      await this.#write(lane, recordNumber, record, at, chunkBytes);
+      at += chunkBytes;
+    }
+  }
+
+  async #write(
+    lane: QuicLane,
+    recordNumber: number,
+    record: Uint8Array,
+    offsetBytes: number,
+    chunkBytes: number,
+  ): Promise<void> {
+    this.#pacer.sent(chunkBytes + CHUNK_HEADER_BYTES, this.#clock.nowMs());
+    try {
+      await lane.writeChunk(recordNumber, record, offsetBytes, chunkBytes);
+    } catch (cause) {
+      throw this.#linkClosed(cause);
+    }
+  }
+
+  /** Waits until the rate allows more, or is at most `aheadMs` exceeded. */
+  async #paced(aheadMs: number): Promise<void> {
+    for (;;) {
+      if (this.#state !== "open") throw this.#linkClosed();
+      const waitMs = this.#pacer.waitMs(this.#clock.nowMs());
+      if (waitMs <= aheadMs) return;
+      await this.#clock.sleep(Math.min(waitMs - aheadMs, HEARTBEAT_MS));
+    }
+  }
+
+  /** The first value that is not null; looks again whenever something changed. */
+  async #until<T>(look: () => T | null): Promise<T> {
+    for (;;) {
+      if (this.#state !== "open") throw this.#linkClosed();
+      const value = look();
+      if (value !== null) return value;
+      await this.#changed.promise;
+    }
+  }
+
+  /** The bulk lane with least under way, of those with room. */
+  #emptiestLane(): QuicLane | null {
+    let best: QuicLane | null = null;
+    if (this.#bulkSentBytes - this.#bulkConsumedByPeerBytes >= BUNDLE_WINDOW_BYTES) return null;
+    for (const lane of this.#bulkLanes()) {
+      if (lane.outstandingBytes >= LANE_WINDOW_BYTES) continue;
+      if (best === null || lane.outstandingBytes < best.outstandingBytes) best = lane;
+    }
+    return best;
+  }
+
+  #bulkLanes(): QuicLane[] {
+    return this.#lanes.slice(1).filter((lane) => lane !== null);
+  }
+
+  #nextNumber(): number {
+    return this.#recordNumber = nextRecordNumber(this.#recordNumber);
+  }
+
+  async #deliver(bytes: Uint8Array, isBulk: boolean): Promise<void> {
+    this.#reportSoon();
+    const handler = await this.#handler.promise;
+    await handler(bytes);
+    if (isBulk) this.#bulkConsumedBytes += bytes.length;
+    this.#reportSoon();
+  }
+
+  #datagram(bytes: Uint8Array): void {
+    const nowMs = this.#clock.nowMs();
+    const datagram = decodePathDatagram(bytes);
+    if (datagram === null) return;
+    if (datagram.kind === "mark") {
+      this.#receiver.mark(datagram, nowMs);
+      this.#reportSoon();
+      return;
+    }
+    if (datagram.kind === "ping") {
+      this.#receiver.ping(datagram.sentMs, nowMs);
+      this.#report();
+      return;
+    }
+    const sample = this.#estimate.take(datagram, nowMs);
+    if (sample === null) return;
+    datagram.laneBytes.forEach((laneBytes, index) => {
+      const lane = this.#lanes[index];
+      if (lane && laneBytes <= lane.sentBytes) {
+        lane.deliveredBytes = Math.max(lane.deliveredBytes, laneBytes);
+      }
+    });
+    if (datagram.consumedBytes <= this.#bulkSentBytes) {
+      this.#bulkConsumedByPeerBytes = datagram.consumedBytes;
+    }
+    this.#pacer.take(sample, this.#estimate.minRoundTripMs);
+    this.#notify();
+  }
+
+  #reportSoon(): void {
+    if (this.#feedbackTimer !== null || this.#state === "gone") return;
+    const roundTripMs = this.#estimate.minRoundTripMs ?? 0;
+    const ms = Math.min(
+      FEEDBACK_MS_MAX,
+      Math.max(FEEDBACK_MS_MIN, roundTripMs * FEEDBACK_ROUND_TRIPS),
+    );
+    this.#feedbackTimer = setTimeout(() => {
+      this.#feedbackTimer = null;
+      this.#report();
+    }, Math.round(ms));
+  }
+
+  #report(): void {
+    const laneBytes = this.#lanes.map((lane) => lane?.receivedBytes ?? 0);
+    const feedback = this.#receiver.feedback(
+      this.#clock.nowMs(),
+      this.#bulkConsumedBytes,
+      laneBytes,
+    );
+    this.#lanes[0]?.sendDatagram(encodeFeedback(feedback));
+  }
+
+  #heard(): void {
+    this.#lastHeardMs = this.#clock.nowMs();
+  }
+
+  #beat(): void {
+    const nowMs = this.#clock.nowMs();
+    const silentMs = nowMs - this.#lastHeardMs;
+    if (silentMs > (this.#options.silenceMsMax ?? SILENCE_MS_MAX)) {
+      return this.#die(`nothing was heard for ${Math.round(silentMs)} ms`);
+    }
+    this.#lanes[0]?.sendDatagram(encodePing(nowMs));
+  }
+
+  #laneEnded(): void {
+    this.#endedLanes++;
+    if (this.#endedLanes === this.#joined().length) this.#ends.resolve();
+    if (this.#state === "open") void this.close("the peer closed the link");
+  }
+
+  async #writeEnds(): Promise<void> {
+    await Promise.allSettled([this.#bulkTail, this.#urgentTail]);
+    await Promise.allSettled(this.#joined().map((lane) => lane.writeEnd()));
+  }
+
+  #joined(): QuicLane[] {
+    return this.#lanes.filter((lane) => lane !== null);
+  }
+
+  /** Ends everything at once; the first reason counts. */
+  #die(lastReason: string): void {
+    if (this.#state === "gone") return;
+    const reason = this.#closingReason ?? lastReason;
+    this.#state = "gone";
+    clearInterval(this.#heartbeat);
+    if (this.#feedbackTimer !== null) clearTimeout(this.#feedbackTimer);
+    for (const lane of this.#joined()) {
+      lane.conn.close({ closeCode: 0, reason: reason.slice(0, 200) });
+    }
+    this.#notify();
+    this.#gone.resolve({ reason });
+    this.#options.onGone();
+  }
+
+  #notify(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  #linkClosed(cause?: unknown): GatewayError {
+    return new GatewayError("link_closed", `Cannot send to ${this.peerName}: the link is closed`, {
+      hint: "Nothing to do: what was not acknowledged is sent again over the next connection",
+      cause,
+    });
+  }
+}
+
+function messageOf(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -1,0 +1,312 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { initSite } from "../config/init.ts";
+import { loadConfig } from "../config/config.ts";
+import { trustPeer } from "../config/trust.ts";
+import { GatewayError } from "../core/errors.ts";
+import { Random } from "../emulator/random.ts";
+import { systemClock } from "../host/system_clock.ts";
+import { RECORD_BYTES_MAX } from "../wire/limits.ts";
+import type { Carrier, CarrierEndpoint } from "./carrier.ts";
+import { openEndpoint } from "./endpoint.ts";
+import { BUNDLE_WINDOW_BYTES } from "./quic_carrier.ts";
+
+const clock = systemClock();
+
+interface Site {
+  configPath: string;
+  certificatePath: string;
+  fingerprint: string;
+}
+
+interface Audited {
+  kind: string;
+  body: Record<string, unknown>;
+}
+
+async function withSites(body: (sites: Record<"a" | "b" | "c", Site>) => Promise<void>) {
+  const dir = await Deno.makeTempDir();
+  try {
+    const make = (site: string) => initSite({ site, dir: join(dir, site), link: "127.0.0.1:0" });
+    await body({ a: await make("a"), b: await make("b"), c: await make("c") });
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+async function open(site: Site, audited: Audited[] = [], protocolVersion?: number) {
+  return await openEndpoint({
+    config: await loadConfig(site.configPath),
+    incarnation: crypto.randomUUID(),
+    clock,
+    audit: (kind, body) => audited.push({ kind, body }),
+    protocolVersion,
+  });
+}
+
+async function trust(at: Site, peer: string, site: Site, address?: string) {
+  await trustPeer({ config: at.configPath, peer, certificate: site.certificatePath, address });
+}
+
+/** Two gateways that trust each other; `dial` goes from a to b. */
+async function withPair(
+  body: (pair: {
+    a: CarrierEndpoint;
+    b: CarrierEndpoint;
+    dial: () => Promise<[Carrier, Carrier]>;
+    sites: Record<"a" | "b" | "c", Site>;
+  }) => Promise<void>,
+) {
+  await withSites(async (sites) => {
+    const a = await open(sites.a);
+    const b = await open(sites.b);
+    await trust(sites.a, "b", sites.b, b.address);
+    await trust(sites.b, "a", sites.a, a.address);
+    const accepted: ((carrier: Carrier) => void)[] = [];
+    b.onAccept((carrier) => accepted.shift()?.(carrier));
+    const dial = async (): Promise<[Carrier, Carrier]> => {
+      const { promise, resolve } = Promise.withResolvers<Carrier>();
+      accepted.push(resolve);
+      return await Promise.all([a.dial("b", never()), promise]);
+    };
+    try {
+      await body({ a, b, dial, sites });
+    } finally {
+      await Promise.all([a.close(), b.close()]);
+    }
+  });
+}
+
+const never = () => new AbortController().signal;
+
+function failsWith(code: string, ...parts: string[]) {
+  return (error: unknown) => {
+    assert.ok(error instanceof GatewayError, String(error));
+    assert.equal(error.code, code, error.message);
+    for (const part of parts) assert.ok(error.message.includes(part), error.message);
+    return true;
+  };
+}
+
+Deno.test("records of any size arrive whole in both directions at once", () =>
+  withPair(async ({ dial }) => {
+    const [near, far] = await dial();
+    assert.deepEqual([near.peerName, far.peerName], ["b", "a"]);
+    const transfer = async (from: Carrier, to: Carrier, seed: number, totalBytes: number) => {
+      const random = new Random(seed, "sizes");
+      const waiting = new Map<number, { bytes: number; first: number }>();
+      const { promise, resolve, reject } = Promise.withResolvers<void>();
+      let leftBytes = totalBytes;
+      to.receive((record) => {
+        try {
+          const view = new DataView(record.buffer, record.byteOffset);
+          const number = view.getUint32(0);
+          const sent = waiting.get(number);
+          assert.deepEqual({ bytes: record.length, first: record[4] }, sent);
+          assert.ok(record.subarray(4).every((byte) => byte === sent!.first));
+          waiting.delete(number);
+          leftBytes -= record.length;
+          if (leftBytes <= 0 && waiting.size === 0) resolve();
+        } catch (error) {
+          reject(error);
+        }
+      });
+      for (let sentBytes = 0, number = 0; sentBytes < totalBytes; number++) {
+        const size = number % 100 === 0
+          ? RECORD_BYTES_MAX
+          : 5 + Math.floor(random.nextRatio() ** 4 * 400_000);
+        const record = new Uint8Array(size).fill(number % 251);
+        new DataView(record.buffer).setUint32(0, number);
+        waiting.set(number, { bytes: size, first: number % 251 });
+        sentBytes += size;
+        await from.send(record, number % 7 === 0);
+      }
+      await promise;
+    };
+    await Promise.all([
+      transfer(near, far, 1, 25_000_000),
+      transfer(far, near, 2, 25_000_000),
+    ]);
+    const path = near.path();
+    assert.ok(path.roundTripMs !== null && path.minRoundTripMs !== null && path.silentMs !== null);
+    await near.close("done");
+    assert.equal((await near.closed).reason, "done");
+    await far.closed;
+    await assert.rejects(near.send(new Uint8Array(1), true), failsWith("link_closed", "b"));
+  }));
+
+Deno.test("what was sent before close() arrives, on every lane", () =>
+  withPair(async ({ dial }) => {
+    const [near, far] = await dial();
+    let receivedBytes = 0;
+    far.receive((record) => void (receivedBytes += record.length));
+    for (let i = 0; i < 20; i++) await near.send(new Uint8Array(100_000), i % 5 === 0);
+    await near.close("done");
+    await far.closed;
+    assert.equal(receivedBytes, 2_000_000);
+  }));
+
+Deno.test("both sides may dial at once: both bundles are usable", () =>
+  withPair(async ({ a, b }) => {
+    const acceptedByA = Promise.withResolvers<Carrier>();
+    const acceptedByB = Promise.withResolvers<Carrier>();
+    a.onAccept(acceptedByA.resolve);
+    b.onAccept(acceptedByB.resolve);
+    const [fromA, fromB] = await Promise.all([a.dial("b", never()), b.dial("a", never())]);
+    for (
+      const [near, far] of [
+        [fromA, await acceptedByB.promise],
+        [fromB, await acceptedByA.promise],
+      ]
+    ) {
+      const { promise, resolve } = Promise.withResolvers<Uint8Array>();
+      far.receive(resolve);
+      await near.send(new Uint8Array([1, 2, 3]), false);
+      assert.deepEqual(await promise, new Uint8Array([1, 2, 3]));
+    }
+  }));
+
+Deno.test("a slow receiver makes the sender wait", () =>
+  withPair(async ({ dial }) => {
+    const [near, far] = await dial();
+    const { promise: first, resolve: onFirst } = Promise.withResolvers<void>();
+    const { promise: go, resolve: release } = Promise.withResolvers<void>();
+    let receivedRecords = 0;
+    far.receive((_record) => {
+      receivedRecords++;
+      onFirst();
+      return go;
+    });
+    const recordCount = 3 * BUNDLE_WINDOW_BYTES / RECORD_BYTES_MAX;
+    let sentRecords = 0;
+    const sendAll = (async () => {
+      for (; sentRecords < recordCount; sentRecords++) {
+        await near.send(new Uint8Array(RECORD_BYTES_MAX), false);
+      }
+    })();
+    await first;
+    // The window fills and stays full: nothing moves any more.
+    for (let before = -1; before !== sentRecords || before === 0;) {
+      before = sentRecords;
+      await clock.sleep(300);
+    }
+    assert.ok(sentRecords * RECORD_BYTES_MAX <= BUNDLE_WINDOW_BYTES + RECORD_BYTES_MAX);
+    assert.ok(receivedRecords <= 4, "one record for each lane's handler");
+    release();
+    await sendAll;
+  }));
+
+Deno.test("an unknown site is refused with the reason on both sides, and audited", () =>
+  withSites(async (sites) => {
+    const audited: Audited[] = [];
+    const auditedAtC: Audited[] = [];
+    const a = await open(sites.a, audited);
+    const c = await open(sites.c, auditedAtC);
+    const refusals: string[] = [];
+    a.onRefusal(({ code }) => refusals.push(code));
+    await trust(sites.c, "a", sites.a, a.address);
+    await assert.rejects(
+      c.dial("a", never()),
+      failsWith("peer_not_trusted", "it refused", sites.c.fingerprint),
+    );
+    await a.close();
+    await c.close();
+    assert.ok(refusals.includes("peer_not_trusted"));
+    assert.equal(audited[0].kind, "link.refused");
+    assert.match(String(audited[0].body.message), /site c .*does not trust it/);
+    assert.match(String(audited[0].body.remote), /^127\.0\.0\.1:\d+$/);
+    assert.match(String(auditedAtC[0].body.message), /it refused/);
+  }));
+
+Deno.test("a peer that is trusted while the gateway runs is accepted at its next dial", () =>
+  withSites(async (sites) => {
+    const a = await open(sites.a);
+    const c = await open(sites.c);
+    await trust(sites.c, "a", sites.a, a.address);
+    await assert.rejects(c.dial("a", never()), failsWith("peer_not_trusted"));
+    await trust(sites.a, "c", sites.c);
+    const carrier = await c.dial("a", never());
+    assert.equal(carrier.peerName, "a");
+    await assert.rejects(a.dial("c", never()), failsWith("peer_unreachable", "no address"));
+    await assert.rejects(a.dial("x", never()), failsWith("peer_unknown", "x"));
+    await a.close();
+    await c.close();
+  }));
+
+Deno.test("another site at the peer's address is refused by TLS, and both sides hear of it", () =>
+  withSites(async (sites) => {
+    const audited: Audited[] = [];
+    const a = await open(sites.a);
+    const c = await open(sites.c, audited);
+    await trust(sites.a, "b", sites.b, c.address);
+    await trust(sites.c, "a", sites.a);
+    await assert.rejects(
+      a.dial("b", never()),
+      failsWith("peer_not_trusted", sites.b.fingerprint),
+    );
+    await a.close();
+    await c.close();
+    assert.match(String(audited[0].body.message), /TLS failed: .*certificate/);
+  }));
+
+Deno.test("another protocol version is refused with both versions named, on both sides", () =>
+  withSites(async (sites) => {
+    const audited: Audited[] = [];
+    const a = await open(sites.a, audited);
+    const b = await open(sites.b, [], 2);
+    await trust(sites.b, "a", sites.a, a.address);
+    await trust(sites.a, "b", sites.b, b.address);
+    await assert.rejects(
+      b.dial("a", never()),
+      failsWith("protocol_mismatch", "version 2", "version 1"),
+    );
+    await a.close();
+    await b.close();
+    assert.equal(audited[0].body.code, "protocol_mismatch");
+  }));
+
+Deno.test("dial() can be given up, and gives up by itself where nobody answers", () =>
+  withSites(async (sites) => {
+    const a = await open(sites.a);
+    const silent = Deno.listenDatagram({ transport: "udp", hostname: "127.0.0.1", port: 0 });
+    await trust(sites.a, "b", sites.b, `127.0.0.1:${(silent.addr as Deno.NetAddr).port}`);
+    const abort = new AbortController();
+    const dialled = a.dial("b", abort.signal);
+    await silent.receive();
+    abort.abort(new Error("no longer wanted"));
+    await assert.rejects(dialled, /no longer wanted/);
+    silent.close();
+    await a.close();
+  }));
+
+Deno.test("openEndpoint() says when the address is in use, by UDP or by TCP", () =>
+  withSites(async (sites) => {
+    const tcp = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const config = await loadConfig(sites.a.configPath);
+    const options = { incarnation: "i", clock, audit: () => {} };
+    await assert.rejects(
+      openEndpoint({ ...options, config: { ...config, link: `127.0.0.1:${tcp.addr.port}` } }),
+      failsWith("address_in_use", `127.0.0.1:${tcp.addr.port}`, "TCP"),
+    );
+    tcp.close();
+    const a = await open(sites.a);
+    await assert.rejects(
+      openEndpoint({ ...options, config: { ...config, link: a.address } }),
+      failsWith("address_in_use", a.address, "UDP"),
+    );
+    await a.close();
+  }));
+
+Deno.test("the link address shows its certificate over TCP to trust --fingerprint", () =>
+  withSites(async (sites) => {
+    const b = await open(sites.b);
+    const { fingerprint } = sites.b;
+    const trusted = await trustPeer({
+      config: sites.a.configPath,
+      peer: "b",
+      fingerprint,
+      address: b.address,
+    });
+    assert.equal(trusted.fingerprint, fingerprint);
+    await b.close();
+  }));
