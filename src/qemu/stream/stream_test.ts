@@ -100,14 +100,14 @@ Deno.test("a flipped byte anywhere never throws, and the writer takes the items 
 Deno.test("an unknown record inside a section follows a header and a record naming its block", () => {
   for (const kind of ["part", "end"] as const) {
     const stream = twoBlocks().openSection("part").page("b", 1, page(7)).closeSection();
-    stream.openSection(kind).zero("b", 0).be(8, 0x3000 + 0x60).raw([1, 0, 3, 9, 1, 0xaa]);
+    stream.openSection(kind).zero("b", 2).be(8, 0x3000 + 0x60).raw([1, 0, 3, 9, 1, 0xaa]);
     stream.closeSection();
     const { items } = read(stream.build(), [50]);
     const gaveUp = items.findIndex((item) => item.kind === "opaque" && item.reason !== undefined);
     const first = items[gaveUp] as MemoryItem & { kind: "opaque" };
     assert.equal(first.reason, "memory record with flags 0x60");
     const expected = new StreamBuilder(4096).openSection(kind)
-      .record(0x40, "b", 0, [1, 0, 0], true)
+      .record(0x40, "b", 2, [1, 0, 0], true)
       .be(8, 0x3000 + 0x60).raw([1, 0, 3, 9, 1, 0xaa]).closeSection().build();
     assert.deepEqual(opaqueBytes(items.slice(gaveUp)), expected);
     assert.deepEqual(loadStream(rewrite(stream.build(), [50])), loadStream(stream.build()));
@@ -144,6 +144,17 @@ Deno.test("a page that is sent twice in one chunk keeps its order", () => {
     .page("a", 1, page(1)).zero("a", 1).page("a", 1, page(3)).zero("a", 2).page("a", 2, page(4));
   const { items } = read(stream.closeSection().build(), [100_000]);
   assert.deepEqual(pageHistories(items), new Map([["0/1", [1, 0, 3]], ["0/2", [0, 4]]]));
+});
+
+Deno.test("offsets beyond 4 GiB are read in full", () => {
+  const stream = new StreamBuilder(4096).fileHeader().configuration()
+    .ramStart([{ name: "a", pages: 2 ** 22 }]).openSection("part").zero("a", 2 ** 21 + 5);
+  const { items } = read(stream.closeSection().build(), [1000]);
+  assert.deepEqual(items.at(-1), {
+    kind: "zeros",
+    block: 0,
+    ranges: Uint32Array.of(2 ** 21 + 5, 1),
+  });
 });
 
 Deno.test("pages of a block that only rise are grouped, and zero pages become ranges", () => {
