@@ -183,6 +183,11 @@ export class MemoryStream implements MemorySource {
     }
   }
 
+  /** Closes the socket and nothing else: QEMU finds its reader gone, as after a crash. */
+  disconnect(): void {
+    this.#close();
+  }
+
   #isCancelled(): boolean {
     return this.#state === "cancelled";
   }

@@ -144,6 +144,7 @@ export class QemuSource implements SourceSide {
 
   /** Closes what this process has open; the machine and its settings stay as they are. */
   async disconnect(): Promise<void> {
+    this.#move?.stream?.disconnect();
     await this.#move?.exports.disconnect();
   }
 
