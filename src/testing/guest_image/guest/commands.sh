@@ -6,7 +6,7 @@ stty raw -echo <&3
 # With both workers standing still nothing changes under the verification.
 pause_workload() {
   : >/run/cw/pause
-  while [ ! -e /run/cw/memory.idle ] || [ ! -e /run/cw/disk.idle ]; do sleep 0.02; done
+  while [ ! -e /run/cw/memory.idle ] || [ ! -e /run/cw/disk.idle ]; do nap 0.02; done
 }
 
 resume_workload() { rm -f /run/cw/pause; }

@@ -18,6 +18,12 @@ now_cs() {
   now_cs=${now_cs#"${now_cs%%[!0]*}"}
 }
 
+# nap SECONDS: sleep without a process, by waiting for a pipe that nobody writes to
+nap() {
+  [ -p /run/cw/silence ] || mkfifo /run/cw/silence 2>/dev/null
+  read -r -t "$1" _ <>/run/cw/silence
+}
+
 # next_random LIMIT: sets $random to 0 .. LIMIT-1 from $random_state (a 64-bit LCG, Knuth's MMIX)
 next_random() {
   random_state=$((random_state * 6364136223846793005 + 1442695040888963407))
@@ -34,7 +40,7 @@ wait_turn() {
     if [ -e /run/cw/pause ] || [ -e /run/cw/stopped ] || [ "$rate_kib" -eq 0 ]; then
       : >"/run/cw/$1.idle"
       while [ -e /run/cw/pause ] || [ -e /run/cw/stopped ] || [ "$rate_kib" -eq 0 ]; do
-        sleep 0.1
+        nap 0.1
         read -r rate_kib <"/run/cw/$1.rate"
       done
       rm -f "/run/cw/$1.idle"
@@ -49,7 +55,7 @@ wait_turn() {
       return
     fi
     [ $wait_cs -lt 20 ] || wait_cs=20
-    sleep "0.$((wait_cs / 10))$((wait_cs % 10))"
+    nap "0.$((wait_cs / 10))$((wait_cs % 10))"
   done
 }
 
