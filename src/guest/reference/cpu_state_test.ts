@@ -1,0 +1,38 @@
+import assert from "node:assert/strict";
+import { decodeCpuState, encodeCpuState } from "./cpu_state.ts";
+import { initialRegisters, type MachineShape } from "./program.ts";
+import { busyWorkload } from "./testing.ts";
+
+const SHAPE: MachineShape = { pageCount: 1024, diskBlockCounts: [16, 8] };
+
+function state() {
+  const registers = initialRegisters(SHAPE, 1);
+  registers.tick = 12;
+  registers.pending.push({ dueTick: 14, disk: 1, block: 7, version: 99 });
+  return { shape: SHAPE, workload: busyWorkload(), registers };
+}
+
+Deno.test("a CPU state survives its encoding", () => {
+  assert.deepEqual(decodeCpuState(encodeCpuState(state()), SHAPE), state());
+});
+
+Deno.test("what is no CPU state of this machine is refused", () => {
+  const good = new TextDecoder().decode(encodeCpuState(state()));
+  const bad: [string, string][] = [
+    ["garbage", "\0\x01"],
+    ["an array", "[]"],
+    ["null", "null"],
+    ["another format", good.replace("cpu-1", "cpu-2")],
+    ["another shape", good.replace('"pageCount":1024', '"pageCount":2048')],
+    ["a missing register", good.replace('"tick"', '"tock"')],
+    ["a missing rate", good.replace('"seed"', '"weed"')],
+    ["a short generator state", good.replace(/"prng":\[[^\]]*\]/, '"prng":[1,2,3]')],
+    ["a write to no disk", good.replace('"disk":1', '"disk":2')],
+    ["a write behind the disk", good.replace('"block":7', '"block":8')],
+  ];
+  for (const [what, text] of bad) {
+    assert.notEqual(text, good, what);
+    const bytes = new TextEncoder().encode(text);
+    assert.throws(() => decodeCpuState(bytes, SHAPE), { code: "memory_load_failed" }, what);
+  }
+});
