@@ -103,8 +103,13 @@ export class Machine implements QmpClient {
     return true;
   }
 
+  /** What the process wrote last; empty where that is not known. */
+  lastWords(): Promise<string> {
+    return this.#options.lastWords();
+  }
+
   async goneError(cause?: unknown): Promise<GatewayError> {
-    const lastWords = await this.#options.lastWords();
+    const lastWords = await this.lastWords();
     const how = this.guestInitiatedEnd ? "it powered itself off" : "its process has ended";
     return new GatewayError(
       "guest_gone",

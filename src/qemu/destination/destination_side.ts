@@ -93,8 +93,7 @@ export class QemuDestination implements DestinationSide {
   }
 
   resetMemory(): Promise<void> {
-    this.#prepared().memory.reset();
-    return Promise.resolve();
+    return this.#prepared().memory.reset();
   }
 
   async sealDisks(): Promise<void> {

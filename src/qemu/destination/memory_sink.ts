@@ -62,10 +62,10 @@ export class MemorySink {
    * inside the memory rounds and takes any page any number of times, so the new stream's opening
    * (header, block list), which says the same again, is left out.
    */
-  reset(): void {
+  async reset(): Promise<void> {
     if (this.#committed) {
-      throw loadError(
-        this.#machine.id,
+      throw await loadError(
+        this.#machine,
         "the source began again after the end of its stream had been written",
       );
     }
@@ -83,8 +83,8 @@ export class MemorySink {
       const settled = await watch.untilMigration(SETTLED, LOAD_TIMEOUT_MS);
       const status = settled?.status === "completed" ? await this.#returned : null;
       if (settled?.status !== "completed" || status !== 0) {
-        throw loadError(
-          this.#machine.id,
+        throw await loadError(
+          this.#machine,
           settled?.["error-desc"] ?? `its status is ${settled?.status ?? "unknown"}` +
               (status === null ? "" : `, it answered ${status}`),
         );
@@ -93,7 +93,7 @@ export class MemorySink {
         (each) => each !== "inmigrate" && each !== "running",
         RUN_STATE_TIMEOUT_MS,
       );
-      if (state === null) throw loadError(this.#machine.id, "it did not arrive paused");
+      if (state === null) throw await loadError(this.#machine, "it did not arrive paused");
     } catch (thrown) {
       throw await this.#machine.explain(thrown);
     } finally {
@@ -131,7 +131,7 @@ export class MemorySink {
     } catch (thrown) {
       const answer = await ask(this.#machine, "query-migrate", migrateAnswer).catch(() => null);
       throw await this.#machine.explain(
-        loadError(this.#machine.id, answer?.["error-desc"] ?? "it closed the stream", thrown),
+        await loadError(this.#machine, answer?.["error-desc"] ?? "it closed the stream", thrown),
       );
     }
   }
@@ -166,11 +166,18 @@ async function chosenPort(machine: Machine): Promise<number> {
   for (const address of answer["socket-address"] ?? []) {
     if ("port" in address) return Number(address.port);
   }
-  throw loadError(machine.id, "it does not say where it listens for the stream");
+  throw await loadError(machine, "it does not say where it listens for the stream");
 }
 
-function loadError(id: string, reason: string, cause?: unknown): GatewayError {
-  return new GatewayError("memory_load_failed", `Cannot load the machine "${id}": ${reason}`, {
+/** QEMU names the section that it refuses on its standard error only. */
+async function loadError(
+  machine: Machine,
+  reason: string,
+  cause?: unknown,
+): Promise<GatewayError> {
+  const lastWords = await machine.lastWords();
+  const message = `Cannot load the machine "${machine.id}": ${reason}`;
+  return new GatewayError("memory_load_failed", lastWords ? `${message}: ${lastWords}` : message, {
     hint: "Compare devices and versions of both machines; register this one again for a retry",
     cause,
   });
