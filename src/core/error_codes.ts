@@ -15,6 +15,11 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "A network address is not of the form HOST:PORT, or its host has no address.",
   },
+  api_token_invalid: {
+    retry: "never",
+    httpStatus: 401,
+    meaning: "The request carries no bearer token, or not the one of this gateway.",
+  },
   batch_invalid: {
     retry: "never",
     httpStatus: 502,
@@ -97,6 +102,11 @@ export const ERRORS = {
     retry: "reconnect",
     httpStatus: 503,
     meaning: "This gateway restarted in the middle of a move; the machine runs at the source.",
+  },
+  gateway_unreachable: {
+    retry: "reconnect",
+    httpStatus: 503,
+    meaning: "The command line does not reach the gateway's API; nothing was asked of it.",
   },
   guest_cannot_verify: {
     retry: "never",
@@ -229,6 +239,11 @@ export const ERRORS = {
     httpStatus: 502,
     meaning: "The machine ended its memory stream or could not start it.",
   },
+  method_not_allowed: {
+    retry: "never",
+    httpStatus: 405,
+    meaning: "The API has this path, but not with this method.",
+  },
   migration_blocked: {
     retry: "never",
     httpStatus: 422,
@@ -344,10 +359,20 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "The request does not fit the API; the message names the field.",
   },
+  request_too_large: {
+    retry: "never",
+    httpStatus: 413,
+    meaning: "The body of the request is larger than any that the API takes.",
+  },
   rollback_not_possible: {
     retry: "never",
     httpStatus: 409,
     meaning: "There is no way back for this migration; the message names the reason.",
+  },
+  route_unknown: {
+    retry: "never",
+    httpStatus: 404,
+    meaning: "The API has no such path.",
   },
   site_exists: {
     retry: "never",
