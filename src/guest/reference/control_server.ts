@@ -91,6 +91,11 @@ export class ControlServer {
 
   machine: Machine | null = null;
 
+  /** Whether a gateway is attached. */
+  get attended(): boolean {
+    return this.#controls.size > 0;
+  }
+
   broadcast(event: "stopped" | "resumed"): void {
     for (const control of this.#controls) void control.send({ event }).catch(() => {});
   }

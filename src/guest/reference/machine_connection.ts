@@ -123,9 +123,16 @@ export class MachineConnection {
     if (this.#state === "gone") return;
     await this.call("quit", {}).catch(() => {});
     if (await this.#goneWithin(QUIT_MS)) return;
-    if (this.#pid > 1) Deno.kill(this.#pid, "SIGKILL");
+    try {
+      // It is stopped or stuck: its socket still listens, so the process id is still its own.
+      if (this.#pid > 1) Deno.kill(this.#pid, "SIGKILL");
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.NotFound)) {
+        throw unreachable(`process ${this.#pid} does not end and may not be killed`);
+      }
+    }
     if (await this.#goneWithin(QUIT_MS)) return;
-    throw unreachable("its process does not end");
+    throw unreachable(`process ${this.#pid} does not end`);
   }
 
   /** @returns false when nobody listens there */

@@ -2,8 +2,11 @@
  * The reference machine's process: `deno run … machine_main.ts STATE_DIRECTORY`.
  *
  * Needs read and write of the state directory, its socket, and `--allow-sys=statfs`. It belongs to
- * no gateway: whoever connects to `machine.sock` talks to it, and it lives until `quit`.
+ * no gateway: whoever connects to `machine.sock` talks to it, and it lives until `quit`. Only when
+ * that socket has been deleted and no gateway is attached it ends by itself, because nobody could
+ * ever reach it again.
  */
+import { existsSync } from "node:fs";
 import { ControlServer } from "./control_server.ts";
 import { Machine } from "./machine.ts";
 import {
@@ -13,6 +16,8 @@ import {
   PID_NAME,
   SOCKET_NAME,
 } from "./protocol.ts";
+
+const UNREACHABLE_LOOK_MS = 2_000;
 
 const [stateDirectory] = Deno.args;
 logTo(`${stateDirectory}/${LOG_NAME}`);
@@ -32,6 +37,10 @@ const server = new ControlServer(() => {
   Deno.exit(0);
 });
 server.machine = new Machine(configuration, stateDirectory, (event) => server.broadcast(event));
+
+setInterval(() => {
+  if (!server.attended && !existsSync(socketPath)) Deno.exit(0);
+}, UNREACHABLE_LOOK_MS);
 
 for await (const connection of listener) void server.serve(connection);
 
