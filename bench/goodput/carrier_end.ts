@@ -1,0 +1,50 @@
+/** One end of a transfer over our own carrier: `receive CONFIG` or `send CONFIG PEER SECONDS`. */
+import { loadConfig } from "../../src/config/config.ts";
+import { systemClock } from "../../src/host/system_clock.ts";
+import { openEndpoint } from "../../src/link/endpoint.ts";
+import { QuicCarrier } from "../../src/link/quic_carrier.ts";
+import {
+  cpuMs,
+  incompressible,
+  print,
+  RECORD_BYTES,
+  SAMPLE_MS,
+  sampleReceived,
+} from "./messages.ts";
+
+const [role, configPath, peer, seconds] = Deno.args;
+const clock = systemClock();
+const endpoint = await openEndpoint({
+  config: await loadConfig(configPath),
+  incarnation: crypto.randomUUID(),
+  clock,
+  audit: (kind, body) => console.error(kind, body),
+});
+if (role === "receive") {
+  let bytes = 0;
+  endpoint.onAccept((carrier) => {
+    carrier.receive((record) => void (bytes += record.length));
+    void carrier.closed.then(() => {
+      print({ event: "done", cpuMs: cpuMs() });
+      void endpoint.close().then(() => Deno.exit(0));
+    });
+  });
+  sampleReceived(() => bytes);
+  print({ event: "listening", address: endpoint.address });
+} else {
+  const carrier = await endpoint.dial(peer, new AbortController().signal);
+  carrier.receive(() => {});
+  const record = incompressible(RECORD_BYTES);
+  const startMs = clock.nowMs();
+  const endMs = startMs + Number(seconds) * 1000;
+  const trace = setInterval(() => {
+    const pacing = carrier instanceof QuicCarrier ? carrier.pacing : {};
+    print({ event: "trace", atMs: clock.nowMs() - startMs, ...pacing, ...carrier.path() });
+  }, SAMPLE_MS);
+  print({ event: "sending" });
+  while (clock.nowMs() < endMs) await carrier.send(record, false);
+  clearInterval(trace);
+  print({ event: "done", cpuMs: cpuMs() });
+  await carrier.close("done");
+  await endpoint.close();
+}

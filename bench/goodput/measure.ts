@@ -1,0 +1,166 @@
+import { join } from "node:path";
+import { TextLineStream } from "./lines.ts";
+import { initSite } from "../../src/config/init.ts";
+import { trustPeer } from "../../src/config/trust.ts";
+import type { WanProfile } from "../../src/emulator/settings.ts";
+import { startTunLink, type TunCounters } from "../../src/emulator/tun_link.ts";
+import type { EndLine } from "./messages.ts";
+import { namespacePair, useCongestionControl } from "./namespaces.ts";
+
+/** What goes through the link. */
+export type Contestant = "causeway" | "tcp-cubic" | "tcp-bbr";
+
+/** One transfer. */
+export interface Measurement {
+  readonly contestant: Contestant;
+  /** Payload per second after the warm-up, over the link's rate of IP packets; 0 to 1. */
+  readonly goodputRatio: number;
+  readonly goodputBitsPerSecond: number;
+  /** Share of the sender's packets that the bottleneck's queue dropped. */
+  readonly queueDropRatio: number;
+  /** IP bytes offered for each byte of payload that arrived. */
+  readonly overheadRatio: number;
+  readonly senderCpuMs: number;
+  readonly receiverCpuMs: number;
+  readonly receivedBytes: number;
+  readonly emulator: { readonly latePackets: number; readonly deviceDrops: number };
+  readonly received: readonly { readonly atMs: number; readonly bytes: number }[];
+  readonly trace: readonly unknown[];
+}
+
+export interface MeasureOptions {
+  readonly contestant: Contestant;
+  readonly profile: WanProfile;
+  readonly seconds: number;
+  /** Not counted at the beginning. */
+  readonly warmUpMs: number;
+  readonly seed: number;
+}
+
+const DEVICE = "wan0";
+const NETWORK = "10.207.1.0/24";
+const LEFT_ADDRESS = "10.207.1.1";
+const RIGHT_ADDRESS = "10.207.1.2";
+const PORT = 7420;
+
+/** Sends for `seconds` through a fresh link of the profile and counts what arrives. */
+export async function measure(options: MeasureOptions): Promise<Measurement> {
+  await using namespaces = await namespacePair();
+  await using link = await startTunLink({
+    profile: options.profile,
+    seed: options.seed,
+    left: { netns: namespaces.left, device: DEVICE, address: `${LEFT_ADDRESS}/24` },
+    right: { netns: namespaces.right, device: DEVICE, address: `${RIGHT_ADDRESS}/24` },
+  });
+  const control = options.contestant === "tcp-cubic" ? "cubic" : "bbr";
+  await useCongestionControl(namespaces.left, DEVICE, NETWORK, control);
+  const dir = await Deno.makeTempDir({ prefix: "causeway-goodput-" });
+  try {
+    const seconds = String(options.seconds);
+    const [receiverArgs, senderArgs] = options.contestant === "causeway"
+      ? await carrierSites(dir, seconds)
+      : [
+        ["tcp_end.ts", "receive", `${RIGHT_ADDRESS}:${PORT}`],
+        ["tcp_end.ts", "send", `${RIGHT_ADDRESS}:${PORT}`, seconds],
+      ];
+    const receiver = startEnd(namespaces.right, receiverArgs);
+    await receiver.listening;
+    const sender = startEnd(namespaces.left, senderArgs);
+    const senderLines = await sender.lines;
+    // What is on its way still arrives, but counts for nobody.
+    const counters = await link.counters();
+    receiver.stop();
+    return evaluate(options, await receiver.lines, senderLines, counters);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+async function carrierSites(dir: string, seconds: string): Promise<[string[], string[]]> {
+  const make = (site: string, address: string) =>
+    initSite({ site, dir: join(dir, site), link: `${address}:${PORT}` });
+  const left = await make("left", LEFT_ADDRESS);
+  const right = await make("right", RIGHT_ADDRESS);
+  await trustPeer({
+    config: left.configPath,
+    peer: "right",
+    certificate: right.certificatePath,
+    address: `${RIGHT_ADDRESS}:${PORT}`,
+  });
+  await trustPeer({ config: right.configPath, peer: "left", certificate: left.certificatePath });
+  return [
+    ["carrier_end.ts", "receive", right.configPath],
+    ["carrier_end.ts", "send", left.configPath, "right", seconds],
+  ];
+}
+
+interface RunningEnd {
+  readonly listening: Promise<void>;
+  /** Everything it printed, once it has ended. */
+  readonly lines: Promise<EndLine[]>;
+  stop(): void;
+}
+
+function startEnd(netns: string, [script, ...args]: string[]): RunningEnd {
+  const path = new URL(script, import.meta.url).pathname;
+  const child = new Deno.Command("ip", {
+    args: [
+      ...["netns", "exec", netns, Deno.execPath(), "run", "--unstable-net"],
+      ...["--allow-net", "--allow-read", "--allow-env", path, ...args],
+    ],
+    stdout: "piped",
+    stderr: "inherit",
+  }).spawn();
+  const { promise: listening, resolve } = Promise.withResolvers<void>();
+  const lines = (async () => {
+    const seen: EndLine[] = [];
+    for await (const text of child.stdout.pipeThrough(TextLineStream())) {
+      const line = JSON.parse(text) as EndLine;
+      seen.push(line);
+      if (line.event === "listening") resolve();
+    }
+    await child.status;
+    return seen;
+  })();
+  return {
+    listening,
+    lines,
+    stop: () => {
+      try {
+        child.kill("SIGTERM");
+      } catch {
+        // It has ended by itself.
+      }
+    },
+  };
+}
+
+function evaluate(
+  { contestant, profile, seconds, warmUpMs }: MeasureOptions,
+  receiverLines: EndLine[],
+  senderLines: EndLine[],
+  { forward, latePackets, deviceDrops }: TunCounters,
+): Measurement {
+  const received = receiverLines.filter((line) => line.event === "received")
+    .map(({ atMs, bytes }) => ({ atMs, bytes }));
+  const counted = received.filter(({ atMs }) => atMs >= warmUpMs && atMs <= seconds * 1000);
+  const [first, last] = [counted[0], counted.at(-1)];
+  const bitsPerSecond = first && last && last.atMs > first.atMs
+    ? (last.bytes - first.bytes) * 8000 / (last.atMs - first.atMs)
+    : 0;
+  const cpuOf = (lines: EndLine[]) => lines.find((line) => line.event === "done")?.cpuMs ?? NaN;
+  const receivedBytes = received.at(-1)?.bytes ?? 0;
+  return {
+    contestant,
+    goodputRatio: bitsPerSecond / profile.forward.rateBitsPerSecond,
+    goodputBitsPerSecond: bitsPerSecond,
+    queueDropRatio: forward.droppedPackets.queue / forward.offeredPackets,
+    overheadRatio: forward.offeredBytes / receivedBytes,
+    senderCpuMs: cpuOf(senderLines),
+    receiverCpuMs: cpuOf(receiverLines),
+    receivedBytes,
+    emulator: { latePackets, deviceDrops },
+    received,
+    trace: senderLines.filter((line) => line.event === "trace"),
+  };
+}
