@@ -64,6 +64,7 @@ export class MemoryPipe {
   }
 }
 
+/** Shape of a whole move. */
 export interface MoveAllOptions {
   /** Disk rounds while the machine still runs; at least one. */
   readonly disksBeforeGate: number;
@@ -98,6 +99,7 @@ async function copyRound(source: SourceSide, destination: DestinationSide): Prom
   }
 }
 
+/** Copies one disk's share of a round. */
 export async function copyDiskRound(round: DiskRound, destination: DestinationSide): Promise<void> {
   for (const { offsetBytes, lengthBytes, kind } of splitExtents(round.extents, DISK_READ_BYTES)) {
     if (kind === "zero") {

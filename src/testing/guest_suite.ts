@@ -27,6 +27,7 @@ export interface GuestPair {
   dispose(): Promise<void>;
 }
 
+/** What differs between the places where the suite runs. */
 export interface GuestSuiteOptions {
   /** Skips every case; its text is part of the test's name. */
   readonly skip?: string;

@@ -28,6 +28,7 @@ export interface VerifyReport {
   };
 }
 
+/** The machine to look at; nothing of it is changed. */
 export interface AuditSubject {
   readonly shape: MachineShape;
   readonly workload: ReferenceWorkload;

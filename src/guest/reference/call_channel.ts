@@ -3,6 +3,7 @@ import { type ErrorCode, GatewayError } from "../../core/errors.ts";
 import { closeQuietly, type Head, MessageReader, MessageWriter } from "./messages.ts";
 import type { CallName, Params, Result } from "./protocol.ts";
 
+/** What the machine answered to one call. */
 export interface Answer<K extends CallName> {
   readonly result: Result<K>;
   readonly body: Uint8Array;
@@ -106,13 +107,18 @@ export class CallChannel {
   }
 }
 
+/** `guest_unreachable`: the connection is lost, the process may live. */
 export function unreachable(state: string): GatewayError {
   return new GatewayError("guest_unreachable", `Cannot reach the reference machine: ${state}`, {
     hint: "Attach the guest again; its process may be stopped or very busy",
   });
 }
 
-/** @returns null when no machine listens there */
+/**
+ * Connects to a machine's socket.
+ *
+ * @returns null when no machine listens there
+ */
 export async function connectMachine(socketPath: string): Promise<Deno.UnixConn | null> {
   try {
     return await Deno.connect({ transport: "unix", path: socketPath });

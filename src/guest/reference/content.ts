@@ -1,6 +1,7 @@
 import { mix } from "./mix.ts";
 import { PAGE_WORDS } from "./units.ts";
 
+/** Seed and shares of the initial content; what is neither text nor random is zero. */
 export interface ContentRatios {
   readonly seed: number;
   readonly textRatio: number;

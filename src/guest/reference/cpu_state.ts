@@ -19,6 +19,8 @@ export function encodeCpuState({ shape, workload, registers }: CpuState): Uint8A
 }
 
 /**
+ * Reads the opaque item of a memory stream.
+ *
  * @param shape the machine that shall go on with it
  * @throws {GatewayError} `memory_load_failed` when the bytes are no state of such a machine
  */

@@ -14,7 +14,11 @@ const LAUNCH_MS_PER_GIB = 5_000;
 const POLL_MS = 20;
 const LOG_TAIL_CHARACTERS = 2_000;
 
-/** @throws {GatewayError} `guest_launch_failed` when no socket could have this path */
+/**
+ * The machine's socket.
+ *
+ * @throws {GatewayError} `guest_launch_failed` when no socket could have this path
+ */
 export function socketPathOf(stateDirectory: string): string {
   const path = `${stateDirectory}/${SOCKET_NAME}`;
   const bytes = new TextEncoder().encode(path).length;
@@ -107,7 +111,7 @@ function listed(path: string): string {
   return path.replaceAll(",", ",,");
 }
 
-export async function removeIfThere(path: string): Promise<void> {
+async function removeIfThere(path: string): Promise<void> {
   await Deno.remove(path).catch((thrown) => {
     if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
   });

@@ -121,7 +121,7 @@ export class MachineConnection {
   /** Ends the process and waits until it is gone. */
   async end(): Promise<void> {
     if (this.#state === "gone") return;
-    await this.call("quit", {}).catch(() => {});
+    void this.call("quit", {}).catch(() => {});
     if (await this.#goneWithin(QUIT_MS)) return;
     try {
       // It is stopped or stuck: its socket still listens, so the process id is still its own.

@@ -3,6 +3,7 @@ import { GatewayError } from "../../core/errors.ts";
 /** JSON part of a message. */
 export type Head = Record<string, unknown>;
 
+/** One message as it was read. */
 export interface Message {
   readonly head: Head;
   /** A buffer of its own, aligned for any typed array; may be kept. */

@@ -19,6 +19,7 @@ function scramble(word: number): number {
 /** State of a small fast counting generator (sfc32); part of the machine's registers. */
 export type PrngState = [number, number, number, number];
 
+/** The generator's first state for any safe integer. */
 export function prngFromSeed(seed: number): PrngState {
   const high = Math.floor(seed / 2 ** 32);
   const state: PrngState = [mix(seed, high, 1, 0), mix(seed, high, 2, 0), mix(seed, high, 3, 0), 1];
@@ -41,6 +42,7 @@ export function nextBelow(state: PrngState, bound: number): number {
   return Math.floor(nextWord(state) / 2 ** 32 * bound);
 }
 
+/** True for a share `ratio` of the draws. */
 export function nextChance(state: PrngState, ratio: number): boolean {
   return nextWord(state) < ratio * 2 ** 32;
 }

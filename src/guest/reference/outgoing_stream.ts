@@ -237,6 +237,7 @@ function streamFailure(cause: unknown): GatewayError {
   });
 }
 
+/** `guest_state`: a step that the machine's present state does not allow. */
 export function outOfOrder(action: string, state: string): GatewayError {
   return new GatewayError("guest_state", `Cannot ${action}: the machine is ${state}`, {
     hint: "See the machine's run state; cancel or restore the move first",

@@ -48,6 +48,7 @@ export interface Registers {
   pending: PendingWrite[];
 }
 
+/** The registers at power-on. */
 export function initialRegisters(shape: MachineShape, seed: number): Registers {
   return {
     tick: 0,

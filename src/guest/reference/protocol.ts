@@ -60,6 +60,7 @@ export interface MachineConfiguration {
   readonly workload: ReferenceWorkload;
 }
 
+/** What a machine says about itself. */
 export interface MachineDescription {
   readonly protocolVersion: number;
   readonly pid: number;
@@ -127,8 +128,11 @@ export interface MachineCalls {
   quit: { params: Record<string, never>; result: null };
 }
 
+/** Name of a call. */
 export type CallName = keyof MachineCalls;
+/** What a call takes. */
 export type Params<K extends CallName> = MachineCalls[K]["params"];
+/** What a call gives, beside its body. */
 export type Result<K extends CallName> = MachineCalls[K]["result"];
 
 /** Pages per `pages` item at most: 256 KiB of content. */

@@ -7,6 +7,7 @@ import { MemorySink } from "./memory_sink.ts";
 /** The bitmap that records what the machine writes here, for a way back. */
 export const WAY_BACK_BITMAP = "way-back";
 
+/** The reference machine as the one that waits for a move. */
 export class ReferenceDestination implements DestinationSide {
   #sink: Promise<MemorySink> | null = null;
   #diskNumbers: Promise<ReadonlyMap<string, number>> | null = null;

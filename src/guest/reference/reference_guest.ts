@@ -12,6 +12,7 @@ export type { VerifyReport } from "./audit.ts";
 
 const MEBIBYTE = 1024 * 1024;
 
+/** Which machine to attach, and where it lives. */
 export interface ReferenceGuestOptions {
   readonly id: string;
   readonly definition: GuestDefinition & { kind: "reference" };

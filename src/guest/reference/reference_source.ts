@@ -17,6 +17,7 @@ import { ReferenceMemorySource } from "./memory_source.ts";
 /** Every bitmap of a move begins so; the bitmap for the way back does not. */
 const BITMAP_PREFIX = "move-";
 
+/** The reference machine as the one that moves away. */
 export class ReferenceSource implements SourceSide {
   #round = 0;
   #foundPaused = false;
