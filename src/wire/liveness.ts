@@ -115,7 +115,8 @@ export class Liveness {
         carrier.pingDue = true;
         carrier.nextPingAtMs = nowMs + PING_INTERVAL_MS;
       }
-      if (!carrier.silent && nowMs - carrier.lastHeardMs >= this.silenceMs) {
+      // The same sum as in `wakeAtMs`: a rounding difference would wake for nothing, for ever.
+      if (!carrier.silent && nowMs >= carrier.lastHeardMs + this.silenceMs) {
         carrier.silent = true;
         fellSilent = true;
       }

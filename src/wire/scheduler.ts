@@ -1,9 +1,9 @@
-import type { ChannelKind } from "./channel_kind.ts";
+import { type ChannelKind, isBulk } from "./channel_kind.ts";
 import { MEMORY_RUN_BYTES, SERVICE_LAG_BYTES_MAX } from "./limits.ts";
 import type { ChannelState } from "./migration_channels.ts";
+import { frameCost } from "./outbox.ts";
 
-/** Who may send now; the scheduler asks it only about channels where something waits. */
-export type MaySend = (channel: ChannelState) => boolean;
+type MaySend = (channel: ChannelState) => boolean;
 
 const URGENT_KINDS: readonly ChannelKind[] = ["control", "pageRequest", "returnPath"];
 const MEMORY_FIRST: readonly ChannelKind[] = ["memory", "disk"];
@@ -23,9 +23,23 @@ export class Scheduler {
     return this.#first(URGENT_KINDS, channels, () => true);
   }
 
-  bulk(channels: readonly ChannelState[], may: MaySend): ChannelState | null {
+  /**
+   * @param windowBytes costs that may be in flight
+   * @param allowed false for a migration that is over its rate cap
+   */
+  bulk(
+    channels: readonly ChannelState[],
+    windowBytes: number,
+    allowed: (migrationId: string) => boolean,
+  ): ChannelState | null {
+    let freeBytes = windowBytes;
+    for (const { kind, outbox } of channels) if (isBulk(kind)) freeBytes -= outbox.inFlightCost;
     const order = this.#memoryRunBytes >= MEMORY_RUN_BYTES ? DISK_FIRST : MEMORY_FIRST;
-    const channel = this.#first(order, channels, may);
+    const channel = this.#first(
+      order,
+      channels,
+      (channel) => fitsWindow(channel, freeBytes) && allowed(channel.migration.id),
+    );
     // Nobody waited for the turn: the next disk frame must not find a debt from long ago.
     if (order === DISK_FIRST && channel?.kind === "memory") this.#memoryRunBytes = 0;
     return channel;
@@ -56,4 +70,14 @@ export class Scheduler {
     }
     return null;
   }
+}
+
+/**
+ * Whether the next frame of a channel may be sent. A channel takes at most as much of the window as
+ * it leaves free (dynamic threshold: Choudhury and Hahne, 1998), so one whose destination is slow
+ * cannot stop the others. What is sent again has its place in the window already.
+ */
+function fitsWindow({ outbox }: ChannelState, freeBytes: number): boolean {
+  const next = outbox.peek()!;
+  return !next.first || outbox.inFlightCost + frameCost(next.frame.payload) <= freeBytes;
 }

@@ -9,28 +9,29 @@
  * a migration that was closed and opened again.
  */
 import { GatewayError } from "../core/errors.ts";
+import { Acknowledgements, streamStates } from "./acknowledgements.ts";
 import { frameInvalid } from "./bytes.ts";
 import { type ChannelKind, isBulk, kindNumber } from "./channel_kind.ts";
-import { decodeRecord, encodeFrame, type Frame, IGNORABLE_RECORD_TYPE_MIN } from "./frame.ts";
-import { RECORD_HEADER_BYTES, RECORD_TYPES } from "./frame.ts";
+import {
+  decodeRecord,
+  encodeFrame,
+  type Frame,
+  IGNORABLE_RECORD_TYPE_MIN,
+  RECORD_TYPES,
+} from "./frame.ts";
 import { GoodputMeter } from "./goodput.ts";
 import type { InFrame } from "./inbox.ts";
 import {
-  ACK_BYTES,
-  ACK_DELAY_MS,
   checkLimits,
-  CLOSED_MIGRATIONS_KEPT,
   DEFAULT_LIMITS,
-  MIGRATIONS_MAX,
   OLD_INCARNATIONS_KEPT,
   QUEUE_MS,
-  RESETS_QUEUED_MAX,
   type SessionLimits,
-  UNCLAIMED_MS,
   URGENT_BYTES_MAX,
 } from "./limits.ts";
 import { type CarrierState, Liveness } from "./liveness.ts";
-import { type ChannelState, MigrationChannels } from "./migration_channels.ts";
+import type { ChannelState } from "./migration_channels.ts";
+import { type MigrationEvent, MigrationTable } from "./migration_table.ts";
 import { frameCost } from "./outbox.ts";
 import { Scheduler } from "./scheduler.ts";
 import {
@@ -46,15 +47,12 @@ import {
   encodeState,
   type Reset,
   type State,
-  type StreamName,
 } from "./session_records.ts";
 
 /** What the driver must act upon. */
 export type SessionEvent =
-  | { readonly kind: "newMigration"; readonly migrationId: string }
+  | MigrationEvent
   | { readonly kind: "restarted" }
-  /** These channels take no frame any more (`deaf`), or are gone altogether (`closed`). */
-  | { readonly kind: "ended"; readonly migration: MigrationChannels; readonly reason: string }
   | { readonly kind: "closeCarrier"; readonly carrierId: number; readonly reason: string };
 
 /** A record to hand to a connection, and the channel it counts for. */
@@ -70,30 +68,19 @@ export interface SessionOptions {
   readonly firstOpening?: number;
 }
 
-/** Remembered of a closed migration: which frames are late, and what to answer to them. */
-interface Closed {
-  readonly peerOpening: number;
-  readonly appliedUpTo: readonly number[];
-}
-
 export class Session {
   readonly limits: SessionLimits;
   readonly liveness = new Liveness();
   /** The peer's process, once a connection was made. */
   peerIncarnation: string | null = null;
 
-  readonly #migrations = new Map<string, MigrationChannels>();
-  readonly #closed = new Map<string, Closed>();
+  readonly #migrations: MigrationTable;
   readonly #oldIncarnations = new Set<string>();
-  readonly #resets = new Map<string, Reset>();
   readonly #scheduler = new Scheduler();
+  readonly #acknowledgements = new Acknowledgements();
   readonly #goodput = new GoodputMeter();
-  #nextOpening: number;
   /** What the peer is willing to hold; known from its STATE. */
   #windowBytes = 0;
-  /** When an acknowledgement becomes due, and that it is. */
-  #ackAtMs = Infinity;
-  #isAckDue = false;
   #keepsHouse = false;
   #events: SessionEvent[] = [];
   #touched = new Set<ChannelState>();
@@ -101,7 +88,11 @@ export class Session {
   constructor(options: SessionOptions = {}) {
     this.limits = { ...DEFAULT_LIMITS, ...options.limits };
     checkLimits(this.limits);
-    this.#nextOpening = options.firstOpening ?? 1;
+    this.#migrations = new MigrationTable(options.firstOpening ?? 1, (event) => {
+      this.#events.push(event);
+      if (event.kind !== "ended") return;
+      for (const channel of event.migration.channels) this.#touched.add(channel);
+    });
   }
 
   // --- connections -------------------------------------------------------------------------------
@@ -129,17 +120,16 @@ export class Session {
 
   #peerRestarted(oldIncarnation: string): void {
     this.#oldIncarnations.add(oldIncarnation);
-    trim(this.#oldIncarnations, OLD_INCARNATIONS_KEPT);
+    for (const oldest of this.#oldIncarnations) {
+      if (this.#oldIncarnations.size <= OLD_INCARNATIONS_KEPT) break;
+      this.#oldIncarnations.delete(oldest);
+    }
     for (const carrierId of this.liveness.carriers.keys()) {
       this.#events.push({ kind: "closeCarrier", carrierId, reason: "the peer restarted" });
     }
     this.liveness.carriers.clear();
-    for (const migration of this.#migrations.values()) this.#end(migration, "the peer restarted");
-    this.#migrations.clear();
-    this.#closed.clear();
-    this.#resets.clear();
-    this.#ackAtMs = Infinity;
-    this.#isAckDue = false;
+    this.#migrations.reset("the peer restarted");
+    this.#acknowledgements.reset();
     this.#events.push({ kind: "restarted" });
   }
 
@@ -157,35 +147,12 @@ export class Session {
    * @throws {GatewayError} `link_closed` when too many migrations are open
    */
   open(migrationId: string, kind: ChannelKind, nowMs: number): ChannelState {
-    let migration = this.#migrations.get(migrationId);
-    if (migration === undefined) {
-      if (this.#migrations.size >= MIGRATIONS_MAX) {
-        throw new GatewayError(
-          "link_closed",
-          `Cannot open a channel: ${MIGRATIONS_MAX} migrations are open with this peer`,
-          { hint: "Wait until some of them have ended" },
-        );
-      }
-      migration = this.#create(migrationId, nowMs);
-    }
-    migration.claimed = true;
-    return migration.channel(kind);
+    return this.#migrations.claim(migrationId, kind, nowMs);
   }
 
   /** Forgets a migration; late frames of it are answered with what was applied. */
   close(migrationId: string, reason: string): void {
-    const migration = this.#migrations.get(migrationId);
-    if (migration === undefined) return;
-    this.#migrations.delete(migrationId);
-    const { peerOpening } = migration;
-    if (peerOpening !== null) {
-      const appliedUpTo = migration.appliedUpTo();
-      this.#closed.delete(migrationId);
-      this.#closed.set(migrationId, { peerOpening, appliedUpTo });
-      trim(this.#closed, CLOSED_MIGRATIONS_KEPT);
-      this.#queueReset({ migrationId, opening: peerOpening, appliedUpTo });
-    }
-    this.#end(migration, reason);
+    this.#migrations.close(migrationId, reason);
   }
 
   /**
@@ -236,8 +203,7 @@ export class Session {
   applied(channel: ChannelState, sequence: number, nowMs: number): void {
     if (channel.migration.state === "closed") return;
     channel.inbox.applied(sequence);
-    if (!isBulk(channel.kind) || channel.inbox.unreportedBytes >= ACK_BYTES) this.#isAckDue = true;
-    else this.#ackAtMs = Math.min(this.#ackAtMs, nowMs + ACK_DELAY_MS);
+    this.#acknowledgements.applied(channel, nowMs);
   }
 
   // --- what the driver polls ---------------------------------------------------------------------
@@ -258,21 +224,15 @@ export class Session {
   /** Time passes: call at `wakeAtMs` and not much less often. */
   tick(nowMs: number): void {
     if (this.liveness.tick(nowMs)) this.#askForState();
-    if (nowMs >= this.#ackAtMs) {
-      this.#ackAtMs = Infinity;
-      this.#isAckDue = true;
-    }
+    this.#acknowledgements.tick(nowMs);
     for (const { id } of this.liveness.surplus(nowMs, this.#keepsHouse)) {
       this.#events.push({ kind: "closeCarrier", carrierId: id, reason: "replaced by a newer one" });
     }
-    for (const migration of [...this.#migrations.values()]) {
-      if (migration.claimed || nowMs - migration.createdAtMs < UNCLAIMED_MS) continue;
-      this.close(migration.id, "nobody here knows the migration");
-    }
+    this.#migrations.closeUnclaimed(nowMs);
   }
 
   wakeAtMs(): number {
-    return Math.min(this.#ackAtMs, this.liveness.wakeAtMs());
+    return Math.min(this.#acknowledgements.wakeAtMs, this.liveness.wakeAtMs());
   }
 
   /** The next record of the session itself or of an urgent channel for this connection. */
@@ -290,15 +250,11 @@ export class Session {
       return { record: encodePing("ping", number), migrationId: null };
     }
     if (carrier !== this.liveness.primary()) return null;
-    for (const [key, reset] of this.#resets) {
-      this.#resets.delete(key);
-      return { record: encodeReset(reset), migrationId: null };
-    }
-    if (this.#isAckDue) {
-      const ack = this.#takeAck();
-      if (ack !== null) return ack;
-    }
-    const channel = this.#scheduler.urgent(this.#openChannels());
+    const reset = this.#migrations.takeReset();
+    if (reset !== null) return { record: encodeReset(reset), migrationId: null };
+    const acks = this.#acknowledgements.take(this.#migrations.all);
+    if (acks.length > 0) return { record: encodeAck(acks), migrationId: null };
+    const channel = this.#scheduler.urgent(this.#migrations.sending());
     return channel === null ? null : this.#takeFrame(channel, carrier);
   }
 
@@ -310,32 +266,14 @@ export class Session {
   nextBulk(carrierId: number, allowed: (migrationId: string) => boolean): Outgoing | null {
     const carrier = this.liveness.primary();
     if (carrier === null || carrier.id !== carrierId || carrier.silent) return null;
-    const channels = this.#openChannels();
-    let inFlightCost = 0;
-    for (const { kind, outbox } of channels) if (isBulk(kind)) inFlightCost += outbox.inFlightCost;
-    const freeBytes = this.#windowBytes - inFlightCost;
-    const channel = this.#scheduler.bulk(channels, (channel) => {
-      const next = channel.outbox.peek()!;
-      if (next.first && !fitsWindow(channel, frameCost(next.frame.payload), freeBytes)) {
-        return false;
-      }
-      return allowed(channel.migration.id);
-    });
+    const channels = this.#migrations.sending();
+    const channel = this.#scheduler.bulk(channels, this.#windowBytes, allowed);
     return channel === null ? null : this.#takeFrame(channel, carrier);
   }
 
   /** Costs of bulk frames sent and not acknowledged, and received and not applied. */
   heldCosts(): { readonly sentBytes: number; readonly receivedBytes: number } {
-    let sentBytes = 0;
-    let receivedBytes = 0;
-    for (const migration of this.#migrations.values()) {
-      for (const { kind, outbox, inbox } of migration.channels) {
-        if (!isBulk(kind)) continue;
-        sentBytes += outbox.inFlightCost;
-        receivedBytes += inbox.heldCost;
-      }
-    }
-    return { sentBytes, receivedBytes };
+    return this.#migrations.heldCosts();
   }
 
   // --- what arrives ------------------------------------------------------------------------------
@@ -365,23 +303,21 @@ export class Session {
   }
 
   #receiveFrame(frame: Frame, recordBytes: number, nowMs: number): void {
-    const migration = this.#addressee(frame, nowMs);
+    const migration = this.#migrations.addressee(frame, nowMs);
     if (migration === null) return;
-    migration.peerOpening ??= frame.opening;
     const channel = migration.channel(frame.kind);
     const { inbox } = channel;
     channel.receivedWireBytes += recordBytes;
     if (inbox.has(frame.sequence)) {
-      // It seems that the peer missed an acknowledgement.
-      if (frame.sequence <= inbox.appliedUpTo) {
-        inbox.ackPending = true;
-        this.#ackAtMs = Math.min(this.#ackAtMs, nowMs + ACK_DELAY_MS);
-      }
+      if (frame.sequence <= inbox.appliedUpTo) this.#acknowledgements.repeat(channel, nowMs);
       return;
     }
     const cost = frameCost(frame.payload);
     const heldBytes = isBulk(frame.kind) ? this.heldCosts().receivedBytes : inbox.heldCost;
-    const limitBytes = isBulk(frame.kind) ? this.limits.unacknowledgedBytesMax : URGENT_BYTES_MAX;
+    // Twice the window: what the peer has sent of a migration and closed since counts only here.
+    const limitBytes = isBulk(frame.kind)
+      ? 2 * this.limits.unacknowledgedBytesMax
+      : URGENT_BYTES_MAX;
     if (heldBytes + cost > limitBytes) {
       throw frameInvalid(`${heldBytes + cost} bytes wait to be applied, limit is ${limitBytes}`);
     }
@@ -389,36 +325,8 @@ export class Session {
     this.#touched.add(channel);
   }
 
-  /** The open migration that a frame belongs to; null when it is late or cannot be opened. */
-  #addressee(frame: Frame, nowMs: number): MigrationChannels | null {
-    const { migrationId, opening, answers } = frame;
-    const migration = this.#migrations.get(migrationId);
-    if (answers !== 0 && migration?.opening !== answers) return this.#refuse(frame);
-    if (migration !== undefined && migration.peerOpening !== null) {
-      if (migration.peerOpening === opening) return migration;
-      if (migration.peerOpening > opening) return null;
-      // The peer closed and opened it again: what is open here belongs to the past.
-      this.#migrations.delete(migrationId);
-      this.#end(migration, "the peer opened the migration anew");
-    } else {
-      if (opening <= (this.#closed.get(migrationId)?.peerOpening ?? 0)) return this.#refuse(frame);
-      if (migration !== undefined) return migration;
-    }
-    if (this.#migrations.size >= MIGRATIONS_MAX) return this.#refuse(frame);
-    const created = this.#create(migrationId, nowMs);
-    this.#events.push({ kind: "newMigration", migrationId });
-    return created;
-  }
-
-  #refuse({ migrationId, opening }: Frame): null {
-    const closed = this.#closed.get(migrationId);
-    const appliedUpTo = closed?.peerOpening === opening ? closed.appliedUpTo : [];
-    this.#queueReset({ migrationId, opening, appliedUpTo });
-    return null;
-  }
-
   #receiveAck(ack: Ack, nowMs: number): void {
-    const channel = this.#ownStream(ack);
+    const channel = this.#migrations.ownStream(ack);
     if (channel === null) return;
     const { outbox } = channel;
     if (ack.appliedUpTo > outbox.lastSent) {
@@ -435,7 +343,7 @@ export class Session {
     if (state.answerWanted) carrier.stateDue ??= { answerWanted: false };
     const listed = new Map<ChannelState, State["streams"][number]>();
     for (const stream of state.streams) {
-      const channel = this.#ownStream(stream);
+      const channel = this.#migrations.ownStream(stream);
       if (channel === null) continue;
       const last = stream.ahead.at(-1)?.[1] ?? stream.receivedUpTo;
       if (last > channel.outbox.lastSent) throw frameInvalid("it has frames that were never sent");
@@ -444,29 +352,20 @@ export class Session {
     }
     const isLost = (carrierId: number) =>
       this.liveness.carriers.get(carrierId)?.silent !== false && carrierId !== carrier.id;
-    for (const channel of this.#openChannels()) {
+    for (const channel of this.#migrations.sending()) {
       channel.outbox.requeue(isLost, listed.get(channel));
     }
   }
 
   #receiveReset(reset: Reset, nowMs: number): void {
-    const migration = this.#migrations.get(reset.migrationId);
-    if (migration === undefined || migration.opening !== reset.opening) return;
-    if (migration.state !== "open") return;
+    const migration = this.#migrations.ownOpening(reset);
+    if (migration === null) return;
     for (const channel of migration.channels) {
       const { kind } = channel;
       const appliedUpTo = reset.appliedUpTo[kindNumber(kind)];
       this.#receiveAck({ ...reset, kind, appliedUpTo }, nowMs);
     }
-    migration.deafen();
-    this.#ended(migration, "the peer has closed the migration");
-  }
-
-  /** The channel whose frames the peer speaks about; null when it is none of the present ones. */
-  #ownStream(stream: StreamName): ChannelState | null {
-    const migration = this.#migrations.get(stream.migrationId);
-    if (migration?.opening !== stream.opening || migration.state !== "open") return null;
-    return migration.channel(stream.kind);
+    this.#migrations.deafen(migration, "the peer has closed the migration");
   }
 
   // --- what leaves -------------------------------------------------------------------------------
@@ -488,92 +387,11 @@ export class Session {
     return { record, migrationId: migration.id };
   }
 
-  #takeAck(): Outgoing | null {
-    this.#ackAtMs = Infinity;
-    this.#isAckDue = false;
-    const acks: Ack[] = [];
-    for (const migration of this.#migrations.values()) {
-      for (const channel of migration.channels) {
-        const { kind, inbox } = channel;
-        if (!inbox.ackPending) continue;
-        acks.push({
-          migrationId: migration.id,
-          kind,
-          opening: migration.peerOpening!,
-          appliedUpTo: inbox.appliedUpTo,
-        });
-        inbox.reported();
-        channel.wireBytes += ACK_ENTRY_BYTES + (acks.length === 1 ? RECORD_HEADER_BYTES : 0);
-      }
-    }
-    return acks.length === 0 ? null : { record: encodeAck(acks), migrationId: null };
-  }
-
   #takeState(carrier: CarrierState): Outgoing {
     const { answerWanted } = carrier.stateDue!;
     carrier.stateDue = null;
-    const streams: State["streams"][number][] = [];
-    for (const { id, peerOpening, channels } of this.#migrations.values()) {
-      if (peerOpening === null) continue;
-      for (const { kind, inbox } of channels) {
-        const { appliedUpTo, receivedUpTo } = inbox;
-        streams.push({
-          migrationId: id,
-          kind,
-          opening: peerOpening,
-          appliedUpTo,
-          receivedUpTo,
-          ahead: inbox.ahead(),
-        });
-      }
-    }
+    const streams = streamStates(this.#migrations.all);
     const windowBytes = this.limits.unacknowledgedBytesMax;
     return { record: encodeState({ answerWanted, windowBytes, streams }), migrationId: null };
-  }
-
-  #openChannels(): ChannelState[] {
-    const channels: ChannelState[] = [];
-    for (const migration of this.#migrations.values()) {
-      if (migration.state === "open") channels.push(...migration.channels);
-    }
-    return channels;
-  }
-
-  #create(migrationId: string, nowMs: number): MigrationChannels {
-    const migration = new MigrationChannels(migrationId, this.#nextOpening++, nowMs);
-    this.#migrations.set(migrationId, migration);
-    return migration;
-  }
-
-  #end(migration: MigrationChannels, reason: string): void {
-    migration.close();
-    this.#ended(migration, reason);
-  }
-
-  #ended(migration: MigrationChannels, reason: string): void {
-    for (const channel of migration.channels) this.#touched.add(channel);
-    this.#events.push({ kind: "ended", migration, reason });
-  }
-
-  #queueReset(reset: Reset): void {
-    this.#resets.set(`${reset.migrationId} ${reset.opening}`, reset);
-    trim(this.#resets, RESETS_QUEUED_MAX);
-  }
-}
-
-/**
- * Whether a frame may be sent for the first time. A channel takes at most as much of the window as
- * it leaves free (dynamic threshold: Choudhury and Hahne, 1998), so one whose destination is slow
- * cannot stop the others.
- */
-function fitsWindow({ outbox }: ChannelState, cost: number, freeBytes: number): boolean {
-  return outbox.inFlightCost + cost <= freeBytes;
-}
-
-/** Drops the oldest entries beyond `sizeMax`. */
-function trim(entries: Map<string, unknown> | Set<string>, sizeMax: number): void {
-  for (const key of entries.keys()) {
-    if (entries.size <= sizeMax) return;
-    entries.delete(key);
   }
 }
