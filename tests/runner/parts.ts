@@ -7,12 +7,18 @@ export interface Part {
   readonly parallel: boolean;
   /** Examples in docstrings run as tests too. */
   readonly docExamples: boolean;
+  readonly permissions: readonly string[];
   /** After this the part is ended and counts as failed: a hanging test must not hang the run. */
   readonly timeLimitMs: number;
 }
 
 const PARALLEL_FOLDERS = ["golden", "runner", "sim"];
 const MINUTE_MS = 60_000;
+const UNIT_PERMISSIONS = [
+  ...["--allow-read", "--allow-write", "--allow-net", "--allow-env", "--allow-run"],
+  // Native memory and system calls; figures about the machine.
+  ...["--allow-ffi", "--allow-sys"],
+];
 
 /**
  * Groups the folders below tests/: what is pure runs with the unit tests, everything else serially
@@ -28,6 +34,7 @@ export function planParts(testFolders: readonly string[]): Part[] {
       paths: ["src", ...parallel.map((folder) => `tests/${folder}`)],
       parallel: true,
       docExamples: true,
+      permissions: UNIT_PERMISSIONS,
       timeLimitMs: 6 * MINUTE_MS,
     },
     ...serial.map((folder) => ({
@@ -35,6 +42,8 @@ export function planParts(testFolders: readonly string[]): Part[] {
       paths: [`tests/${folder}`],
       parallel: false,
       docExamples: false,
+      // Files of /proc/PID, which these measure processes by, need every permission in Deno.
+      permissions: ["--allow-all"],
       timeLimitMs: 12 * MINUTE_MS,
     })),
   ];
@@ -72,9 +81,7 @@ export function denoTestArgs(
     "test",
     // `deno task ok` checks types; here it would cost its time a second time.
     "--no-check",
-    ...["--allow-read", "--allow-write", "--allow-net", "--allow-env", "--allow-run"],
-    // System calls for TUN devices and sockets; figures about the machine.
-    ...["--allow-ffi", "--allow-sys"],
+    ...part.permissions,
     "--permit-no-files",
     ...(part.parallel ? ["--parallel"] : []),
     ...(part.docExamples ? ["--doc"] : []),
