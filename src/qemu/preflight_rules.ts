@@ -130,8 +130,9 @@ export function driveFindings(drives: readonly Drive[]): Finding[] {
     if (readOnly) {
       findings.push(warning(
         "read_only_media",
-        `The read-only disk "${id}"${path ? ` (${path})` : ""} travels once, as a copy`,
-        "Eject it before the move if the destination has the medium already",
+        `The read-only disk "${id}"${path ? ` (${path})` : ""} is compared with the ` +
+          "destination's; what differs is written there",
+        "Eject it before the move if the machine does not need it",
       ));
     }
     if (snapshots.length > 0) {

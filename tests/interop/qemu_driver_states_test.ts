@@ -179,6 +179,55 @@ Deno.test(
     }),
 );
 
+Deno.test(
+  "a read-only medium is compared, and written only where it differs",
+  await requires("qemu", "qemuUtils"),
+  () =>
+    inDirectory(async (directory) => {
+      const same = crypto.getRandomValues(new Uint8Array(65_536));
+      const image = new Uint8Array(1024 * 1024);
+      image.set(same, 200_000);
+      const names = ["s-a", "s-b", "d-a", "d-b"].map((name) => `${directory}/${name}`);
+      for (const name of names) await Deno.writeFile(name, image);
+      // The same medium, which nobody may write, and one that is older at the destination.
+      await Deno.chmod(`${directory}/d-a`, 0o444);
+      await Deno.writeFile(`${directory}/d-b`, new Uint8Array(1024 * 1024).fill(1));
+      const argv = (site: string) => {
+        const cd = (id: string) => [
+          "-drive",
+          `if=none,id=m${id},media=cdrom,readonly=on,format=raw,file=${directory}/${site}-${id}`,
+          ...["-device", `ide-cd,drive=m${id},id=${id}`],
+        ];
+        return bareArgv(64, ...cd("a"), ...cd("b"));
+      };
+      await using a = await startBare(directory, "s", argv("s"));
+      await using b = await startBare(directory, "d", [...argv("d"), ...INCOMING]);
+      await using source = await attach(a.qmpPath);
+      await using target = await attach(b.qmpPath, "incoming");
+      const written = (await Deno.stat(`${directory}/d-a`)).mtime;
+      const options = moveOptions(`${directory}/out`);
+      await source.source.begin(options);
+      await target.destination.prepare(moveOptions(`${directory}/in`));
+      const first = await copyRound(source, target);
+      assert.deepEqual(first.rounds.map(({ diskId }) => diskId), ["a", "b"]);
+      await Promise.all(first.rounds.map((round) => round.finish(true)));
+      assert.deepEqual(await source.source.beginDiskRound(), [], "they travel once");
+      const stream = await source.source.startMemory();
+      const pumped = pump(stream, target);
+      await stream.pauseAtGate();
+      await Promise.all([stream.finish(), pumped]);
+      await target.destination.sealDisks();
+      await target.destination.load();
+      await target.destination.start();
+      await source.source.retire(false);
+      assert.equal(await target.runState(), "running");
+      assert.deepEqual(await Deno.readFile(`${directory}/d-b`), image);
+      assert.deepEqual((await Deno.stat(`${directory}/d-a`)).mtime, written);
+      const { disks } = await target.describe();
+      assert.deepEqual(disks.map(({ readOnly }) => readOnly), [true, true]);
+    }),
+);
+
 /** CPU time of a process so far; field 14 and 15 of its stat, in ticks of 10 ms (proc(5)). */
 async function cpuMs(pid: number): Promise<number> {
   const text = await Deno.readTextFile(`/proc/${pid}/stat`);

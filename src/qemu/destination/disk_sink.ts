@@ -5,6 +5,7 @@ import { BITMAP_PREFIX, type Drive } from "../drives.ts";
 import { deleteExports, EXPORT_PREFIX, exportIds, NbdExports, stopServer } from "../exports.ts";
 import { processesWithOpenFile } from "../host_process.ts";
 import type { Machine } from "../machine.ts";
+import { ReadOnlyMedium } from "./read_only_medium.ts";
 
 /** Catches what the machine writes after its arrival, for the way back (design section 2). */
 export const RETURN_BITMAP = `${BITMAP_PREFIX}return`;
@@ -15,6 +16,7 @@ export class DiskSink {
   readonly #machine: Machine;
   readonly #exports: NbdExports;
   readonly #clients = new Map<string, NbdClient>();
+  readonly #media = new Map<string, ReadOnlyMedium>();
   #drives: readonly Drive[] = [];
 
   constructor(machine: Machine) {
@@ -26,7 +28,11 @@ export class DiskSink {
     this.#drives = await readDrives(this.#machine);
     await this.#exports.start(socketPath);
     await Promise.all(this.#drives.map(async (drive, index) => {
-      if (drive.readOnly) return;
+      if (drive.readOnly) {
+        const medium = await ReadOnlyMedium.open(this.#machine, this.#exports, drive, index);
+        this.#media.set(drive.id, medium);
+        return;
+      }
       const id = `${EXPORT_PREFIX}in-${index}`;
       const client = await this.#exports.open(id, drive.nodeName, { writable: true });
       this.#clients.set(drive.id, client);
@@ -34,15 +40,21 @@ export class DiskSink {
   }
 
   async write(diskId: string, offsetBytes: number, bytes: Uint8Array): Promise<void> {
-    await this.#try(this.#client(diskId).write(offsetBytes, bytes));
+    await this.#try(this.#target(diskId).write(offsetBytes, bytes));
   }
 
   async zero(diskId: string, offsetBytes: number, lengthBytes: number): Promise<void> {
-    await this.#try(this.#client(diskId).writeZeroes(offsetBytes, lengthBytes));
+    const target = this.#target(diskId);
+    await this.#try(
+      target instanceof ReadOnlyMedium
+        ? target.zero(offsetBytes, lengthBytes)
+        : target.writeZeroes(offsetBytes, lengthBytes),
+    );
   }
 
   async flush(): Promise<void> {
-    await this.#try(Promise.all([...this.#clients.values()].map((client) => client.flush())));
+    const targets = [...this.#clients.values(), ...this.#media.values()];
+    await this.#try(Promise.all(targets.map((target) => target.flush())));
   }
 
   /**
@@ -53,6 +65,8 @@ export class DiskSink {
    */
   async seal(): Promise<{ readonly alone: Promise<void> }> {
     await this.flush();
+    for (const medium of this.#media.values()) await medium.close();
+    this.#media.clear();
     this.#clients.clear();
     await this.#exports.disconnect();
     await stopServer(this.#machine);
@@ -67,6 +81,7 @@ export class DiskSink {
   }
 
   async disconnect(): Promise<void> {
+    this.#media.clear();
     this.#clients.clear();
     await this.#exports.disconnect();
   }
@@ -94,8 +109,8 @@ export class DiskSink {
     }));
   }
 
-  #client(diskId: string): NbdClient {
-    const client = this.#clients.get(diskId);
+  #target(diskId: string): NbdClient | ReadOnlyMedium {
+    const client = this.#clients.get(diskId) ?? this.#media.get(diskId);
     if (client) return client;
     throw new GatewayError(
       "disk_missing",

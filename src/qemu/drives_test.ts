@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { queryBlockAnswer } from "./answers.ts";
+import { describeDrive, drivesOf } from "./drives.ts";
+
+/** An entry of `query-block` as QEMU 10.0 gives it, shortened to what is read. */
+function block(device: string, qdev: string | undefined, file: string | null, ro = false) {
+  const image = { "virtual-size": 1024, filename: file, format: "raw" };
+  const inserted = { "node-name": `node-${file}`, drv: "raw", ro, file, image };
+  return { device, qdev, removable: false, ...(file === null ? {} : { inserted }) };
+}
+
+Deno.test("a disk is known by its device id, whatever way it was attached", () => {
+  const answer = queryBlockAnswer.parse([
+    block("", "/machine/peripheral/vd0/virtio-backend", "a"),
+    block("hd", "sata0", "b"),
+    block("virtio0", "/machine/peripheral-anon/device[1]/virtio-backend", "c"),
+    block("pflash1", undefined, "d"),
+    block("", "/machine/system.flash1", "e"),
+  ]);
+  assert.deepEqual(
+    drivesOf(answer).map(({ id, path }) => `${id}=${path}`),
+    ["/machine/system.flash1=e", "pflash1=d", "sata0=b", "vd0=a", "virtio0=c"],
+  );
+});
+
+Deno.test("empty trays and drives of no device do not travel", () => {
+  const answer = queryBlockAnswer.parse([
+    block("cd", "cd0", null),
+    block("", undefined, "a"),
+  ]);
+  assert.deepEqual(drivesOf(answer), []);
+});
+
+Deno.test("only a plain file name is a path; what crosses the link holds no node names", () => {
+  const [nbd, json] = drivesOf(queryBlockAnswer.parse([
+    block("a", "a", "nbd://host/disk", true),
+    block("b", "b", 'json:{"driver": "raw"}'),
+  ]));
+  assert.deepEqual(describeDrive(nbd), {
+    id: "a",
+    sizeBytes: 1024,
+    format: "raw",
+    readOnly: true,
+    path: null,
+  });
+  assert.equal(json.path, null);
+});

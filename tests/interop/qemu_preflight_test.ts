@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { createDisk } from "../../src/testing/qemu_process.ts";
+import { requires } from "../../src/testing/requirements.ts";
+import { attach, bareArgv, diskArgv, inDirectory, startBare } from "./qemu_driver_support.ts";
+
+const NEEDS = await requires("qemu", "qemuUtils");
+const INCOMING = ["-incoming", "defer", "-S"];
+
+Deno.test(
+  "what the move would break or leave behind is found before it begins",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      for (const name of ["s0", "d0"]) await createDisk(`${directory}/${name}`, "qcow2", 8);
+      await createDisk(`${directory}/iso`, "raw", 1);
+      await qemuImg("snapshot", "-c", "before-upgrade", `${directory}/s0`);
+      const argv = (name: string, ...more: string[]) =>
+        bareArgv(
+          64,
+          ...diskArgv("vd0", `${directory}/${name}`, "qcow2"),
+          ...["-drive", `if=none,id=iso,media=cdrom,readonly=on,format=raw,file=${directory}/iso`],
+          ...["-device", "ide-cd,drive=iso,id=cd0", ...more],
+        );
+      await using a = await startBare(directory, "s", argv("s0"));
+      await using b = await startBare(directory, "d", argv("d0", ...INCOMING));
+      await using source = await attach(a.qmpPath);
+      await using target = await attach(b.qmpPath, "incoming");
+      await a.look.execute("block-dirty-bitmap-add", { node: "vd0-format", name: "backup-monday" });
+      const before = await a.look.execute("query-named-block-nodes", { flat: true });
+      const findings = await source.source.preflight(await target.describe());
+      assert.deepEqual(
+        findings.map(({ severity, code }) => `${severity} ${code}`),
+        ["warning read_only_media", "warning internal_snapshots", "warning foreign_bitmaps"],
+      );
+      assert.match(findings[0].message, /cd0/);
+      assert.match(findings[1].message, /before-upgrade/);
+      assert.match(findings[2].message, /backup-monday/);
+      assert.deepEqual(await a.look.execute("query-named-block-nodes", { flat: true }), before);
+      assert.deepEqual(await target.destination.preflight(await source.describe()), []);
+    }),
+);
+
+Deno.test(
+  "an NBD server of somebody else is left alone",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      await createDisk(`${directory}/0`, "raw", 8);
+      const argv = bareArgv(64, ...diskArgv("vd0", `${directory}/0`, "raw"));
+      await using machine = await startBare(directory, "s", argv);
+      await using guest = await attach(machine.qmpPath);
+      const addr = { type: "unix", data: { path: `${directory}/theirs` } };
+      await machine.look.execute("nbd-server-start", { addr });
+      await machine.look.execute("block-export-add", {
+        ...{ type: "nbd", id: "backup", "node-name": "vd0-format" },
+      });
+      const findings = await guest.source.preflight(await guest.describe());
+      assert.ok(findings.some(({ code }) => code === "nbd_server_in_use"));
+      const options = { scratchDirectory: `${directory}/x`, remember: () => Promise.resolve() };
+      await assert.rejects(guest.source.begin(options), { code: "nbd_server_in_use" });
+      await guest.source.restore({}, options);
+      const exports = await machine.look.execute("query-block-exports") as { id: string }[];
+      assert.deepEqual(exports.map(({ id }) => id), ["backup"]);
+    }),
+);
+
+Deno.test(
+  "an image that another process holds refuses the arrival and names itself",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      await createDisk(`${directory}/0`, "raw", 8);
+      const argv = bareArgv(64, ...diskArgv("vd0", `${directory}/0`, "raw"));
+      await using waiting = await startBare(directory, "d", [...argv, ...INCOMING]);
+      await using target = await attach(waiting.qmpPath, "incoming");
+      const source = { ...await target.describe(), runState: "running" as const };
+      assert.deepEqual(await target.destination.preflight(source), []);
+      await using _other = await startBare(directory, "o", argv);
+      const [finding] = await target.destination.preflight(source);
+      assert.equal(finding.code, "image_in_use");
+      assert.ok(finding.message.includes(`${directory}/0`));
+    }),
+);
+
+Deno.test(
+  "a machine that QEMU cannot migrate is refused with QEMU's own reason",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      await createDisk(`${directory}/0`, "raw", 8);
+      // A live job on an image without a name of its own blocks migration for good.
+      const argv = bareArgv(
+        64,
+        ...["-drive", `if=none,id=v,format=vpc,file=${directory}/0.vpc`],
+        ...["-device", "virtio-blk-pci,drive=v,id=vd0"],
+      );
+      await qemuImg("create", "-q", "-f", "vpc", `${directory}/0.vpc`, "8M");
+      await using machine = await startBare(directory, "s", argv);
+      await using guest = await attach(machine.qmpPath);
+      const counterpart = { ...await guest.describe(), runState: "incoming" as const };
+      const [finding] = await guest.source.preflight(counterpart);
+      assert.equal(finding.code, "migration_blocked");
+      assert.match(finding.message, /vpc/);
+    }),
+);
+
+async function qemuImg(...args: string[]): Promise<void> {
+  const { success } = await new Deno.Command("qemu-img", { args, stdout: "null" }).output();
+  assert.ok(success, `qemu-img ${args.join(" ")}`);
+}
