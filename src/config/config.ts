@@ -1,6 +1,6 @@
 import { dirname, resolve } from "node:path";
 import { GatewayError } from "../core/errors.ts";
-import { jsonErrorOffset, lineAndColumn } from "../emulator/json_position.ts";
+import { jsonErrorOffset, lineAndColumn } from "../core/json_position.ts";
 import { type ConfigFile, configFile } from "./schema.ts";
 
 /** Far above any configuration; a wrong path must not fill the memory. */

@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import { GatewayError } from "../core/errors.ts";
-import { jsonErrorOffset, lineAndColumn } from "./json_position.ts";
+import { jsonErrorOffset, lineAndColumn } from "../core/json_position.ts";
 import { LIMITS, type ProfileFile, profileSchema } from "./profile_schema.ts";
 import type { DirectionSettings, WanProfile } from "./settings.ts";
 import { segmentsOf } from "./timeline.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { GatewayError } from "../core/errors.ts";
-import { jsonErrorOffset, lineAndColumn } from "./json_position.ts";
+import { jsonErrorOffset, lineAndColumn } from "../core/json_position.ts";
 import { MAX_HELD_BYTES, parseProfile } from "./profile.ts";
 
 const MINIMAL = {
