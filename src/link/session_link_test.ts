@@ -1,77 +1,242 @@
 import assert from "node:assert/strict";
-import { VirtualClock } from "../testing/virtual_clock.ts";
-import type { Carrier } from "./carrier.ts";
-import { memoryCarrierPair } from "./memory_carrier.ts";
-import { createSessionLink } from "./session_link.ts";
+import { GatewayError } from "../core/errors.ts";
+import { LinkWorld } from "../testing/link_world.ts";
+import { migrationIdText } from "../wire/migration_id.ts";
 
-const ID = "6f1c2d3e-4a5b-4c6d-8e7f-0123456789ab";
+const ID = migrationIdText(new Uint8Array(16).fill(0xa1));
+const OTHER_ID = migrationIdText(new Uint8Array(16).fill(0xb2));
 
-/** Two links whose source dials the destination through memory. */
-function world({ bytesPerSecond = null as number | null, delayMs = 10 } = {}) {
-  const clock = new VirtualClock();
-  const pairs: ReturnType<typeof memoryCarrierPair>[] = [];
-  const destination = createSessionLink({
-    peerName: "source",
-    clock,
-    dial: null,
-    incarnation: "d1",
-  });
-  const source = createSessionLink({
-    peerName: "destination",
-    clock,
-    dial: async (): Promise<Carrier> => {
-      await clock.sleep(2 * delayMs);
-      const pair = memoryCarrierPair(
-        { clock, random: () => 0.5, delayMs, jitterMs: 0, bytesPerSecond },
-        { peerName: "destination", peerIncarnation: "d1" },
-        { peerName: "source", peerIncarnation: "s1" },
-      );
-      pairs.push(pair);
-      destination.attach(pair.b);
-      return pair.a;
-    },
-    incarnation: "s1",
-  });
-  const close = () => Promise.all([source.close(), destination.close()]);
-  return { clock, source, destination, pairs, close };
+const isLinkClosed = (thrown: unknown) =>
+  thrown instanceof GatewayError && thrown.code === "link_closed";
+
+const text = (value: string) => new TextEncoder().encode(value);
+
+/** A promise that has not settled by the time the clock has moved on. */
+async function isPending(world: LinkWorld, promise: Promise<unknown>, ms: number) {
+  let settled = false;
+  const onSettled = () => void (settled = true);
+  promise.then(onSettled, onSettled);
+  await world.clock.advance(ms);
+  return !settled;
 }
 
 Deno.test("a control message arrives, is applied and acknowledged", async () => {
-  const { clock, source, destination, close } = world();
+  const world = new LinkWorld();
   const got: string[] = [];
-  destination.onNewMigration((id) => {
-    destination.channel(id, "control").receive((frame) => {
-      got.push(new TextDecoder().decode(frame.payload));
-      return Promise.resolve();
-    });
-  });
-  const control = source.channel(ID, "control");
-  const sequence = await control.send(1, new TextEncoder().encode("hello"));
-  await clock.until(control.whenAppliedByPeer(sequence));
+  world.accept(
+    ["control"],
+    (_id, _kind, payload) => void got.push(new TextDecoder().decode(payload)),
+  );
+  const control = world.source.channel(ID, "control");
+  const sequence = await control.send(1, text("hello"));
+  assert.equal(control.unacknowledgedBytes, 5);
+  await world.clock.until(control.whenAppliedByPeer(sequence));
   assert.deepEqual(got, ["hello"]);
   assert.equal(control.unacknowledgedBytes, 0);
-  await close();
+  assert.equal(control.appliedByPeer, 1);
+  assert.ok(control.wireBytes >= 5 && control.receivedWireBytes > 0);
+  await world.close();
 });
 
-Deno.test("frames that a cut connection lost arrive once and in order after the redial", async () => {
-  const { clock, source, destination, pairs, close } = world({ bytesPerSecond: 1e6 });
+Deno.test("what cut connections lost arrives once and in order after the redial", async () => {
+  const world = new LinkWorld({ bytesPerSecond: 1e6 });
   const got: number[] = [];
-  destination.onNewMigration((id) => {
-    destination.channel(id, "memory").receive((frame) => {
-      got.push(frame.payload[0]);
-      return Promise.resolve();
-    });
-  });
-  const memory = source.channel(ID, "memory");
-  const sending = (async () => {
+  world.accept(["memory"], (_id, _kind, payload) => void got.push(payload[0]));
+  const memory = world.source.channel(ID, "memory");
+  await world.clock.until((async () => {
     for (let i = 0; i < 50; i++) {
       await memory.send(16, new Uint8Array(50_000).fill(i));
-      if (i === 20 || i === 35) pairs.at(-1)!.cut("test");
+      if (i === 20 || i === 35) world.pair.cut("test");
     }
-  })();
-  await clock.until(sending);
-  await clock.until(memory.whenAppliedByPeer(50));
+    await memory.whenAppliedByPeer(50);
+  })());
   assert.deepEqual(got, Array.from({ length: 50 }, (_, i) => i));
-  assert.equal(pairs.length, 3);
-  await close();
+  assert.equal(world.pairs.length, 3);
+  assert.deepEqual(world.sourceEvents.map(({ kind }) => kind), ["up", "down", "up", "down", "up"]);
+  await world.close();
+});
+
+Deno.test("beside a silent connection a new one is dialled every second, and takes over", async () => {
+  const world = new LinkWorld({ delayMs: 50, bytesPerSecond: 1e6 });
+  const got: number[] = [];
+  world.accept(["memory"], (_id, _kind, payload) => void got.push(payload[0]));
+  const memory = world.source.channel(ID, "memory");
+  await world.clock.until(memory.send(16, new Uint8Array(1000)));
+  await world.clock.until(memory.whenAppliedByPeer(1));
+  const first = world.pair;
+  first.stall(true);
+  world.dialsHang = true;
+  const stalledAtMs = world.clock.nowMs();
+  for (let i = 1; i < 4; i++) await memory.send(16, new Uint8Array(1000).fill(i));
+  await world.clock.advance(4_500);
+  const redials = world.dialedAtMs.slice(1).map((atMs) => atMs - stalledAtMs);
+  assert.equal(redials.length, 4);
+  assert.ok(redials[0] >= 700 && redials[0] <= 1_100, `first redial after ${redials[0]} ms`);
+  redials.slice(1).forEach((atMs, i) => assert.ok(Math.abs(atMs - redials[i] - 1_000) < 1));
+
+  world.dialsHang = false;
+  await world.clock.until(memory.whenAppliedByPeer(4));
+  assert.ok(world.clock.nowMs() - stalledAtMs < 6_000, "goes on within a redial after the outage");
+  let isClosed = false;
+  void first.a.closed.then(() => isClosed = true);
+  await world.clock.advance(2_000);
+  assert.ok(isClosed, "the silent one is closed once it is replaced");
+  assert.deepEqual(got, [0, 1, 2, 3]);
+  assert.equal(world.source.state, "up");
+  await world.close();
+});
+
+Deno.test("a connection that is heard again needs no other", async () => {
+  const world = new LinkWorld();
+  await world.clock.advance(100);
+  world.pair.stall(true);
+  await world.clock.advance(800);
+  world.pair.stall(false);
+  await world.clock.advance(5_000);
+  assert.equal(world.pairs.length, 1);
+  await world.close();
+});
+
+Deno.test("a refusal is told, and the pauses between dials grow", async () => {
+  const world = new LinkWorld();
+  world.dialError = new GatewayError("peer_not_trusted", "Cannot connect: not trusted", {
+    hint: "Run trust",
+  });
+  await world.clock.advance(20_000);
+  const pauses = world.dialedAtMs.slice(1).map((atMs, i) => Math.round(atMs - world.dialedAtMs[i]));
+  assert.deepEqual(pauses, [1_020, 2_020, 4_020, 8_020]);
+  assert.deepEqual(world.sourceEvents[0], {
+    kind: "refused",
+    code: "peer_not_trusted",
+    message: "Cannot connect: not trusted",
+    hint: "Run trust",
+  });
+  world.dialError = null;
+  await world.clock.advance(20_000);
+  assert.equal(world.source.state, "up");
+  await world.close();
+});
+
+Deno.test("a restarted peer ends every channel, and new ones start at 1", async () => {
+  const world = new LinkWorld();
+  world.accept(["control"], () => {});
+  const old = world.source.channel(ID, "control");
+  await old.send(1, text("one"));
+  await old.send(1, text("two"));
+  await world.clock.until(old.whenAppliedByPeer(2));
+  // Nobody takes this one: it stays unacknowledged for ever.
+  const lost = world.source.channel(ID, "memory");
+  await world.clock.until(lost.send(16, text("lost")));
+  const never = assert.rejects(lost.whenAppliedByPeer(1), isLinkClosed);
+  await world.clock.advance(100);
+
+  await world.restartDestination();
+  const got: string[] = [];
+  world.accept(
+    ["control"],
+    (_id, _kind, payload) => void got.push(new TextDecoder().decode(payload)),
+  );
+  await world.clock.advance(2_000);
+  await never;
+  assert.ok(world.sourceEvents.some(({ kind }) => kind === "restarted"));
+  await assert.rejects(old.send(1, text("three")), isLinkClosed);
+  const control = world.source.channel(ID, "control");
+  assert.notEqual(control, old);
+  assert.equal(await control.send(1, text("four")), 1);
+  await world.clock.until(control.whenAppliedByPeer(1));
+  assert.deepEqual(got, ["four"]);
+  await world.close();
+});
+
+Deno.test("a handler that fails closes its migration on both sides and no other", async () => {
+  const world = new LinkWorld();
+  const got: string[] = [];
+  world.accept(["control"], (id, _kind, payload) => {
+    if (id === ID) throw new Error("disk on fire");
+    got.push(new TextDecoder().decode(payload));
+  });
+  const failing = world.source.channel(ID, "control");
+  const healthy = world.source.channel(OTHER_ID, "control");
+  await failing.send(1, text("x"));
+  await healthy.send(1, text("y"));
+  await assert.rejects(world.clock.until(failing.whenAppliedByPeer(1)), isLinkClosed);
+  await healthy.send(1, text("z"));
+  await world.clock.until(healthy.whenAppliedByPeer(2));
+  assert.deepEqual(got, ["y", "z"]);
+  const failure = world.destinationEvents.find(({ kind }) => kind === "handlerFailed");
+  assert.ok(failure?.kind === "handlerFailed" && failure.migrationId === ID);
+  assert.match(failure.error.message, /disk on fire/);
+  assert.ok(world.sourceEvents.some((e) => e.kind === "closedByPeer" && e.migrationId === ID));
+  assert.equal(world.pairs.length, 1, "the connection stays");
+  await world.close();
+});
+
+Deno.test("an acknowledgement is not lost when the peer closes right after applying", async () => {
+  const world = new LinkWorld();
+  world.destination.onNewMigration((id) => {
+    const channel = world.destination.channel(id, "control");
+    channel.receive(() => Promise.resolve());
+    void channel.whenAppliedHere(1).then(() => world.destination.closeChannels(id));
+  });
+  const control = world.source.channel(ID, "control");
+  await control.send(1, text("last"));
+  await world.clock.until(control.whenAppliedByPeer(1));
+  const more = control.send(1, text("more")).then(() => control.whenAppliedByPeer(2));
+  await assert.rejects(world.clock.until(more), isLinkClosed);
+  await world.close();
+});
+
+Deno.test("a migration that nobody at the peer takes is closed", async () => {
+  const world = new LinkWorld();
+  const control = world.source.channel(ID, "control");
+  await control.send(1, text("anyone?"));
+  await assert.rejects(world.clock.until(control.whenAppliedByPeer(1)), isLinkClosed);
+  await world.close();
+});
+
+Deno.test("frames wait for their handler, and for a while for a channel", async () => {
+  const world = new LinkWorld();
+  const seen: string[] = [];
+  world.destination.onNewMigration((id) => seen.push(id));
+  const control = world.source.channel(ID, "control");
+  await control.send(1, text("early"));
+  await world.clock.advance(5_000);
+  assert.deepEqual(seen, [ID]);
+  const got: string[] = [];
+  world.destination.channel(ID, "control").receive(({ payload }) => {
+    got.push(new TextDecoder().decode(payload));
+    return Promise.resolve();
+  });
+  await world.clock.until(control.whenAppliedByPeer(1));
+  assert.deepEqual(got, ["early"]);
+
+  const unclaimed = world.source.channel(OTHER_ID, "control");
+  await unclaimed.send(1, text("anyone?"));
+  assert.ok(await isPending(world, unclaimed.whenAppliedByPeer(1), 29_000));
+  await assert.rejects(world.clock.until(unclaimed.whenAppliedByPeer(1), 5_000), isLinkClosed);
+  await world.close();
+});
+
+Deno.test("garbage from a connection closes it and is told; the link dials anew", async () => {
+  const world = new LinkWorld();
+  await world.clock.advance(100);
+  await world.pair.b.send(Uint8Array.of(1, 2, 3), true);
+  await world.clock.advance(100);
+  const refused = world.sourceEvents.find(({ kind }) => kind === "refused");
+  assert.ok(refused?.kind === "refused" && refused.code === "frame_invalid");
+  await world.clock.advance(5_000);
+  assert.equal(world.pairs.length, 2);
+  assert.equal(world.source.state, "up");
+  await world.close();
+});
+
+Deno.test("closing a link rejects what waits and ends its timers", async () => {
+  const world = new LinkWorld({ limits: { queueBytesMin: 1000 } });
+  const memory = world.source.channel(ID, "memory");
+  const waiting = assert.rejects(memory.send(16, new Uint8Array(2000)), isLinkClosed);
+  const applied = assert.rejects(memory.whenAppliedByPeer(1), isLinkClosed);
+  await world.close();
+  await Promise.all([waiting, applied]);
+  assert.throws(() => world.source.channel(ID, "control"), isLinkClosed);
+  assert.equal(world.source.state, "down");
 });
