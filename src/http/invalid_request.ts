@@ -1,0 +1,84 @@
+import type { z } from "zod";
+import { GatewayError } from "../core/errors.ts";
+import { STRATEGIES } from "../migration/report.ts";
+
+type Issue = z.core.$ZodIssue;
+
+/** No more than this many mistakes are named at once. */
+const PROBLEMS_SHOWN_MAX = 5;
+
+/**
+ * What a schema found wrong, as one error that names each field and what it may be.
+ *
+ * `strategy_not_available` for an unknown strategy of a move, else `request_invalid`.
+ *
+ * @param target part of the request: `json`, `query` or `param`
+ */
+export function invalidRequest(target: string, issues: readonly Issue[]): GatewayError {
+  const strategy = target === "json" &&
+    issues.find(({ path, code }) => path.join(".") === "strategy" && code === "invalid_value");
+  if (strategy) {
+    return new GatewayError(
+      "strategy_not_available",
+      "Cannot start this move: its strategy is not known here",
+      { hint: `Known strategies: ${STRATEGIES.join(", ")}` },
+    );
+  }
+  const problems = issues.flatMap((issue) => describe(issue, []));
+  const more = problems.length - PROBLEMS_SHOWN_MAX;
+  const list = problems.slice(0, PROBLEMS_SHOWN_MAX).join("; ");
+  return new GatewayError(
+    "request_invalid",
+    `Cannot use the ${PART_NAMES[target] ?? target}: ${list}${
+      more > 0 ? `; and ${more} more` : ""
+    }`,
+    { hint: "GET /openapi.json describes every field" },
+  );
+}
+
+const PART_NAMES: Record<string, string> = {
+  json: "body",
+  query: "query",
+  param: "path",
+};
+
+function describe(issue: Issue, prefix: readonly PropertyKey[]): string[] {
+  const path = [...prefix, ...issue.path];
+  switch (issue.code) {
+    case "invalid_union":
+      return closestBranch(issue.errors).flatMap((inner) => describe(inner, path));
+    case "unrecognized_keys":
+      return issue.keys.map((key) => `${fieldName([...path, key])} is not known`);
+    case "invalid_value":
+      return [
+        `${fieldName(path)} must be ${
+          issue.values.map((value) => JSON.stringify(value)).join(" or ")
+        }`,
+      ];
+    default:
+      return [`${fieldName(path)}: ${issue.message}`];
+  }
+}
+
+/**
+ * The form that a client most likely meant: one whose `kind` fits and that asks for the fewest
+ * changes. Naming the mistakes against every form would hide the one that matters.
+ */
+function closestBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] {
+  const distance = (branch: readonly Issue[]) =>
+    branch.reduce((sum, issue) => {
+      if (issue.path[0] === "kind") return sum + 100;
+      return sum + (issue.code === "unrecognized_keys" ? 10 * issue.keys.length : 1);
+    }, 0);
+  const kinds = branches.map((branch) => branch.find(({ path }) => path[0] === "kind"));
+  if (kinds.length > 0 && kinds.every((issue) => issue?.code === "invalid_value")) {
+    const values = new Set(kinds.flatMap((i) => i?.code === "invalid_value" ? i.values : []));
+    return [{ ...kinds[0]!, values: [...values] } as Issue];
+  }
+  return [...branches].sort((a, b) => distance(a) - distance(b))[0] ?? [];
+}
+
+function fieldName(path: readonly PropertyKey[]): string {
+  const name = path.map((key) => typeof key === "number" ? `[${key}]` : `.${String(key)}`).join("");
+  return name === "" ? "the whole of it" : name.replace(/^\./, "");
+}

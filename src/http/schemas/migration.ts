@@ -1,0 +1,122 @@
+import { z } from "@hono/zod-openapi";
+import { migrationOptions } from "../../migration/options.ts";
+import type { MigrationReport } from "../../migration/report.ts";
+import { errorNote } from "./problem.ts";
+import { guestId } from "./path.ts";
+
+const bytes = z.number();
+const bytesOrNull = bytes.nullable();
+const msOrNull = z.number().nullable();
+
+const round = z.object({
+  number: z.number().int(),
+  kind: z.enum(["disk", "memory", "final"]),
+  startedAt: z.string(),
+  sentBytes: bytes,
+  remainingBytes: bytesOrNull,
+  durationMs: msOrNull,
+});
+
+const disk = z.object({
+  id: z.string(),
+  totalBytes: bytes,
+  allocatedBytes: bytesOrNull,
+  remainingBytes: bytesOrNull,
+  verifiedBytes: bytes,
+});
+
+const decision = z.object({
+  at: z.string(),
+  action: z.string(),
+  reason: z.string(),
+  numbers: z.record(z.string(), z.number().nullable()),
+});
+
+/** The contract's report of a migration. */
+export const migrationReport: z.ZodType<MigrationReport> = z.object({
+  id: z.string(),
+  guest: z.string(),
+  from: z.string(),
+  to: z.string(),
+  side: z.enum(["source", "destination"]),
+  strategy: z.enum(["precopy", "stop-and-copy"]),
+  state: z.enum([
+    "preparing",
+    "copying",
+    "holding",
+    "switching",
+    "inDoubt",
+    "conflict",
+    "completed",
+    "failed",
+    "cancelled",
+    "rolledBack",
+  ]),
+  phase: z.string(),
+  owner: z.string(),
+  epoch: z.number().int(),
+  machine: z.object({ site: z.string(), runState: z.enum(["running", "paused", "gone"]) }),
+  startedAt: z.string(),
+  endedAt: z.string().nullable(),
+  totalMs: msOrNull,
+  downtimeMs: msOrNull,
+  predictedDowntimeMs: msOrNull,
+  maxDowntimeMs: z.number(),
+  hold: z.boolean(),
+  rateBytesPerSecond: z.number().nullable(),
+  progress: z.number().min(0).max(1),
+  etaMs: msOrNull,
+  memory: z.object({
+    totalBytes: bytes,
+    remainingBytes: bytesOrNull,
+    dirtyBytesPerSecond: z.number().nullable(),
+  }),
+  disks: z.array(disk),
+  rounds: z.array(round),
+  wireBytes: z.object({ memory: bytes, disk: bytes, control: bytes, total: bytes }),
+  savedBytes: z.object({
+    zero: bytes,
+    hole: bytes,
+    unchanged: bytes,
+    delta: bytes,
+    duplicate: bytes,
+    compression: bytes,
+    free: bytes,
+    warm: bytes,
+  }),
+  decisions: z.array(decision),
+  findings: z.array(errorNote.extend({ severity: z.string() })),
+  error: errorNote.nullable(),
+  opaqueReason: z.string().nullable(),
+  opaqueBytes: bytes,
+  leftovers: z.array(z.string()),
+}).openapi("Migration");
+
+/** Body of `POST /v1/migrations`. */
+export const migrationRequest = z.strictObject({
+  guest: guestId,
+  /** Name of the peer that the machine goes to. */
+  to: z.string().min(1).max(64),
+  ...migrationOptions.shape,
+});
+
+const { rate, maxDowntimeMs } = migrationOptions.shape;
+
+/** Body of `PATCH /v1/migrations/{id}`. */
+export const migrationChange = z.strictObject({
+  rate: rate.unwrap().optional(),
+  maxDowntimeMs: maxDowntimeMs.unwrap().optional(),
+}).refine((change) => Object.keys(change).length > 0, "at least one of rate, maxDowntimeMs");
+
+/** Body of `POST /v1/migrations/{id}/adjudicate`. */
+export const adjudication = z.strictObject({
+  /** Site that may run the machine from now on. */
+  owner: z.string().min(1).max(64),
+  reason: z.string().trim().min(1).max(1_000),
+  /** Decide although the other side could be asked. */
+  force: z.boolean().default(false),
+  /** Who decides; recorded with the reason. */
+  by: z.string().trim().min(1).max(200).default("API token"),
+});
+
+export const deletedLeftovers = z.object({ deleted: z.array(z.string()) });

@@ -1,0 +1,50 @@
+import { z } from "@hono/zod-openapi";
+import type { PeerView, Plan } from "../../gateway/service.ts";
+import { guestId } from "./path.ts";
+import { errorNote } from "./problem.ts";
+
+const measured = z.number().nullable();
+
+const path = z.object({
+  roundTripMs: measured,
+  minRoundTripMs: measured,
+  bottleneckBytesPerSecond: measured,
+  goodputBytesPerSecond: measured,
+  lossRatio: measured,
+  silentMs: measured,
+});
+
+/** A trusted peer and the link to it. */
+export const peerView: z.ZodType<PeerView> = z.object({
+  name: z.string(),
+  address: z.string().nullable(),
+  fingerprint: z.string(),
+  state: z.enum(["up", "down"]),
+  path,
+  rateBytesPerSecond: z.number().nullable(),
+  lastError: errorNote.nullable(),
+}).openapi("Peer");
+
+/** Body of `PATCH /v1/peers/{name}`: a cap in bytes per second, null for none. */
+export const peerChange = z.strictObject({ rate: z.number().int().min(1024).nullable() });
+
+/** Body of `POST /v1/plan`. */
+export const planRequest = z.strictObject({ guest: guestId, to: z.string().min(1).max(64) });
+
+const range = z.object({ low: z.number(), expected: z.number(), high: z.number() }).nullable();
+
+/** A forecast. */
+export const plan: z.ZodType<Plan> = z.object({
+  guest: z.string(),
+  to: z.string(),
+  path,
+  findings: z.array(errorNote.extend({ severity: z.string() })),
+  strategies: z.array(z.object({
+    strategy: z.string(),
+    totalMs: range,
+    wireBytes: range,
+    downtimeMs: range,
+    fits: z.boolean().nullable(),
+    remarks: z.array(z.string()),
+  })),
+}).openapi("Plan");

@@ -1,0 +1,154 @@
+import { GatewayError } from "../../core/errors.ts";
+import type { GatewayService, GuestView, PeerView } from "../../gateway/service.ts";
+import { guestDefinition } from "../../guest/definition.ts";
+import { type MigrationReport, noSavedBytes } from "../../migration/report.ts";
+
+/** A report as a running migration has it; `changes` on top. */
+export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationReport {
+  return {
+    id: "m-1",
+    guest: "web",
+    from: "west",
+    to: "east",
+    side: "source",
+    strategy: "precopy",
+    state: "copying",
+    phase: "copying disks and memory",
+    owner: "west",
+    epoch: 1,
+    machine: { site: "west", runState: "running" },
+    startedAt: "2026-01-02T03:04:05.000Z",
+    endedAt: null,
+    totalMs: 2_000,
+    downtimeMs: null,
+    predictedDowntimeMs: null,
+    maxDowntimeMs: 300,
+    hold: false,
+    rateBytesPerSecond: null,
+    progress: 0.25,
+    etaMs: 6_000,
+    memory: { totalBytes: 1_000, remainingBytes: 750, dirtyBytesPerSecond: 10 },
+    disks: [{
+      id: "disk0",
+      totalBytes: 2_000,
+      allocatedBytes: 1_000,
+      remainingBytes: 50,
+      verifiedBytes: 0,
+    }],
+    rounds: [],
+    wireBytes: { memory: 100, disk: 200, control: 3, total: 303 },
+    savedBytes: noSavedBytes(),
+    decisions: [],
+    findings: [],
+    error: null,
+    opaqueReason: null,
+    opaqueBytes: 0,
+    leftovers: [],
+    ...changes,
+  };
+}
+
+/** A peer whose link is up. */
+export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
+  return {
+    name: "east",
+    address: "192.0.2.1:7420",
+    fingerprint: `sha256:${"0".repeat(64)}`,
+    state: "up",
+    path: {
+      roundTripMs: 80,
+      minRoundTripMs: 79,
+      bottleneckBytesPerSecond: 12_000_000,
+      goodputBytesPerSecond: 11_000_000,
+      lossRatio: 0.001,
+      silentMs: 4,
+    },
+    rateBytesPerSecond: null,
+    lastError: null,
+    ...changes,
+  };
+}
+
+function sampleGuest(id: string): GuestView {
+  return {
+    id,
+    kind: "reference",
+    role: "source",
+    owner: "west",
+    epoch: 1,
+    runState: "running",
+    description: null,
+    definition: guestDefinition.parse({ kind: "reference", memoryMiB: 16 }),
+    migration: null,
+    history: [],
+  };
+}
+
+/**
+ * A gateway that does nothing but remember what it was asked: `calls` has every method with its
+ * arguments. `overrides` replace methods; `publish` gives a report to whoever listens.
+ */
+export function fakeService(overrides: Partial<GatewayService> = {}) {
+  const calls: [string, ...unknown[]][] = [];
+  const listeners = new Set<(report: MigrationReport) => void>();
+  const noted = <T>(name: string, answer: (...args: never[]) => T) => (...args: unknown[]) => {
+    calls.push([name, ...args]);
+    return answer(...args as never[]);
+  };
+  const acted = (name: string) => noted(name, () => Promise.resolve(sampleReport()));
+  const service: GatewayService = {
+    site: "west",
+    putGuest: noted(
+      "putGuest",
+      (id: string) => Promise.resolve({ created: true, guest: sampleGuest(id) }),
+    ),
+    guest: noted("guest", (id: string) => Promise.resolve(sampleGuest(id))),
+    guests: noted("guests", () => Promise.resolve([sampleGuest("web")])),
+    deleteGuest: noted("deleteGuest", () => Promise.resolve()),
+    verifyGuest: noted("verifyGuest", () => Promise.resolve({ ok: true, ticks: 7 })),
+    peers: noted("peers", () => [samplePeer()]),
+    redirects: noted("redirects", () => []),
+    startMigration: noted(
+      "startMigration",
+      () => Promise.resolve(sampleReport({ state: "preparing" })),
+    ),
+    migration: noted("migration", (id: string) => {
+      if (id === "m-1") return sampleReport();
+      throw new GatewayError("migration_unknown", `Cannot find migration ${id}`, { hint: "Look" });
+    }),
+    migrations: noted("migrations", () => [sampleReport()]),
+    cancel: acted("cancel"),
+    switchover: acted("switchover"),
+    hold: acted("hold"),
+    rollback: acted("rollback"),
+    adjudicate: acted("adjudicate"),
+    change: acted("change"),
+    deleteLeftovers: noted("deleteLeftovers", () => Promise.resolve({ deleted: ["/disk"] })),
+    onReport(_id, listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+    setLinkRate: noted("setLinkRate", () => {}),
+    plan: noted("plan", (request: { guest: string; to: string }) =>
+      Promise.resolve({
+        ...request,
+        path: samplePeer().path,
+        findings: [],
+        strategies: [],
+      })),
+    audit: noted("audit", () => [{ at: "2026-01-02T03:04:05.000Z", kind: "x", body: {} }]),
+    health: noted(
+      "health",
+      () => ({ status: "ok" as const, checks: { "peer east": "up" } }),
+    ),
+    ...overrides,
+  };
+  return {
+    service,
+    calls,
+    listeners,
+    publish(report: MigrationReport) {
+      for (const listener of listeners) listener(report);
+    },
+  };
+}
