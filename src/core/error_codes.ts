@@ -42,12 +42,6 @@ export const ERRORS = {
     httpStatus: 500,
     meaning: "The site's configuration file cannot be used; the message names file and field.",
   },
-  destination_failed: {
-    retry: "never",
-    httpStatus: 502,
-    meaning:
-      "The destination could not go on (its disk, its QEMU); the machine runs at the source.",
-  },
   destination_not_registered: {
     retry: "never",
     httpStatus: 409,
@@ -207,11 +201,6 @@ export const ERRORS = {
     httpStatus: 503,
     meaning: "The connection to the peer ended before this was sent.",
   },
-  link_silent: {
-    retry: "reconnect",
-    httpStatus: 503,
-    meaning: "The link was silent for too long during the switch, which was undone.",
-  },
   machine_type_differs: {
     retry: "never",
     httpStatus: 422,
@@ -316,12 +305,6 @@ export const ERRORS = {
     retry: "reconnect",
     httpStatus: 503,
     meaning: "The peer did not answer within the time limit.",
-  },
-  preflight_mismatch: {
-    retry: "never",
-    httpStatus: 409,
-    meaning: "Source and destination machine differ in a way that a move cannot survive.",
-    preflight: true,
   },
   profile_invalid: {
     retry: "never",

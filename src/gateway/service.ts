@@ -30,7 +30,7 @@ export interface GatewayService {
    * Runs the preflight with the peer and starts the move.
    *
    * `guest_unknown`, `guest_moving`, `guest_not_source`, `peer_unknown`, `peer_unreachable`,
-   * `destination_not_registered`, `preflight_mismatch` and the other preflight codes.
+   * `destination_not_registered` and the other preflight codes.
    */
   startMigration(request: { guest: string; to: string; options: MigrationOptions }): Promise<
     MigrationReport
