@@ -1,0 +1,180 @@
+/**
+ * The order of the rooms, as data (design: core < codec, wire < migration < drivers < gateway <
+ * http, cli < main.ts). `imports_test.ts` holds the sources to it.
+ */
+export interface RoomRule {
+  /** Path of a folder (with a slash) or of one module; the longest that fits a module counts. */
+  readonly room: string;
+  /** Rooms it may import from, beside its own. */
+  readonly uses: readonly string[];
+  /** Rooms whose types alone it may name: nothing of them is loaded. */
+  readonly types?: readonly string[];
+  /** npm packages (with what lies below them) and `node:` modules. */
+  readonly packages?: readonly string[];
+  /**
+   * No I/O, no clock, no randomness: they are arguments. Modules of a room that are not pure as a
+   * whole are listed in `PURE_MODULES`.
+   */
+  readonly pure?: true;
+}
+
+const DRIVERS = [
+  "src/config/",
+  "src/emulator/",
+  "src/guest/reference/",
+  "src/identity/",
+  "src/ledger/",
+  "src/link/",
+  "src/nbd/",
+  "src/nbd/protocol/",
+  "src/qemu/",
+  "src/qemu/stream/",
+];
+const INNER = ["src/core/", "src/codec/", "src/wire/", "src/guest/", "src/migration/"];
+const SHARED = ["src/host/", "src/config/address.ts", "src/link/peer_link.ts"];
+
+export const ROOMS: readonly RoomRule[] = [
+  { room: "src/core/", uses: [], pure: true },
+  { room: "src/wire/", uses: ["src/core/"], pure: true },
+  {
+    room: "src/codec/",
+    uses: ["src/core/", "src/wire/"],
+    types: ["src/guest/"],
+    // zstd in memory is a computation; the asynchronous form is not used.
+    packages: ["node:buffer", "node:zlib"],
+    pure: true,
+  },
+  // Interfaces that the inner rooms are written against: guests, and the link to a peer.
+  { room: "src/guest/", uses: ["src/core/"], packages: ["zod"], pure: true },
+  { room: "src/link/peer_link.ts", uses: ["src/core/", "src/wire/"], pure: true },
+  {
+    room: "src/migration/",
+    uses: ["src/core/", "src/codec/", "src/wire/"],
+    types: ["src/guest/", "src/link/peer_link.ts"],
+    packages: ["zod"],
+    pure: true,
+  },
+
+  { room: "src/host/", uses: ["src/core/"] },
+  { room: "src/nbd/protocol/", uses: ["src/core/"], pure: true },
+  { room: "src/nbd/", uses: ["src/core/", "src/nbd/protocol/"] },
+  {
+    room: "src/qemu/stream/",
+    uses: ["src/core/"],
+    types: ["src/guest/"],
+    pure: true,
+  },
+  {
+    room: "src/qemu/",
+    uses: ["src/core/", "src/guest/", "src/host/", "src/nbd/", "src/qemu/stream/"],
+    packages: ["node:buffer", "zod"],
+  },
+  {
+    room: "src/guest/reference/",
+    uses: ["src/core/", "src/guest/", "src/host/"],
+    packages: ["node:buffer", "node:fs", "node:zlib"],
+  },
+  {
+    room: "src/identity/",
+    uses: ["src/core/"],
+    packages: ["@peculiar/x509", "node:crypto", "node:path", "reflect-metadata"],
+  },
+  // Two leaves that several drivers share.
+  { room: "src/config/address.ts", uses: [], pure: true },
+  {
+    room: "src/link/tls_fetch.ts",
+    uses: ["src/core/", "src/config/address.ts"],
+    packages: ["node:tls"],
+  },
+  {
+    room: "src/config/",
+    uses: ["src/core/", "src/identity/", "src/config/address.ts", "src/link/tls_fetch.ts"],
+    packages: ["node:path", "zod"],
+  },
+  {
+    room: "src/link/",
+    uses: [
+      "src/core/",
+      "src/wire/",
+      "src/config/",
+      "src/identity/",
+      "src/config/address.ts",
+      "src/link/peer_link.ts",
+      "src/link/tls_fetch.ts",
+    ],
+    packages: ["node:tls"],
+  },
+  {
+    room: "src/ledger/",
+    uses: ["src/core/"],
+    types: ["src/migration/"],
+    packages: ["node:sqlite"],
+  },
+  {
+    room: "src/emulator/",
+    uses: ["src/core/", "src/host/", "src/config/address.ts"],
+    packages: ["node:dns/promises", "node:net", "zod"],
+  },
+
+  { room: "src/gateway/", uses: [...INNER, ...SHARED, ...DRIVERS] },
+  {
+    room: "src/http/",
+    uses: [...INNER, ...SHARED, "src/gateway/", "src/emulator/"],
+    packages: ["@hono/zod-openapi", "hono", "node:crypto", "zod"],
+  },
+  {
+    room: "src/cli/",
+    uses: [...INNER, ...SHARED, ...DRIVERS, "src/gateway/", "src/http/"],
+    packages: ["commander"],
+  },
+  { room: "main.ts", uses: ["src/cli/"] },
+];
+
+/** Pure modules in rooms that are not pure as a whole. */
+export const PURE_MODULES: readonly string[] = [
+  "src/config/address.ts",
+  "src/emulator/backlog.ts",
+  "src/emulator/counters.ts",
+  "src/emulator/due_queue.ts",
+  "src/emulator/gilbert_elliott.ts",
+  "src/emulator/jitter.ts",
+  "src/emulator/link_model.ts",
+  "src/emulator/packet_pool.ts",
+  "src/emulator/profile.ts",
+  "src/emulator/profile_schema.ts",
+  "src/emulator/random.ts",
+  "src/emulator/settings.ts",
+  "src/emulator/timeline.ts",
+  "src/guest/reference/audit.ts",
+  "src/guest/reference/bitmap.ts",
+  "src/guest/reference/content.ts",
+  "src/guest/reference/cpu_state.ts",
+  "src/guest/reference/extent_list.ts",
+  "src/guest/reference/mix.ts",
+  "src/guest/reference/program.ts",
+  "src/guest/reference/units.ts",
+  "src/link/pacer.ts",
+  "src/link/path_datagram.ts",
+  "src/link/path_estimate.ts",
+  "src/link/rate_limit.ts",
+  "src/qemu/drives.ts",
+  "src/qemu/qmp/line_decoder.ts",
+  "src/qemu/qmp/messages.ts",
+];
+
+/** What a pure module never touches; each pattern is sought in code, not in comments or strings. */
+export const IMPURE: readonly { readonly what: string; readonly pattern: RegExp }[] = [
+  { what: "the runtime (Deno)", pattern: /\bDeno\b/g },
+  { what: "process state", pattern: /\bprocess\s*\.|\bglobalThis\b/g },
+  { what: "timers", pattern: /\b(?:set|clear)(?:Timeout|Interval|Immediate)\b/g },
+  { what: "a timer signal", pattern: /\bAbortSignal\s*\.\s*timeout\b/g },
+  { what: "the clock", pattern: /\bDate\s*\.\s*now\b|\bnew\s+Date\s*(?:\(\s*\)|(?![\w\s(]))/g },
+  { what: "the clock", pattern: /(?<!\bnew\s)(?<![.\w#])Date\s*\(/g },
+  { what: "the clock", pattern: /\bperformance\b/g },
+  { what: "randomness", pattern: /\bMath\s*\.\s*random\b|\b(?:getRandomValues|randomUUID)\b/g },
+  {
+    what: "the network",
+    pattern: /(?<![.\w#])fetch\s*\(|\bnew\s+(?:WebSocket|Worker|EventSource)\b/g,
+  },
+  { what: "the console", pattern: /\bconsole\s*\./g },
+];
