@@ -204,6 +204,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     service,
     linkAddress: endpoint.address,
     async close() {
+      await migrations.stop();
       await peers.close();
       await endpoint.close();
       await guests.detachAll();

@@ -17,6 +17,7 @@ import {
   type ToDestination,
   toDestination,
   type ToSource,
+  toSource,
 } from "../migration/messages.ts";
 import { type MigrationOptions, migrationOptions } from "../migration/options.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
@@ -35,6 +36,12 @@ import type { PeerRegistry } from "./peers.ts";
 
 /** Time for an offer to reach a peer whose link is just coming up. */
 const LINK_UP_TIMEOUT_MS = 15_000;
+
+/** Time that an orderly stop may take to give machines back; the next start does the rest. */
+const STOP_TIMEOUT_MS = 10_000;
+
+/** How long the destination of a failed move waits for the source's report of the end. */
+const LAST_REPORT_MS = 60_000;
 
 const NO_PATH: PathMeasurement = {
   roundTripMs: null,
@@ -72,6 +79,9 @@ export class MigrationManager {
   readonly #listeners = new Set<(report: MigrationReport) => void>();
   /** Guests whose offer is being checked: two moves of one machine must not both get through. */
   readonly #claimed = new Set<string>();
+
+  readonly #forgetting = new Set<string>();
+  readonly #stopping = new AbortController();
 
   constructor(private readonly deps: MigrationManagerDeps) {}
 
@@ -255,11 +265,31 @@ export class MigrationManager {
           running.side === "destination" && running.stored.peer === link.peerName &&
           !running.actor.ended
         ) {
-          // A source that restarted may have forgotten this move, or lost its last word about it.
-          void running.actor.send({ type: "waiting" }).catch(() => {});
+          this.#contacted(link, running.stored.id);
+          void running.actor.reconnected().catch(() => {});
         }
       }
     });
+  }
+
+  /** The gateway stops in good order: moves before their hand-over are undone, and the peers told. */
+  async stop(): Promise<void> {
+    const error = new GatewayError(
+      "gateway_restarted",
+      `Cannot go on with the move: the gateway of ${this.deps.site} was stopped`,
+      { hint: "The machine runs at the source; start the move again when the gateway is back" },
+    );
+    const open = [...this.#running.values()].filter(({ actor }) => !actor.ended);
+    const undone = Promise.all(
+      open.map(({ side, actor }) => side === "source" ? actor.stop(error) : actor.refuse(error)),
+    );
+    const waiting = new AbortController();
+    this.#stopping.abort();
+    await Promise.race([
+      undone,
+      this.deps.clock.sleep(STOP_TIMEOUT_MS, waiting.signal).catch(() => {}),
+    ]);
+    waiting.abort();
   }
 
   /**
@@ -380,14 +410,22 @@ export class MigrationManager {
     });
   }
 
+  /** The peer speaks of a migration that no actor here listens to. */
   #contacted(link: PeerLink, id: string): void {
-    const control = link.channel(id, "control");
-    control.receive(async ({ type, payload }) => {
+    const leftHere = this.deps.ledger.migrations()
+      .some((migration) => migration.id === id && migration.side === "source");
+    link.channel(id, "control").receive(async ({ type, payload }) => {
       if (type !== FRAME_TYPES.control) return;
-      const running = this.#running.get(id);
-      if (running?.side === "source") return;
-      await this.#toDestination(link, id, decodeMessage(toDestination, payload));
+      if (leftHere) await this.#askedAfterwards(link, id, decodeMessage(toSource, payload));
+      else await this.#toDestination(link, id, decodeMessage(toDestination, payload));
     });
+  }
+
+  /** A destination still waits for a move that has ended here, perhaps in an earlier process. */
+  async #askedAfterwards(link: PeerLink, id: string, message: ToSource): Promise<void> {
+    if (message.type !== "waiting" && message.type !== "prepared") return;
+    const answer: ToDestination = { type: "cancel", reason: "the move has ended at the source" };
+    await this.#lastWord(link, id, answer);
   }
 
   async #toDestination(link: PeerLink, id: string, message: ToDestination): Promise<void> {
@@ -430,13 +468,12 @@ export class MigrationManager {
         from: link.peerName,
         ...error.toJSON(),
       });
-      await this.#reply(link, id, {
+      await this.#lastWord(link, id, {
         type: "rejected",
         error: error.toJSON(),
         epoch: record?.epoch ?? null,
         owner: record?.owner ?? null,
       });
-      // The channel stays until the source closes it or the peer restarts: the answer must arrive.
     };
     try {
       const entry = guests.find(offer.guest);
@@ -509,7 +546,11 @@ export class MigrationManager {
     if (stored?.side === "destination") {
       const state = replayDestination(ledger.events(id) as unknown as DestinationEvent[]);
       if (state.kind === "running") {
-        return await this.#reply(link, id, { type: "running", epoch: state.epoch, loadMs: null });
+        return await this.#lastWord(link, id, {
+          type: "running",
+          epoch: state.epoch,
+          loadMs: null,
+        });
       }
     }
     const error = new GatewayError(
@@ -528,7 +569,7 @@ export class MigrationManager {
         reason: error.message,
       });
     }
-    await this.#reply(link, id, { type: "refused", epoch: query.epoch, error });
+    await this.#lastWord(link, id, { type: "refused", epoch: query.epoch, error });
   }
 
   /** An operator's verdict on a move that has ended here: its machine may be running at this site. */
@@ -569,8 +610,13 @@ export class MigrationManager {
     }
   }
 
-  async #reply(link: PeerLink, id: string, message: ToSource): Promise<void> {
-    await link.channel(id, "control").send(FRAME_TYPES.control, encodeMessage(message));
+  /** Answers on the channel of a migration that no actor serves, and closes it once that arrived. */
+  async #lastWord(link: PeerLink, id: string, message: ToSource | ToDestination): Promise<void> {
+    const control = link.channel(id, "control");
+    const sequence = await control.send(FRAME_TYPES.control, encodeMessage(message));
+    void control.whenAppliedByPeer(sequence).then(() => {
+      if (!this.#running.has(id)) link.closeChannels(id);
+    }, () => {});
   }
 
   #destination(
@@ -612,7 +658,18 @@ export class MigrationManager {
     if (running.actor.state.kind === "owning" || running.actor.state.kind === "running") {
       this.deps.guests.setRole(running.stored.guestId, "source");
     }
+    if (running.actor.state.kind === "abandoned") this.#forgetLater(id);
     this.#publish(this.#render(running));
+  }
+
+  /** An abandoned move waits a while for the source's last report, then goes without it. */
+  #forgetLater(id: string): void {
+    if (this.#forgetting.has(id)) return;
+    this.#forgetting.add(id);
+    void this.deps.clock.sleep(LAST_REPORT_MS, this.#stopping.signal).then(
+      () => this.#ended(id),
+      () => {},
+    ).finally(() => this.#forgetting.delete(id));
   }
 
   #render(running: Running): MigrationReport {
@@ -675,6 +732,10 @@ export class MigrationManager {
     try {
       this.deps.ledger.putReport(id, report);
       this.#running.delete(id);
+      // The source closes its own channels when its last words have arrived.
+      if (running.side === "destination") {
+        this.deps.peers.knownLink(running.stored.peer)?.closeChannels(id);
+      }
     } catch (error) {
       this.deps.log("error", `${id}: ${toGatewayError(error).message}`);
     }

@@ -17,6 +17,22 @@ function definition(role: "source" | "incoming") {
   });
 }
 
+/** Registers the machine at both sites and asks for its move from a to b. */
+async function move(sites: TwoSites, options: Record<string, unknown> = {}) {
+  await sites.a.putGuest("g", definition("source"));
+  await sites.b.putGuest("g", definition("incoming"));
+  const request = { guest: "g", to: "b", options: migrationOptions.parse(options) };
+  return (await sites.a.startMigration(request)).id;
+}
+
+/** The machine runs at `at`, not at `other`, and is whole by its own account. */
+async function assertRunsWhole(sites: TwoSites, at: "a" | "b", other: "a" | "b") {
+  assert.equal((await sites[at].guest("g")).runState, "running");
+  assert.notEqual((await sites[other].guest("g")).runState, "running");
+  const check = await sites[at].verifyGuest("g") as { ok: boolean };
+  assert.equal(check.ok, true, JSON.stringify(check));
+}
+
 function start(path?: { delayMs: number; bytesPerSecond: number | null }) {
   return TwoSites.start((_, stateDirectory) => (request) => {
     assert.equal(request.definition.kind, "reference");
@@ -52,4 +68,135 @@ Deno.test("a busy machine arrives whole, and the same migration is served at bot
   const there = await sites.ended("b", id);
   assert.equal(there.state, "completed");
   assert.equal(there.downtimeMs, report.downtimeMs);
+});
+
+Deno.test("a cancel while copying leaves the machine running at the source, and a second move works", async () => {
+  await using sites = await start({ delayMs: 5, bytesPerSecond: 4_000_000 });
+  const id = await move(sites);
+  await sites.until("a", id, (report) => report.wireBytes.disk > 1_000_000);
+  await sites.a.cancel(id);
+  const report = await sites.ended("a", id);
+  assert.equal(report.state, "cancelled");
+  assert.equal(report.error, null);
+  await assertRunsWhole(sites, "a", "b");
+  assert.equal((await sites.ended("b", id)).state, "cancelled");
+
+  const again = await move(sites);
+  assert.equal((await sites.ended("a", again)).state, "completed", sites.log.join("\n"));
+  await assertRunsWhole(sites, "b", "a");
+});
+
+Deno.test("a held move stays in sync until it is told to switch", async () => {
+  await using sites = await start();
+  const id = await move(sites, { hold: true });
+  const held = await sites.until("a", id, ({ state }) => state === "holding");
+  assert.equal(held.owner, "a");
+  assert.equal((await sites.a.guest("g")).runState, "running");
+  await sites.a.switchover(id);
+  assert.equal((await sites.ended("a", id)).state, "completed", sites.log.join("\n"));
+  await assertRunsWhole(sites, "b", "a");
+});
+
+Deno.test("stop-and-copy pauses first and ends with the machine running at the destination", async () => {
+  await using sites = await start();
+  const id = await move(sites, { strategy: "stop-and-copy" });
+  const report = await sites.ended("a", id);
+  assert.equal(report.state, "completed", JSON.stringify(report.error));
+  assert.ok(report.downtimeMs! > report.totalMs! / 3, `${report.downtimeMs} of ${report.totalMs}`);
+  await assertRunsWhole(sites, "b", "a");
+});
+
+Deno.test("a confirmed hand-over and a kept source end in the same place", async () => {
+  await using sites = await start();
+  const id = await move(sites, { handover: "confirmed", keepSource: true });
+  assert.equal((await sites.ended("a", id)).state, "completed");
+  assert.equal((await sites.a.guest("g")).runState, "postmigrate");
+  await assertRunsWhole(sites, "b", "a");
+});
+
+Deno.test("a move survives connections that are cut again and again", async () => {
+  await using sites = await start({ delayMs: 5, bytesPerSecond: 8_000_000 });
+  const id = await move(sites);
+  for (const megabytes of [1, 2, 4, 6]) {
+    await sites.until(
+      "a",
+      id,
+      ({ wireBytes, state }) => wireBytes.total > megabytes * 1_000_000 || state === "completed",
+    );
+    sites.cut();
+  }
+  const report = await sites.ended("a", id);
+  assert.equal(report.state, "completed", JSON.stringify(report.error));
+  await assertRunsWhole(sites, "b", "a");
+});
+
+Deno.test("the machine goes there and comes back, with an epoch for each hand-over", async () => {
+  await using sites = await start();
+  const there = await move(sites);
+  await sites.ended("a", there);
+  await sites.a.putGuest("g", definition("incoming"));
+  const back = await sites.b.startMigration({
+    guest: "g",
+    to: "a",
+    options: migrationOptions.parse({}),
+  });
+  const report = await sites.ended("b", back.id);
+  assert.equal(report.state, "completed", JSON.stringify(report.error));
+  assert.equal(report.epoch, 3);
+  await assertRunsWhole(sites, "a", "b");
+});
+
+Deno.test("a source gateway that restarts while copying leaves the machine running and says why", async () => {
+  await using sites = await start({ delayMs: 5, bytesPerSecond: 4_000_000 });
+  const id = await move(sites);
+  await sites.until("a", id, (report) => report.wireBytes.disk > 1_000_000);
+  await sites.stopSite("a");
+  await sites.startSite("a");
+  const report = await sites.ended("a", id);
+  assert.equal(report.state, "failed");
+  assert.equal(report.error?.code, "gateway_restarted");
+  await assertRunsWhole(sites, "a", "b");
+  assert.equal((await sites.ended("b", id)).state, "failed");
+  const again = await move(sites);
+  assert.equal((await sites.ended("a", again)).state, "completed", sites.log.join("\n"));
+});
+
+Deno.test("a destination gateway that restarts while copying ends the move at the source", async () => {
+  await using sites = await start({ delayMs: 5, bytesPerSecond: 4_000_000 });
+  const id = await move(sites);
+  await sites.until("a", id, (report) => report.wireBytes.disk > 1_000_000);
+  await sites.stopSite("b");
+  await sites.startSite("b");
+  const report = await sites.ended("a", id);
+  assert.equal(report.state, "failed");
+  await assertRunsWhole(sites, "a", "b");
+  const again = await move(sites);
+  assert.equal((await sites.ended("a", again)).state, "completed", sites.log.join("\n"));
+  await assertRunsWhole(sites, "b", "a");
+});
+
+Deno.test("what cannot move is refused by name before anything is touched", async () => {
+  await using sites = await start();
+  const options = migrationOptions.parse({});
+  const refused = (request: { guest: string; to: string }, code: string) =>
+    assert.rejects(
+      () => sites.a.startMigration({ ...request, options }),
+      (error: { code?: string }) => error.code === code,
+      code,
+    );
+  await refused({ guest: "g", to: "b" }, "guest_unknown");
+  await sites.a.putGuest("g", definition("source"));
+  await refused({ guest: "g", to: "nowhere" }, "peer_unknown");
+  await refused({ guest: "g", to: "b" }, "destination_not_registered");
+  await sites.b.putGuest("g", { ...definition("incoming"), memoryMiB: 64 } as never);
+  await refused({ guest: "g", to: "b" }, "memory_size_differs");
+  // The destination has accepted before the source saw the difference: it is told.
+  await sites.ended("b", sites.b.migrations()[0].id);
+  await sites.b.deleteGuest("g", true);
+  const id = await move(sites, { hold: true });
+  await refused({ guest: "g", to: "b" }, "guest_moving");
+  await assert.rejects(() => sites.a.deleteGuest("g", true), { code: "guest_moving" });
+  assert.equal((await sites.a.guest("g")).runState, "running");
+  await sites.a.cancel(id);
+  await sites.ended("a", id);
 });

@@ -34,7 +34,7 @@ export interface DestinationActorDeps {
  * the frames of the memory and disk channels; each decision is in the journal before its effect.
  */
 export class DestinationActor {
-  readonly #control: Channel;
+  #control: Channel;
   #memory: Channel | null = null;
   #disk: Channel | null = null;
   readonly #memoryDecoder: MemoryDecoder = createMemoryDecoder();
@@ -158,6 +158,15 @@ export class DestinationActor {
     })();
   }
 
+  /**
+   * The source's gateway restarted: the old channels are gone, and it may have forgotten this move or
+   * lost its last word about it. Asks.
+   */
+  async reconnected(): Promise<void> {
+    this.#control = this.deps.link.channel(this.deps.id, "control");
+    if (!this.ended) await this.send({ type: "waiting" });
+  }
+
   async send(message: ToSource): Promise<void> {
     await this.#control.send(FRAME_TYPES.control, encodeMessage(message));
   }
@@ -176,13 +185,16 @@ export class DestinationActor {
     await this.send({ type: "prepared" });
   }
 
-  /** A frame that cannot be applied must not be acknowledged: the move ends with a refusal. */
+  /**
+   * A frame that cannot be applied is never acknowledged, nor is any after it: its handler does not
+   * return. Throwing would close the control channel too, which has to carry the refusal.
+   */
   async #applying(apply: () => Promise<void>): Promise<void> {
     try {
       await apply();
     } catch (error) {
       void this.refuse(error);
-      throw error;
+      await new Promise<never>(() => {});
     }
   }
 

@@ -37,21 +37,36 @@ export class Courier {
   /** How the hand-over ended at the destination, once it said so. */
   outcome: Outcome | null = null;
   #answer: ((message: OfferAnswer) => void) | null = null;
+  #control!: Channel;
+  /** Wire bytes of channels that a restart of the peer has closed. */
+  #earlierWireBytes = 0;
 
   /**
+   * @param open gives the control channel; asked again after the peer restarted
    * @param changes notified after each message
    * @param onRefused a refusal; before a hand-over it ends the move
    * @param onWaiting the destination asks whether this move still goes on
    */
   constructor(
-    private readonly control: Channel,
+    private readonly open: () => Channel,
     private readonly peer: string,
     private readonly clock: Clock,
-    changes: Changes,
-    onRefused: (message: Extract<ToSource, { type: "refused" }>) => void,
-    onWaiting: () => void,
+    private readonly changes: Changes,
+    private readonly onRefused: (message: Extract<ToSource, { type: "refused" }>) => void,
+    private readonly onWaiting: () => void,
   ) {
-    control.receive(({ payload }) => {
+    this.#listen();
+  }
+
+  /** The peer restarted: its session knows nothing of the old channel. */
+  reopen(): void {
+    this.#earlierWireBytes = this.wireBytes;
+    this.#listen();
+  }
+
+  #listen(): void {
+    this.#control = this.open();
+    this.#control.receive(({ payload }) => {
       const message = decodeMessage(toSource, payload);
       switch (message.type) {
         case "accepted":
@@ -69,25 +84,25 @@ export class Courier {
           break;
         case "refused":
           this.outcome = message;
-          onRefused(message);
+          this.onRefused(message);
           break;
         case "waiting":
-          onWaiting();
+          this.onWaiting();
           break;
         case "pending":
           break;
       }
-      changes.notify();
+      this.changes.notify();
       return Promise.resolve();
     });
   }
 
   get wireBytes(): number {
-    return this.control.wireBytes + this.control.receivedWireBytes;
+    return this.#earlierWireBytes + this.#control.wireBytes + this.#control.receivedWireBytes;
   }
 
   async say(message: ToDestination): Promise<void> {
-    await this.control.send(FRAME_TYPES.control, encodeMessage(message));
+    await this.#control.send(FRAME_TYPES.control, encodeMessage(message));
   }
 
   /** @throws {GatewayError} `peer_unreachable` when nothing answers in time */
@@ -118,7 +133,7 @@ export class Courier {
     for (;;) {
       try {
         await this.say({ type: "adjudicated", guest, ...verdict });
-        return await this.control.whenAppliedByPeer(this.control.lastSent);
+        return await this.#control.whenAppliedByPeer(this.#control.lastSent);
       } catch {
         await this.clock.sleep(RETRY_MS);
       }
@@ -129,7 +144,7 @@ export class Courier {
   async farewell(): Promise<void> {
     const waiting = new AbortController();
     await Promise.race([
-      this.control.whenAppliedByPeer(this.control.lastSent).catch(() => {}),
+      this.#control.whenAppliedByPeer(this.#control.lastSent).catch(() => {}),
       this.clock.sleep(FAREWELL_MS, waiting.signal).catch(() => {}),
     ]);
     waiting.abort();
