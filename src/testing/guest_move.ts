@@ -9,6 +9,7 @@ import { splitExtents } from "../core/extents.ts";
 
 /** A machine is looked at this often while a test waits for it. */
 const LOOK_MS = 10;
+const QUIET_LOOKS_MAX = 1_000;
 const DISK_READ_BYTES = 1024 * 1024;
 
 /** Keeps what a driver asks to remember, as the ledger does. */
@@ -47,13 +48,16 @@ export class MemoryPipe {
     while ((await this.race(this.stream.progress())).pass < pass) await wait();
   }
 
-  /** Resolves when nothing has come for a while. */
+  /** Resolves when nothing has come for a while; rejects when something always does. */
   async quiet(): Promise<void> {
-    for (let calm = 0; calm < 5;) {
+    let calm = 0;
+    for (let look = 0; look < QUIET_LOOKS_MAX; look++) {
       const before = this.itemCount;
       await wait();
       calm = this.itemCount === before ? calm + 1 : 0;
+      if (calm === 5) return;
     }
+    throw new Error("the memory stream does not come to rest");
   }
 
   async #pump(): Promise<void> {
