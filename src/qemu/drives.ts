@@ -42,12 +42,13 @@ export function describeDrive(drive: Drive): DiskDescription {
 
 /**
  * The id that the operator gave the device. `query-block` names the device by its QOM path, for
- * virtio by that of its backend child: `/machine/peripheral/vd0/virtio-backend`. Without an id, the
- * drive's own name (`virtio0`, `pflash1`) is as stable as the command line, else the path has to do.
+ * virtio by that of its backend child: `/machine/peripheral/vd0/virtio-backend`. Flash of the
+ * machine itself is a direct child of it. Without an id, the drive's own name (`virtio0`) is as
+ * stable as the command line, else the path has to do.
  */
 function deviceId(qdev: string | undefined, device: string): string {
   if (qdev === undefined) return device;
-  const named = /^\/machine\/peripheral\/([^/]+)/.exec(qdev);
+  const named = /^\/machine\/(?:peripheral\/)?([^/]+)(?:\/virtio-backend)?$/.exec(qdev);
   if (named) return named[1];
   if (!qdev.startsWith("/")) return qdev;
   return device !== "" ? device : qdev.replace(/\/virtio-backend$/, "");

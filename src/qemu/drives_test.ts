@@ -14,12 +14,13 @@ Deno.test("a disk is known by its device id, whatever way it was attached", () =
     block("", "/machine/peripheral/vd0/virtio-backend", "a"),
     block("hd", "sata0", "b"),
     block("virtio0", "/machine/peripheral-anon/device[1]/virtio-backend", "c"),
-    block("pflash1", undefined, "d"),
+    block("pflash0", "/machine/system.flash0", "d"),
     block("", "/machine/system.flash1", "e"),
+    block("old", undefined, "f"),
   ]);
   assert.deepEqual(
     drivesOf(answer).map(({ id, path }) => `${id}=${path}`),
-    ["/machine/system.flash1=e", "pflash1=d", "sata0=b", "vd0=a", "virtio0=c"],
+    ["old=f", "sata0=b", "system.flash0=d", "system.flash1=e", "vd0=a", "virtio0=c"],
   );
 });
 

@@ -68,15 +68,18 @@ async function run(command: string, args: string[], anyStatus = false): Promise<
   return success || anyStatus ? new TextDecoder().decode(stdout) : null;
 }
 
-/** Why an image cannot be opened beside its other users (QEMU's file locks), or null. */
-export async function imageProblem(path: string, format: string): Promise<string | null> {
-  const { success, stderr } = await new Deno.Command("qemu-img", {
-    args: ["info", "-f", format, "--output=json", path],
+/**
+ * What QEMU's file locks say against opening an image beside its other users, or null. Locks are on
+ * the file, so it is opened as raw: a guest's raw disk must never be probed for a format.
+ */
+export async function lockConflict(path: string): Promise<string | null> {
+  const { stderr } = await new Deno.Command("qemu-img", {
+    args: ["info", "-f", "raw", "--output=json", path],
     stdin: "null",
     stdout: "null",
     stderr: "piped",
   }).output();
-  return success ? null : new TextDecoder().decode(stderr).trim().split("\n")[0];
+  return new TextDecoder().decode(stderr).split("\n").find((line) => /\block\b/.test(line)) ?? null;
 }
 
 /** Room for a regular file to grow in; null for a device, or where it cannot be asked. */

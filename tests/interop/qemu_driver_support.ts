@@ -71,13 +71,14 @@ export async function startBare(
     args: [...argv.slice(1), ...monitors],
     stdin: "null",
     stdout: "null",
-    stderr: "null",
+    stderr: "piped",
   }).spawn();
   let running = true;
-  const exited = child.status.then(() => running = false);
+  const stderr = new Response(child.stderr).text();
+  const exited = Promise.all([child.status, stderr]).then(() => running = false);
   let look: QmpClient | null = null;
   await until("the monitor answers", async () => {
-    if (!running) throw new Error("QEMU ended at once");
+    if (!running) throw new Error(`QEMU ended at once: ${await stderr}`);
     look = await connectQmp(paths[1], { clock }).catch(() => null);
     return look !== null;
   }, START_TIMEOUT_MS);

@@ -3,7 +3,7 @@ import { readDrives, runStateOf } from "../describe.ts";
 import { ask, statusAnswer } from "../answers.ts";
 import type { Drive } from "../drives.ts";
 import { exportIds } from "../exports.ts";
-import { fileRoom, imageProblem, processesWithOpenFile } from "../host_process.ts";
+import { fileRoom, lockConflict, processesWithOpenFile } from "../host_process.ts";
 import type { Machine } from "../machine.ts";
 import { refusal } from "../preflight_rules.ts";
 
@@ -45,7 +45,7 @@ export async function destinationFindings(
 async function imageFindings(drive: Drive): Promise<Finding[]> {
   const { id, path } = drive;
   if (path === null) return [];
-  const locked = await imageProblem(path, drive.format);
+  const locked = await lockConflict(path);
   const pids = locked === null ? await processesWithOpenFile(path).catch(() => []) : [];
   if (locked === null && pids.length <= 1) return [];
   return [refusal(
