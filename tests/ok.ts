@@ -6,7 +6,7 @@ import { docLint } from "./runner/doc_lint.ts";
 import { denoTestArgs, planParts } from "./runner/parts.ts";
 
 Deno.chdir(new URL("../", import.meta.url).pathname);
-const [unit] = planParts(["golden", "runner", "sim"]);
+const [unit] = planParts(["golden", "runner", "sim", "structure"]);
 const reportPath = await Deno.makeTempFile({ suffix: ".xml" });
 
 const steps: Record<string, () => Promise<boolean>> = {

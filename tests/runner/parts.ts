@@ -12,7 +12,7 @@ export interface Part {
   readonly timeLimitMs: number;
 }
 
-const PARALLEL_FOLDERS = ["golden", "runner", "sim"];
+const PARALLEL_FOLDERS = ["golden", "runner", "sim", "structure"];
 const MINUTE_MS = 60_000;
 const UNIT_PERMISSIONS = [
   ...["--allow-read", "--allow-write", "--allow-net", "--allow-env", "--allow-run"],

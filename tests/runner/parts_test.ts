@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { denoTestArgs, globPattern, onlyMatching, planParts } from "./parts.ts";
 
 Deno.test("planParts() runs pure folders with the unit tests and end-to-end tests last", () => {
-  const parts = planParts(["e2e", "golden", "interop", "runner", "setup", "sim"]);
+  const parts = planParts(["e2e", "golden", "interop", "runner", "setup", "sim", "structure"]);
   assert.deepEqual(parts.map((part) => [part.name, part.parallel, part.paths]), [
-    ["unit", true, ["src", "tests/golden", "tests/runner", "tests/sim"]],
+    ["unit", true, ["src", "tests/golden", "tests/runner", "tests/sim", "tests/structure"]],
     ["interop", false, ["tests/interop"]],
     ["setup", false, ["tests/setup"]],
     ["e2e", false, ["tests/e2e"]],
