@@ -28,7 +28,9 @@ export async function composeGateway(
         address,
         fingerprint: certificate.fingerprint,
       })),
-    openEndpoint: (incarnation) => openEndpoint({ config, incarnation, clock }),
+    openEndpoint: (incarnation) =>
+      // The peer registry hears of refusals from the endpoint and records them itself.
+      openEndpoint({ config, incarnation, clock, audit: () => {} }),
     newId: () => crypto.randomUUID(),
     log,
   });
