@@ -1,4 +1,5 @@
 import type { Feedback } from "./path_datagram.ts";
+import { WindowedLeast } from "./path_window.ts";
 
 /** Round trips older than this no longer count as the path's least. */
 export const LEAST_WINDOW_MS = 10_000;
@@ -8,21 +9,8 @@ export const GOODPUT_WINDOW_MS = 1_000;
 /** Share of a new round trip in the smoothed one (RFC 6298, section 2). */
 const SMOOTHING = 1 / 8;
 
-/** What one feedback added. */
-export interface PathSample {
-  readonly nowMs: number;
-  readonly roundTripMs: number | null;
-  /** Least one-way time since the feedback before, in the difference of both clocks. */
-  readonly transitMs: number | null;
-  readonly markCount: number;
-  readonly markBytes: number;
-  readonly lastMark: number;
-  readonly lastMarkAtMs: number;
-}
-
 /** The sending side's view of the path; pure, time is an argument. */
 export class PathEstimate {
-  #nextMark = 1;
   #roundTripMs: number | null = null;
   readonly #leastRoundTrip = new WindowedLeast(LEAST_WINDOW_MS);
   #history: { nowMs: number; markCount: number; lastMark: number; bytes: number }[] = [];
@@ -36,34 +24,20 @@ export class PathEstimate {
     return this.#leastRoundTrip.value;
   }
 
-  /** Number of the next mark. */
-  nextMark(): number {
-    return this.#nextMark++;
-  }
-
-  /** Takes in one feedback; null when a newer one was there before. */
-  take(feedback: Feedback, nowMs: number): PathSample | null {
-    if (!isPlausible(feedback, this.#nextMark)) return null;
-    if (this.#newest !== null && feedback.nowMs <= this.#newest.nowMs) return null;
+  /** Takes in one feedback; false when a newer one was there before, or it cannot be. */
+  take(feedback: Feedback, nowMs: number): boolean {
+    if (!isPlausible(feedback)) return false;
+    if (this.#newest !== null && feedback.nowMs <= this.#newest.nowMs) return false;
     this.#newest = feedback;
-    const sample = nowMs - feedback.echoedSentMs - feedback.heldMs;
-    const roundTripMs = Number.isFinite(sample) && sample >= 0 ? sample : null;
-    if (roundTripMs !== null) {
+    const roundTripMs = nowMs - feedback.echoedSentMs - feedback.heldMs;
+    if (Number.isFinite(roundTripMs) && roundTripMs >= 0) {
       this.#roundTripMs = this.#roundTripMs === null
         ? roundTripMs
         : this.#roundTripMs + SMOOTHING * (roundTripMs - this.#roundTripMs);
       this.#leastRoundTrip.add(roundTripMs, nowMs);
     }
     this.#remember(feedback, nowMs);
-    return {
-      nowMs,
-      roundTripMs,
-      transitMs: Number.isNaN(feedback.transitMs) ? null : feedback.transitMs,
-      markCount: feedback.markCount,
-      markBytes: feedback.markBytes,
-      lastMark: feedback.lastMark,
-      lastMarkAtMs: feedback.lastMarkAtMs,
-    };
+    return true;
   }
 
   /** Marks that did not arrive, of those of the last `LOSS_WINDOW_MS`; null without any. */
@@ -96,32 +70,9 @@ export class PathEstimate {
   }
 }
 
-/** Least of what was added within a window, in ten buckets. */
-export class WindowedLeast {
-  #buckets: { startMs: number; least: number }[] = [];
-
-  constructor(readonly windowMs: number) {}
-
-  get value(): number | null {
-    return this.#buckets.length === 0 ? null : Math.min(...this.#buckets.map(({ least }) => least));
-  }
-
-  add(value: number, nowMs: number): void {
-    const last = this.#buckets.at(-1);
-    if (last && nowMs < last.startMs + this.windowMs / 10) last.least = Math.min(last.least, value);
-    else this.#buckets.push({ startMs: nowMs, least: value });
-    this.#buckets = this.#buckets.filter(({ startMs }) => startMs > nowMs - this.windowMs);
-  }
-
-  /** Forgets everything but this. */
-  reset(value: number, nowMs: number): void {
-    this.#buckets = [{ startMs: nowMs, least: value }];
-  }
-}
-
 /** The peer is authenticated, but a wrong figure must not derail the pacer. */
-function isPlausible(feedback: Feedback, nextMark: number): boolean {
-  return Number.isFinite(feedback.nowMs) && feedback.markBytes >= 0 &&
-    feedback.markCount < nextMark && feedback.lastMark < nextMark &&
-    feedback.laneBytes.every((bytes) => bytes >= 0 && Number.isFinite(bytes));
+function isPlausible(feedback: Feedback): boolean {
+  return Number.isFinite(feedback.nowMs) && Number.isFinite(feedback.heldMs) &&
+    [feedback.markBytes, feedback.consumedBytes, ...feedback.laneBytes]
+      .every((bytes) => bytes >= 0 && Number.isFinite(bytes));
 }

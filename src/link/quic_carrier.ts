@@ -2,8 +2,10 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import { RECORD_BYTES_MAX } from "../wire/limits.ts";
 import type { Carrier } from "./carrier.ts";
-import { Pacer } from "./pacer.ts";
+import { Pacer, type PacerPhase } from "./pacer.ts";
+import { TokenBucket } from "./pacer_bucket.ts";
 import { decodePathDatagram, encodeFeedback, encodeMark, encodePing } from "./path_datagram.ts";
+import { DeliveryRate } from "./path_delivery.ts";
 import { PathEstimate } from "./path_estimate.ts";
 import { PathReceiver } from "./path_receiver.ts";
 import type { PathMeasurement } from "./peer_link.ts";
@@ -22,9 +24,19 @@ export const BUNDLE_WINDOW_BYTES = 16 * 1024 * 1024;
 /** How long a closing side waits for the other's end records. */
 export const CLOSE_MS_MAX = 3_000;
 /** A report about what arrived is due after this share of a round trip, within these bounds. */
-const FEEDBACK_ROUND_TRIPS = 1 / 8;
-const FEEDBACK_MS_MIN = 8;
+const FEEDBACK_ROUND_TRIPS = 1 / 6;
+const FEEDBACK_MS_MIN = 2;
 const FEEDBACK_MS_MAX = 50;
+/** A chunk is what leaves in this time, in whole packets. */
+const CHUNK_MS = 1;
+const CHUNK_PACKETS_MIN = 2;
+const CHUNK_PACKETS_MAX = 40;
+/** Headers of a stream frame, beyond those of the datagram that the runtime's figure is for. */
+const PACKET_SLACK_BYTES = 12;
+/** A mark and its frame share the first packet. */
+const MARK_BYTES = 20;
+/** The rate counts as used up when something waited for it within this, or two round trips. */
+const PACED_MS = 20;
 /** Urgent records do not wait for their turn unless they alone are this far ahead of the rate. */
 const URGENT_AHEAD_MS = 100;
 
@@ -50,7 +62,9 @@ export class QuicCarrier implements Carrier {
   readonly #lanes: (QuicLane | null)[];
   readonly #assembler = new RecordAssembler();
   readonly #estimate = new PathEstimate();
+  readonly #delivery = new DeliveryRate();
   readonly #pacer = new Pacer();
+  readonly #bucket = new TokenBucket();
   readonly #receiver = new PathReceiver();
   readonly #handler = Promise.withResolvers<(record: Uint8Array) => Promise<void> | void>();
   readonly #gone = Promise.withResolvers<{ reason: string }>();
@@ -68,6 +82,8 @@ export class QuicCarrier implements Carrier {
   #endedLanes = 0;
   #closingReason: string | null = null;
   #lastHeardMs: number;
+  /** When something last had to wait for the pacer. */
+  #pacedAtMs = -Infinity;
   readonly #heartbeat: ReturnType<typeof setInterval>;
   #feedbackTimer: ReturnType<typeof setTimeout> | null = null;
 
@@ -137,6 +153,19 @@ export class QuicCarrier implements Carrier {
     return sent;
   }
 
+  /** What the pacer does at this moment, for reports. */
+  get pacing(): {
+    phase: PacerPhase;
+    rateBytesPerSecond: number;
+    queueMs: number;
+    inFlightBytes: number;
+    windowBytes: number;
+  } {
+    const { phase, rateBytesPerSecond, queueMs, windowBytes } = this.#pacer;
+    const { inFlightBytes } = this.#delivery;
+    return { phase, rateBytesPerSecond, queueMs, inFlightBytes, windowBytes };
+  }
+
   path(): PathMeasurement {
     const nowMs = this.#clock.nowMs();
     return {
@@ -180,10 +209,10 @@ export class QuicCarrier implements Carrier {
     const recordNumber = this.#nextNumber();
     for (let at = 0; at < record.length;) {
       await this.#paced(0);
-      const chunkBytes = Math.min(record.length - at, this.#pacer.chunkBytes);
       const lane = await this.#until(() => this.#emptiestLane());
+      const chunkBytes = Math.min(record.length - at, this.#chunkBytes(lane));
       const sentMs = this.#clock.nowMs();
-      const number = this.#estimate.nextMark();
+      const number = this.#delivery.markSent(sentMs, chunkBytes);
       lane.sendDatagram(encodeMark({ number, sentMs, chunkBytes }));
       this.#bulkSentBytes += chunkBytes;
       await this.#write(lane, recordNumber, record, at, chunkBytes);
@@ -198,7 +227,9 @@ export class QuicCarrier implements Carrier {
     offsetBytes: number,
     chunkBytes: number,
   ): Promise<void> {
-    this.#pacer.sent(chunkBytes + CHUNK_HEADER_BYTES, this.#clock.nowMs());
+    const { rateBytesPerSecond, burstMs } = this.#pacer;
+    const sentBytes = chunkBytes + CHUNK_HEADER_BYTES;
+    this.#bucket.take(sentBytes, this.#clock.nowMs(), rateBytesPerSecond, burstMs);
     try {
       await lane.writeChunk(recordNumber, record, offsetBytes, chunkBytes);
     } catch (cause) {
@@ -210,8 +241,11 @@ export class QuicCarrier implements Carrier {
   async #paced(aheadMs: number): Promise<void> {
     for (;;) {
       if (this.#state !== "open") throw this.#linkClosed();
-      const waitMs = this.#pacer.waitMs(this.#clock.nowMs());
+      const { rateBytesPerSecond, burstMs } = this.#pacer;
+      const nowMs = this.#clock.nowMs();
+      const waitMs = this.#bucket.waitMs(nowMs, rateBytesPerSecond, burstMs);
       if (waitMs <= aheadMs) return;
+      this.#pacedAtMs = nowMs;
       await this.#clock.sleep(Math.min(waitMs - aheadMs, HEARTBEAT_MS));
     }
   }
@@ -230,11 +264,23 @@ export class QuicCarrier implements Carrier {
   #emptiestLane(): QuicLane | null {
     let best: QuicLane | null = null;
     if (this.#bulkSentBytes - this.#bulkConsumedByPeerBytes >= BUNDLE_WINDOW_BYTES) return null;
+    if (this.#delivery.inFlightBytes >= this.#pacer.windowBytes) {
+      this.#pacedAtMs = this.#clock.nowMs();
+      return null;
+    }
     for (const lane of this.#bulkLanes()) {
       if (lane.outstandingBytes >= LANE_WINDOW_BYTES) continue;
       if (best === null || lane.outstandingBytes < best.outstandingBytes) best = lane;
     }
     return best;
+  }
+
+  /** A few packets that are all full: a half-empty one costs as much as a full one. */
+  #chunkBytes(lane: QuicLane): number {
+    const packetBytes = lane.conn.maxDatagramSize - PACKET_SLACK_BYTES;
+    const packets = Math.round(this.#pacer.rateBytesPerSecond * CHUNK_MS / 1000 / packetBytes);
+    const bounded = Math.min(CHUNK_PACKETS_MAX, Math.max(CHUNK_PACKETS_MIN, packets));
+    return bounded * packetBytes - CHUNK_HEADER_BYTES - MARK_BYTES;
   }
 
   #bulkLanes(): QuicLane[] {
@@ -267,8 +313,7 @@ export class QuicCarrier implements Carrier {
       this.#report();
       return;
     }
-    const sample = this.#estimate.take(datagram, nowMs);
-    if (sample === null) return;
+    if (!this.#delivery.isPlausible(datagram) || !this.#estimate.take(datagram, nowMs)) return;
     datagram.laneBytes.forEach((laneBytes, index) => {
       const lane = this.#lanes[index];
       if (lane && laneBytes <= lane.sentBytes) {
@@ -278,7 +323,14 @@ export class QuicCarrier implements Carrier {
     if (datagram.consumedBytes <= this.#bulkSentBytes) {
       this.#bulkConsumedByPeerBytes = datagram.consumedBytes;
     }
-    this.#pacer.take(sample, this.#estimate.minRoundTripMs);
+    const minRoundTripMs = this.#estimate.minRoundTripMs ?? 0;
+    this.#pacer.take({
+      nowMs,
+      transitMs: Number.isNaN(datagram.transitMs) ? null : datagram.transitMs,
+      delivery: this.#delivery.take(datagram, minRoundTripMs),
+      minRoundTripMs,
+      isPaced: nowMs - this.#pacedAtMs < 2 * minRoundTripMs + PACED_MS,
+    });
     this.#notify();
   }
 
