@@ -56,17 +56,18 @@ export async function startFirmwareMachine(
     await Promise.all([exited, stderr]);
   };
   try {
+    // The socket's file appears before it can be connected to.
     await until(START_TIMEOUT_MS, async () => {
       if (!running) throw new Error(`QEMU ended at once: ${await stderr}`);
-      return await Deno.stat(`${base}.qmp`).then(() => true, () => false);
+      qmp = await connectQmp(`${base}.qmp`, { clock }).catch(() => undefined);
+      return qmp !== undefined;
     });
-    qmp = await connectQmp(`${base}.qmp`, { clock });
   } catch (error) {
     await dispose();
     throw error;
   }
   return {
-    qmp,
+    qmp: qmp!,
     passes: () => Deno.readTextFile(`${base}.serial`),
     [Symbol.asyncDispose]: dispose,
   };
@@ -75,7 +76,7 @@ export async function startFirmwareMachine(
 /** What stands between two machines: both directions, a chunk at a time. */
 export interface StreamFilter {
   forward(chunk: Uint8Array): Iterable<Uint8Array>;
-  /** The source closed; the destination's connection stays open for what `forward` may still send. */
+  /** The source closed; what this gives is the last that the destination gets. */
   forwardEnd?(): Iterable<Uint8Array>;
   backward?(chunk: Uint8Array): Iterable<Uint8Array>;
 }

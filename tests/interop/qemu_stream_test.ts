@@ -60,8 +60,8 @@ Deno.test(
     await setCapabilities(source.qmp, "xbzrle");
     // Too slow to converge: whole pages in the first pass, deltas of them in the second.
     const slow = { "xbzrle-cache-size": 64 * 1024 * 1024, "max-bandwidth": 32 * 1024 * 1024 };
-    // Right before them a page of another block is sent again: the deltas say "same block as before"
-    // and would go there, did the reader not name their block anew.
+    // Right before them a page of another block is sent again: the deltas say "same block as
+    // before" and would go there, did the reader not name their block anew.
     const filter = pageAware({ otherBlockBeforeOpaque: true });
 
     const moved = move(source.qmp, destination.qmp, pair.folder.path, filter, slow);

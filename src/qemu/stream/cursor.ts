@@ -10,6 +10,7 @@ class Unknown {
   constructor(readonly reason: string) {}
 }
 
+/** How an attempt to parse one record ended. */
 export type Attempt<T> =
   | { readonly kind: "complete"; readonly value: T; readonly bytesUsed: number }
   /** `bytesNeeded` counts from the record's first byte and never reaches past its end. */

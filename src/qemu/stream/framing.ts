@@ -71,11 +71,11 @@ export function emptySection(
  * Opens a memory section in front of records that cannot be interpreted.
  *
  * Such records may say "same block as before", so the block must be named again without changing
- * memory. An XBZRLE record of length 0 does exactly that: QEMU's loader takes the block name, checks
- * the offset, and applies no delta. It needs no capability at the destination (`load_xbzrle` in
- * migration/ram.c, tried on 7.2.22 and 10.0.2); repeating the last page instead would mean to keep
- * a copy of one page per read. `pageIndex` is one that was sent before, so that the destination's
- * account of received pages stays true.
+ * memory. An XBZRLE record of length 0 does exactly that: QEMU's loader takes the block name,
+ * checks the offset, and applies no delta. It needs no capability at the destination (see
+ * `load_xbzrle` in migration/ram.c; tried on 7.2.22 and 10.0.2). Repeating the last page instead
+ * would mean to keep a copy of one page per read. `pageIndex` is one that was sent before, so that
+ * the destination's account of received pages stays true.
  */
 export function reopenedSection(
   element: typeof ELEMENT.part | typeof ELEMENT.end,

@@ -24,6 +24,7 @@ import { RecordReader } from "./records.ts";
  */
 export type StreamPhase = "prelude" | "memory" | "final" | "device" | "opaque";
 
+/** What a reader has read so far. */
 export interface StreamStats {
   readonly pageRecords: number;
   readonly zeroRecords: number;
@@ -35,6 +36,7 @@ export interface StreamStats {
   readonly reason: string | null;
 }
 
+/** One stream being read; see `createStreamReader`. */
 export interface StreamReader {
   /** Takes the next bytes, cut anywhere; `chunk` may be reused once this returns. */
   push(chunk: Uint8Array): MemoryItem[];
@@ -62,8 +64,8 @@ type Expected =
 /**
  * Turns QEMU's main migration channel into memory items.
  *
- * - Page and zero records of PART and END sections of `ram` become `pages` and `zeros`. Contents are
- *   copied once, from the chunk; a record that straddles two chunks is copied once more.
+ * - Page and zero records of PART and END sections of `ram` become `pages` and `zeros`. Contents
+ *   are copied once, from the chunk; a record that straddles two chunks is copied once more.
  * - The START section of `ram` is relayed verbatim and followed by the `layout`, so everything
  *   before the layout is this stream's prelude.
  * - The framing of PART sections is dropped; the writer makes its own. An END section becomes its

@@ -50,6 +50,7 @@ export type ReturnPathMessage =
     | { readonly kind: "bitmapBytes" }
   );
 
+/** One return path being read. */
 export interface ReturnPathParser {
   /** Takes the next bytes, cut anywhere; `chunk` may be reused once this returns. */
   push(chunk: Uint8Array): ReturnPathMessage[];
@@ -57,6 +58,10 @@ export interface ReturnPathParser {
   pendingBytes(): Uint8Array;
 }
 
+/**
+ * Cuts a return path into messages without holding anything back but an incomplete one. Nothing in
+ * it is an error: what is not known has a length, and is relayed.
+ */
 export function createReturnPathParser(): ReturnPathParser {
   return new Parser();
 }

@@ -18,6 +18,7 @@ export const MAX_SECTION_BYTES = 4 * 1024 * 1024;
 /** One piece of output at most, so that a long zero range never becomes one huge buffer. */
 export const MAX_OUTPUT_BYTES = 1024 * 1024;
 
+/** One stream being written; see `createStreamWriter`. */
 export interface StreamWriter {
   /**
    * The bytes of one item, in pieces of at most `MAX_OUTPUT_BYTES` (an opaque item in one piece,

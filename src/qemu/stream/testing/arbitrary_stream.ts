@@ -134,7 +134,7 @@ export const arbitraryChunking: fc.Arbitrary<number[]> = fc.array(
   { minLength: 1, maxLength: 8 },
 );
 
-/** Cuts bytes by a chunking. Each chunk is a fresh copy that is overwritten once the next is asked. */
+/** Cuts bytes by a chunking. Each chunk is a copy that is overwritten once the next is asked. */
 export function* cut(bytes: Uint8Array, chunking: readonly number[]): Generator<Uint8Array> {
   for (let at = 0, i = 0; at < bytes.length; i++) {
     const chunk = bytes.slice(at, at + chunking[i % chunking.length]);
