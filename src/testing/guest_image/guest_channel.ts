@@ -11,6 +11,7 @@ const ANSWER_BYTES_MAX = 64 * 1024;
  */
 export class GuestChannel implements Disposable {
   #connection: Deno.Conn | null = null;
+  #connecting: Promise<Deno.Conn> | null = null;
   #waiting = new Map<string, (answer: string | Error) => void>();
   #nextTag = 1;
 
@@ -22,7 +23,9 @@ export class GuestChannel implements Disposable {
    */
   async ask(line: string, timeoutMs = 60_000): Promise<string> {
     if (line.includes("\n")) throw new RangeError("A command is one line");
-    const connection = this.#connection ?? await this.#connect();
+    // One connection for all who ask at once: QEMU would leave a second one waiting.
+    this.#connecting ??= this.#connect();
+    const connection = await this.#connecting;
     // Tags differ between clients too: the guest may still answer one that has left.
     const tag = `#${crypto.randomUUID().slice(0, 8)}.${this.#nextTag++}`;
     const answered = Promise.withResolvers<string>();
@@ -53,10 +56,15 @@ export class GuestChannel implements Disposable {
   }
 
   async #connect(): Promise<Deno.Conn> {
-    const connection = await Deno.connect({ transport: "unix", path: this.socketPath });
-    this.#connection = connection;
-    this.#readAnswers(connection);
-    return connection;
+    try {
+      const connection = await Deno.connect({ transport: "unix", path: this.socketPath });
+      this.#connection = connection;
+      void this.#readAnswers(connection);
+      return connection;
+    } catch (error) {
+      this.#connecting = null;
+      throw error;
+    }
   }
 
   async #readAnswers(connection: Deno.Conn): Promise<void> {
@@ -83,6 +91,7 @@ export class GuestChannel implements Disposable {
   #end(cause: Error): void {
     const connection = this.#connection;
     this.#connection = null;
+    this.#connecting = null;
     try {
       connection?.close();
     } catch {
