@@ -22,7 +22,6 @@ const MAX_BLOCK_BYTES = 16 * 1024 * 1024;
  *   "same block" before any name, a wrong footer, an undeclared section
  */
 export function loadStream(bytes: Uint8Array): LoadedStream {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   const memory = new Map<string, Uint8Array>();
   const events: string[] = [];
   let at = 0;
