@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isForTests, placeOf, readFiles, ROOT, type SourceFile } from "./files.ts";
-import { IMPURE, PURE_MODULES, type RoomRule, ROOMS } from "./rules.ts";
+import { IMPURE, PURE_MODULES, PURE_PACKAGES, type RoomRule, ROOMS } from "./rules.ts";
 import { importsOf, stripSource } from "./source_text.ts";
 
 const modules = [
@@ -87,31 +87,40 @@ Deno.test("modules do not load each other in a circle", () => {
   assert.deepEqual(circles, []);
 });
 
-Deno.test("pure modules touch no runtime, clock, randomness or network", () => {
-  const pure = production.filter(({ path }) => ruleOf(path)?.pure || PURE_MODULES.includes(path));
-  assert.deepEqual(pure.flatMap(impurities), []);
+/** Pure modules and everything that they load: a pure module that loads another makes it one. */
+function pureModules(): SourceFile[] {
+  const byPath = new Map(production.map((module) => [module.path, module]));
+  const found = new Set(
+    production.filter(({ path }) => ruleOf(path)?.pure || PURE_MODULES.includes(path)),
+  );
+  for (const module of found) {
+    for (const { specifier, typeOnly } of importsOf(module.text)) {
+      const loaded = typeOnly ? undefined : byPath.get(resolve(module.path, specifier));
+      if (loaded) found.add(loaded);
+    }
+  }
+  return [...found];
+}
+
+Deno.test("pure modules, and what they load, touch no runtime, clock, randomness or network", () => {
+  assert.deepEqual(pureModules().flatMap(impurities), []);
 });
 
-Deno.test("pure modules load only pure modules", () => {
-  const problems = PURE_MODULES.flatMap((path) => {
-    const module = production.find((candidate) => candidate.path === path);
-    if (!module) return [`${path} is listed in tests/structure/rules.ts and does not exist`];
-    return importsOf(module.text).filter(({ typeOnly }) => !typeOnly).flatMap((found) => {
-      const target = resolve(path, found.specifier);
-      const allowed = !found.specifier.startsWith(".")
-        ? ["zod", "node:buffer"].includes(target)
-        : PURE_MODULES.includes(target) || ruleOf(target)?.pure;
-      return allowed ? [] : [`${placeOf(module, found.offset)}: ${found.specifier} is not pure`];
-    });
-  });
+Deno.test("pure modules load only packages that compute", () => {
+  const problems = pureModules().flatMap((module) =>
+    importsOf(module.text)
+      .filter(({ specifier, typeOnly }) =>
+        !typeOnly && !specifier.startsWith(".") && !PURE_PACKAGES.includes(specifier)
+      )
+      .map(({ specifier, offset }) => `${placeOf(module, offset)}: ${specifier}`)
+  );
   assert.deepEqual(problems, []);
 });
 
 Deno.test("every rule is about a room that exists", () => {
   const paths = modules.map(({ path }) => path);
-  const missing = ROOMS.map(({ room }) => room).filter((room) =>
-    !paths.some((path) => path.startsWith(room))
-  );
+  const missing = [...ROOMS.map(({ room }) => room), ...PURE_MODULES]
+    .filter((room) => !paths.some((path) => path.startsWith(room)));
   assert.deepEqual(missing, []);
 });
 
