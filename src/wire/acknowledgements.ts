@@ -19,13 +19,7 @@ export class Acknowledgements {
 
   applied({ kind, inbox }: ChannelState, nowMs: number): void {
     if (!isBulk(kind) || inbox.unreportedBytes >= ACK_BYTES) this.#isDue = true;
-    else this.#soon(nowMs);
-  }
-
-  /** A frame that was applied came again: it seems that the peer missed the acknowledgement. */
-  repeat({ inbox }: ChannelState, nowMs: number): void {
-    inbox.ackPending = true;
-    this.#soon(nowMs);
+    else this.#dueAtMs = Math.min(this.#dueAtMs, nowMs + ACK_DELAY_MS);
   }
 
   tick(nowMs: number): void {
@@ -56,10 +50,6 @@ export class Acknowledgements {
       }
     }
     return acks;
-  }
-
-  #soon(nowMs: number): void {
-    this.#dueAtMs = Math.min(this.#dueAtMs, nowMs + ACK_DELAY_MS);
   }
 }
 

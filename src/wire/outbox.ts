@@ -66,7 +66,7 @@ export class Outbox {
   peek(): { readonly frame: OutFrame; readonly first: boolean } | null {
     while (this.#again.length > 0) {
       const frame = this.#again[0];
-      if (frame.sequence > this.acknowledgedUpTo && !frame.received && frame.carrierId === 0) {
+      if (frame.sequence > this.acknowledgedUpTo && !frame.received) {
         return { frame, first: false };
       }
       this.#again.shift();

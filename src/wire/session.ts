@@ -308,10 +308,8 @@ export class Session {
     const channel = migration.channel(frame.kind);
     const { inbox } = channel;
     channel.receivedWireBytes += recordBytes;
-    if (inbox.has(frame.sequence)) {
-      if (frame.sequence <= inbox.appliedUpTo) this.#acknowledgements.repeat(channel, nowMs);
-      return;
-    }
+    // Should the peer have missed an acknowledgement, the next STATE tells it.
+    if (inbox.has(frame.sequence)) return;
     const cost = frameCost(frame.payload);
     const heldBytes = isBulk(frame.kind) ? this.heldCosts().receivedBytes : inbox.heldCost;
     // Twice the window: what the peer has sent of a migration and closed since counts only here.

@@ -116,6 +116,23 @@ Deno.test("a connection that dies while another works makes both sides tell what
   assert.deepEqual(sequencesOf(drain(a, 2)), [1]);
 });
 
+Deno.test("a connection that falls silent beside a working one gives its frames up at once", () => {
+  const { a, b } = joined();
+  a.send(a.open(ID, "memory", 0), 16, new Uint8Array(100));
+  drain(a, 1);
+  connect(a, b, 2);
+  for (let nowMs = 0; nowMs <= 1_200; nowMs += 300) {
+    a.tick(nowMs);
+    b.tick(nowMs);
+    for (const record of drain(a, 2, nowMs)) b.receive(2, record, nowMs);
+    for (const record of drain(b, 2, nowMs)) a.receive(2, record, nowMs);
+  }
+  assert.ok(a.liveness.carriers.get(1)?.silent);
+  const resent = drain(a, 2, 1_200);
+  for (const record of resent) b.receive(2, record, 1_200);
+  assert.deepEqual(applyAll(b, 1_200), [1]);
+});
+
 Deno.test("acknowledgements wait for 20 ms of bulk and not at all for control", () => {
   const { a, b } = joined();
   const isAck = (record: Uint8Array) => record[0] === RECORD_TYPES.ack;
@@ -207,6 +224,23 @@ Deno.test("an answer to a migration that was closed here does not open it again"
   assert.equal(reset[0], RECORD_TYPES.reset);
   b.receive(1, reset, 0);
   assert.equal(b.open(ID, "control", 0).migration.state, "deaf");
+});
+
+Deno.test("an acknowledgement that was lost with its connection is told by the refusal", () => {
+  const { a, b } = joined();
+  const channel = a.open(ID, "memory", 0);
+  for (let i = 0; i < 3; i++) a.send(channel, 16, new Uint8Array(10));
+  for (const record of drain(a, 1).slice(0, 2)) b.receive(1, record, 0);
+  assert.deepEqual(applyAll(b), [1, 2]);
+  b.close(ID, "done");
+  drain(b, 1);
+  a.removeCarrier(1);
+  b.removeCarrier(1);
+  connect(a, b, 2);
+  for (const record of drain(a, 2)) b.receive(2, record, 0);
+  for (const record of drain(b, 2)) a.receive(2, record, 0);
+  assert.equal(channel.outbox.acknowledgedUpTo, 2);
+  assert.equal(channel.migration.state, "deaf");
 });
 
 Deno.test("control frames are bounded, too", () => {
