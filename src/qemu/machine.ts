@@ -22,6 +22,8 @@ export interface MachineOptions {
   readonly gatewayHost: string | null;
   /** True once the process is known not to exist any more. */
   readonly processEnded: () => Promise<boolean>;
+  /** Ends the process without asking it; null where it is not ours to kill. */
+  readonly kill: (() => Promise<void>) | null;
   /** What the process wrote last, for the message about its end; empty where unknown. */
   readonly lastWords: () => Promise<string>;
 }
@@ -47,6 +49,10 @@ export class Machine implements QmpClient {
 
   get address() {
     return this.#options.qmp.address;
+  }
+
+  get peerHost(): string | null {
+    return this.#options.qmp.peerHost;
   }
 
   get version(): string {
@@ -101,6 +107,11 @@ export class Machine implements QmpClient {
       await this.clock.sleep(20);
     }
     return true;
+  }
+
+  /** Ends the process without asking it, where it is the gateway's own. */
+  async kill(): Promise<void> {
+    await this.#options.kill?.();
   }
 
   /** What the process wrote last; empty where that is not known. */

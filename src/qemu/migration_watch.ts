@@ -9,6 +9,8 @@ export const SETTLED: ReadonlySet<string> = new Set(["none", "completed", "faile
  * now and then makes a missed one a delay instead of a hang.
  */
 const POLL_MS = 200;
+/** No event tells of `postmigrate`, nor of `paused` after a load; both follow within ms. */
+const RUN_STATE_POLL_MS = 10;
 
 /** Waits for states of the machine and its migration. */
 export class MigrationWatch {
@@ -45,7 +47,7 @@ export class MigrationWatch {
     states: ReadonlySet<string>,
     withinMs = Infinity,
   ): Promise<(MigrateAnswer & { status: string }) | null> {
-    return this.#until(withinMs, async () => {
+    return this.#until(withinMs, POLL_MS, async () => {
       const answer = await this.migration();
       return states.has(answer.status) ? answer : null;
     });
@@ -53,7 +55,7 @@ export class MigrationWatch {
 
   /** Waits until `isTrue` for QEMU's own run state; null when `withinMs` was not enough. */
   untilRunState(isTrue: (status: string) => boolean, withinMs: number): Promise<string | null> {
-    return this.#until(withinMs, async () => {
+    return this.#until(withinMs, RUN_STATE_POLL_MS, async () => {
       const status = await this.runState();
       return isTrue(status) ? status : null;
     });
@@ -63,7 +65,11 @@ export class MigrationWatch {
     this.#unsubscribe();
   }
 
-  async #until<T>(withinMs: number, look: () => Promise<T | null>): Promise<T | null> {
+  async #until<T>(
+    withinMs: number,
+    pollMs: number,
+    look: () => Promise<T | null>,
+  ): Promise<T | null> {
     const { clock } = this.machine;
     const endMs = clock.nowMs() + withinMs;
     for (;;) {
@@ -76,7 +82,7 @@ export class MigrationWatch {
         if (found !== null) return found;
         const leftMs = endMs - clock.nowMs();
         if (leftMs <= 0) return null;
-        const slept = clock.sleep(Math.min(POLL_MS, leftMs), timer.signal).catch(() => {});
+        const slept = clock.sleep(Math.min(pollMs, leftMs), timer.signal).catch(() => {});
         await Promise.race([woken.promise, slept]);
       } finally {
         this.#changed.delete(woken.resolve);

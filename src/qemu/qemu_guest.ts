@@ -14,6 +14,8 @@ import { QemuSource } from "./source/source_side.ts";
 
 /** QEMU flushes its disks before it exits. */
 const END_TIMEOUT_MS = 30_000;
+/** A monitor that is stuck answers `quit` no more; a process of the gateway's own is killed then. */
+const QUIT_TIMEOUT_MS = 10_000;
 /** Between two looks whether a process is gone. */
 const POLL_MS = 20;
 
@@ -49,6 +51,7 @@ export async function attachQemu(options: AttachOptions): Promise<Guest> {
         clock,
         gatewayHost: qmp.address.kind === "tcp" ? definition.data ?? "127.0.0.1" : null,
         processEnded: () => nobodyListens(qmp.address),
+        kill: null,
         lastWords: () => Promise.resolve(""),
       }),
     );
@@ -71,6 +74,10 @@ export async function attachQemu(options: AttachOptions): Promise<Guest> {
       // Both: a killed process leaves its pid file behind, one that ends by itself removes it first.
       processEnded: async () =>
         await launchedPid(paths) === null && await nobodyListens(qmp.address),
+      kill: async () => {
+        const pid = await launchedPid(paths);
+        if (pid !== null) Deno.kill(pid, "SIGKILL");
+      },
       lastWords: () => stderrTail(paths),
     }),
   );
@@ -123,12 +130,14 @@ class QemuGuest implements Guest {
   async end(): Promise<void> {
     if (this.#gone) return;
     // Its answer may be lost with the process; what counts is that the process goes.
-    await this.#machine.execute("quit").catch((thrown) => {
+    await this.#machine.execute("quit", {}, { timeoutMs: QUIT_TIMEOUT_MS }).catch((thrown) => {
       if (!isGone(thrown) && !isUnreachable(thrown)) throw thrown;
     });
-    const endMs = this.#machine.clock.nowMs() + END_TIMEOUT_MS;
+    const askedMs = this.#machine.clock.nowMs();
     while (!await this.#machine.hasEnded()) {
-      if (this.#machine.clock.nowMs() >= endMs) throw stillThere(this.#machine.id);
+      const waitedMs = this.#machine.clock.nowMs() - askedMs;
+      if (waitedMs >= END_TIMEOUT_MS) throw stillThere(this.#machine.id);
+      if (waitedMs >= QUIT_TIMEOUT_MS) await this.#machine.kill();
       await this.#machine.clock.sleep(POLL_MS);
     }
     this.#emitGone();

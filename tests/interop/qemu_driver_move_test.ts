@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { connectQmp } from "../../src/qemu/qmp/client.ts";
 import { startQemu } from "../../src/testing/qemu_process.ts";
 import { requires } from "../../src/testing/requirements.ts";
 import type { GuestEvent } from "../../src/guest/guest.ts";
@@ -15,6 +16,7 @@ import {
 } from "./qemu_driver_support.ts";
 
 const MEMORY_MIB = 160;
+const RETURN_BITMAP = "causeway-return";
 const WORKLOAD = { memoryMiB: 16, diskKiBPerSecond: 1000 };
 
 Deno.test(
@@ -31,6 +33,7 @@ Deno.test(
         name: "d",
         disks: targetDisks,
         incoming: true,
+        extraArgs: ["-qmp", `unix:${directory}/look,server=on,wait=off`],
       });
       await a.waitReady();
       await using source = await attach(a.qmpPath);
@@ -112,6 +115,10 @@ Deno.test(
         await target.destination.start();
         const pauseMs = clock.nowMs() - pausedAtMs - comparedMs;
         assert.equal(await target.runState(), "running");
+        await until("the return bitmaps record", async () => {
+          const drives = await returnBitmaps(`${directory}/look`);
+          return drives.length === 2 && drives.every((recording) => recording);
+        });
         assert.ok(pauseMs < 3000, `paused for ${pauseMs} ms`);
         await Promise.all(last.rounds.map((round) => round.finish(true)));
         await source.source.retire(false);
@@ -127,3 +134,14 @@ Deno.test(
       });
     }),
 );
+
+/** Whether the return bitmap of each disk records, asked over a monitor of the test's own. */
+async function returnBitmaps(qmpPath: string): Promise<boolean[]> {
+  const look = await connectQmp(qmpPath, { clock });
+  const blocks = await look.execute("query-block") as {
+    inserted?: { "dirty-bitmaps"?: { name: string; recording: boolean }[] };
+  }[];
+  look.close();
+  return blocks.flatMap(({ inserted }) => inserted?.["dirty-bitmaps"] ?? [])
+    .filter(({ name }) => name === RETURN_BITMAP).map(({ recording }) => recording);
+}

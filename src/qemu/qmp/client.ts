@@ -39,6 +39,8 @@ export interface QmpOptions {
 /** A monitor connection after its handshake. Commands may overlap; QEMU answers them in order. */
 export interface QmpClient {
   readonly address: QmpAddress;
+  /** Numeric address of the other end; null for a unix socket. */
+  readonly peerHost: string | null;
   /** QEMU's version, such as `10.0.2`. */
   readonly version: string;
   /**
@@ -108,6 +110,7 @@ interface Pending {
 class Session implements QmpClient {
   version = "";
   readonly closed: Promise<GatewayError | null>;
+  readonly peerHost: string | null;
   readonly #conn: Deno.Conn;
   readonly #clock: Clock;
   readonly #pending = new Map<number, Pending>();
@@ -120,6 +123,7 @@ class Session implements QmpClient {
 
   constructor(conn: Deno.Conn, readonly address: QmpAddress, clock: Clock) {
     this.#conn = conn;
+    this.peerHost = "hostname" in conn.remoteAddr ? conn.remoteAddr.hostname : null;
     this.#clock = clock;
     // Nobody may be waiting for it when the connection ends before the handshake began.
     this.#greeting.promise.catch(() => {});

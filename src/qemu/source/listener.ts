@@ -40,12 +40,20 @@ export function listenForStream(path: string, host: string | null): StreamListen
   };
 }
 
-/** @throws {GatewayError} `memory_stream_failed` when QEMU does not connect */
-export async function acceptOne(listener: StreamListener, clock: Clock): Promise<Deno.Conn> {
+/**
+ * @param peerHost the only address that a TCP connection is taken from: anybody can reach a port, a
+ * unix socket lies in a folder of the gateway's own
+ * @throws {GatewayError} `memory_stream_failed` when QEMU does not connect
+ */
+export async function acceptOne(
+  listener: StreamListener,
+  clock: Clock,
+  peerHost: string | null,
+): Promise<Deno.Conn> {
   return await withDeadline(
     clock,
     ACCEPT_TIMEOUT_MS,
-    listener.listener.accept(),
+    acceptFrom(listener.listener, peerHost),
     () =>
       new GatewayError(
         "memory_stream_failed",
@@ -53,4 +61,13 @@ export async function acceptOne(listener: StreamListener, clock: Clock): Promise
         { hint: 'Check that QEMU can reach this address; see "data" of the guest' },
       ),
   );
+}
+
+async function acceptFrom(listener: Deno.Listener, peerHost: string | null): Promise<Deno.Conn> {
+  for (;;) {
+    const conn = await listener.accept();
+    const { remoteAddr } = conn;
+    if (!("hostname" in remoteAddr) || remoteAddr.hostname === peerHost) return conn;
+    conn.close();
+  }
 }

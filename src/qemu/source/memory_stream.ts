@@ -2,6 +2,7 @@ import { GatewayError } from "../../core/errors.ts";
 import type { MemoryProgress, MemorySource } from "../../guest/guest.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
 import { canHoldSwitchover } from "../describe.ts";
+import { ask, memorySizeAnswer } from "../answers.ts";
 import type { Machine } from "../machine.ts";
 import { MigrationWatch, SETTLED } from "../migration_watch.ts";
 import { createStreamReader } from "../stream/reader.ts";
@@ -40,7 +41,12 @@ export class MemoryStream implements MemorySource {
   #shutSent = false;
   #writes: Promise<unknown> = Promise.resolve();
 
-  private constructor(machine: Machine, watch: MigrationWatch, conn: Deno.Conn) {
+  private constructor(
+    machine: Machine,
+    watch: MigrationWatch,
+    conn: Deno.Conn,
+    private readonly memoryBytes: number,
+  ) {
     this.#machine = machine;
     this.#watch = watch;
     this.#conn = conn;
@@ -50,13 +56,19 @@ export class MemoryStream implements MemorySource {
   static async start(machine: Machine, listener: StreamListener): Promise<MemoryStream> {
     const watch = new MigrationWatch(machine);
     try {
+      const memory = await ask(machine, "query-memory-size-summary", memorySizeAnswer);
       await machine.execute("migrate-set-parameters", {
         "max-bandwidth": BANDWIDTH_DEFAULT,
         "downtime-limit": DOWNTIME_RELEASED_MS,
       });
       await machine.execute("migrate", { uri: listener.uri });
-      const conn = await acceptOne(listener, machine.clock);
-      const stream = new MemoryStream(machine, watch, conn);
+      const conn = await acceptOne(listener, machine.clock, machine.peerHost);
+      const stream = new MemoryStream(
+        machine,
+        watch,
+        conn,
+        memory["base-memory"] + (memory["plugged-memory"] ?? 0),
+      );
       if (canHoldSwitchover(machine.version)) void stream.#hold();
       return stream;
     } catch (thrown) {
@@ -105,8 +117,9 @@ export class MemoryStream implements MemorySource {
   async progress(): Promise<MemoryProgress> {
     const { ram } = await this.#watch.migration();
     return {
-      totalBytes: ram?.total ?? 0,
-      remainingBytes: ram?.remaining ?? 0,
+      // Without figures yet nothing has been sent: 0 would look like a machine in sync.
+      totalBytes: ram?.total ?? this.memoryBytes,
+      remainingBytes: ram?.remaining ?? this.memoryBytes,
       dirtyBytesPerSecond: (ram?.["dirty-pages-rate"] ?? 0) *
         (ram?.["page-size"] ?? DEFAULT_PAGE_BYTES),
       pass: Math.max(1, ram?.["dirty-sync-count"] ?? 1),

@@ -4,6 +4,7 @@ import { describeMachine, readDrives } from "../describe.ts";
 import { BITMAP_PREFIX, type Drive } from "../drives.ts";
 import { EXPORT_PREFIX, exportIds } from "../exports.ts";
 import type { Machine } from "../machine.ts";
+import { SETTLED } from "../migration_watch.ts";
 import { compareMachines, driveFindings, refusal } from "../preflight_rules.ts";
 import { QmpCommandError } from "../qmp/client.ts";
 
@@ -27,6 +28,13 @@ export async function sourceFindings(
         "Remove the device or option that this reason names",
       )
     ),
+    ...(SETTLED.has(migration.status ?? "none") ? [] : [
+      refusal(
+        "migration_blocked",
+        `Cannot move: QEMU is in a migration already (${migration.status})`,
+        "Wait for its end, or cancel it with migrate_cancel",
+      ),
+    ]),
     ...compareMachines(own, counterpart),
     ...driveFindings(drives),
     ...(foreign.length === 0 ? [] : [
