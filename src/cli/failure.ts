@@ -1,0 +1,25 @@
+import { GatewayError } from "../core/errors.ts";
+import type { Cli } from "./cli.ts";
+import { EXIT, exitCodeOfError } from "./exit_codes.ts";
+
+/**
+ * Says what went wrong and what to try, on standard error; with `--json` also as
+ * `{ "error": { code, message, hint } }` on standard output. Never a stack.
+ *
+ * @returns the exit code
+ */
+export function reportFailure(cli: Pick<Cli, "terminal" | "json">, thrown: unknown): number {
+  const error = thrown instanceof GatewayError ? thrown : asFailure(thrown);
+  cli.terminal.note(error.message);
+  if (error.hint !== "") cli.terminal.note(`  ${error.hint}`);
+  if (cli.json) cli.terminal.print(JSON.stringify({ error: error.toJSON() }));
+  return thrown instanceof GatewayError ? exitCodeOfError(error.code) : EXIT.failed;
+}
+
+function asFailure(thrown: unknown): GatewayError {
+  const message = thrown instanceof Error ? thrown.message : String(thrown);
+  return new GatewayError("internal", `Cannot do this: ${message}`, {
+    hint: "If this looks like a defect, report it with the command that you gave",
+    cause: thrown,
+  });
+}

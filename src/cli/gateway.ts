@@ -1,0 +1,151 @@
+import process from "node:process";
+import { formatHostPort, type HostPort, parseHostPort } from "../config/address.ts";
+import { type Config, loadConfig } from "../config/config.ts";
+import { GatewayError } from "../core/errors.ts";
+import { listProfiles } from "../emulator/load_profile.ts";
+import { composeGateway } from "../gateway/compose.ts";
+import type { Gateway } from "../gateway/gateway.ts";
+import { createApp } from "../http/app.ts";
+import { bearerVerifier } from "../http/bearer.ts";
+import type { ProcessFigures } from "../http/metrics.ts";
+import { writeApiAddress } from "./api_address.ts";
+import type { Cli } from "./cli.ts";
+import { lineLog, type LogLevel } from "./log.ts";
+import { aborted, StopSignal } from "./signals.ts";
+
+/** A gateway that does not let go within this is ended; its ledger is whole at any time. */
+const CLOSE_MS_MAX = 10_000;
+
+/**
+ * `causeway gateway`: runs the site's gateway until SIGTERM or SIGINT.
+ *
+ * Prints `ready http=http://HOST:PORT link=HOST:PORT pid=N` once it serves; everything else is log
+ * lines on standard error. Running moves are restored at the next start, and the machines go on.
+ *
+ * @throws {GatewayError} `config_invalid`, `address_in_use`, `certificate_invalid`,
+ *   `ledger_unusable`
+ */
+export async function gateway(cli: Cli): Promise<number> {
+  using stop = new StopSignal(["SIGTERM", "SIGINT", "SIGHUP"]);
+  const log = lineLog(cli.clock, (line) => cli.terminal.note(line));
+  keepGoing(log);
+  const config = await loadConfig(cli.configPath);
+  const token = await readToken(config);
+  const running = await composeGateway(config.path, cli.clock, log);
+  let server: Serving;
+  try {
+    server = serve(config, running, token, cli, log);
+    await writeApiAddress(config.stateDirectory, server.address);
+  } catch (error) {
+    await running.close();
+    throw error;
+  }
+  warnIfExposed(server.address, log);
+  const http = `http://${formatHostPort(server.address)}`;
+  cli.terminal.print(`ready http=${http} link=${running.linkAddress} pid=${Deno.pid}`);
+  log("info", `site ${config.site} serves`);
+  await aborted(stop.signal);
+  log("info", "stopping: the machines go on, running moves are restored at the next start");
+  const closed = Promise.all([server.close(), running.close()]).then(() => true);
+  const late = cli.clock.sleep(CLOSE_MS_MAX).then(() => false);
+  if (!await Promise.race([closed, late])) log("warn", "stopped without waiting any longer");
+  return 0;
+}
+
+interface Serving {
+  readonly address: HostPort;
+  close(): Promise<void>;
+}
+
+function serve(
+  config: Config,
+  running: Gateway,
+  token: string,
+  cli: Cli,
+  log: (level: LogLevel, message: string) => void,
+): Serving {
+  const closing = new AbortController();
+  const app = createApp({
+    service: running.service,
+    authorized: bearerVerifier(token),
+    clock: cli.clock,
+    log,
+    processFigures: () => processFigures(cli.clock.wallMs()),
+    profiles: listProfiles,
+    closing: closing.signal,
+  });
+  const { hostname, port } = parseHostPort(config.http)!;
+  try {
+    const server = Deno.serve({ hostname, port, onListen: () => {} }, app.fetch);
+    return {
+      address: { hostname, port: server.addr.port },
+      async close() {
+        closing.abort();
+        await server.shutdown();
+      },
+    };
+  } catch (cause) {
+    const reason = cause instanceof Deno.errors.AddrInUse
+      ? "another program listens there"
+      : cause instanceof Error
+      ? cause.message
+      : String(cause);
+    throw new GatewayError("address_in_use", `Cannot serve the API on ${config.http}: ${reason}`, {
+      hint: `Stop the other program, or change "http" in ${config.path}`,
+      cause,
+    });
+  }
+}
+
+/** A defect ends what it happened in. Everything else, other moves above all, goes on. */
+function keepGoing(log: (level: LogLevel, message: string) => void): void {
+  const note = (what: string, thrown: unknown) => {
+    const text = thrown instanceof Error ? thrown.stack ?? thrown.message : String(thrown);
+    log("error", `${what}: ${text}`);
+  };
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    note("unhandled rejection", event.reason);
+  });
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    note("uncaught error", event.error);
+  });
+}
+
+async function readToken(config: Config): Promise<string> {
+  let token: string;
+  try {
+    token = (await Deno.readTextFile(config.apiTokenFile)).trim();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw unusableToken(config, reason, cause);
+  }
+  if (token === "") throw unusableToken(config, "it is empty");
+  return token;
+}
+
+function unusableToken(config: Config, reason: string, cause?: unknown): GatewayError {
+  return new GatewayError(
+    "config_invalid",
+    `Cannot use the API token in ${config.apiTokenFile}: ${reason}`,
+    { hint: "Put a secret of one line there, readable by the gateway's user only", cause },
+  );
+}
+
+/** The API has no TLS of its own: whoever reads the traffic has the token. */
+function warnIfExposed({ hostname }: HostPort, log: (level: LogLevel, message: string) => void) {
+  if (hostname.startsWith("127.") || hostname === "::1" || hostname === "localhost") return;
+  log("warn", `the API is served without encryption on ${hostname}: put a TLS proxy before it`);
+}
+
+function processFigures(wallMs: number): ProcessFigures {
+  const memory = Deno.memoryUsage();
+  const { user, system } = process.cpuUsage();
+  return {
+    residentBytes: memory.rss,
+    heapBytes: memory.heapUsed,
+    cpuSeconds: (user + system) / 1e6,
+    startedAtSeconds: Math.round((wallMs - performance.now()) / 1000),
+  };
+}

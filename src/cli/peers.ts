@@ -1,0 +1,33 @@
+import type { PeerView } from "../gateway/service.ts";
+import { answer, type Cli, withClient } from "./cli.ts";
+import { formatDuration, formatRate, table } from "./format.ts";
+
+/** `causeway peers`: the trusted peers and the links to them. */
+export function peers(cli: Cli): Promise<number> {
+  return withClient(cli, async (client) => {
+    const views = await client.get<PeerView[]>("/v1/peers");
+    answer(cli, views, () => overview(views));
+    return 0;
+  });
+}
+
+function overview(views: readonly PeerView[]): string[] {
+  if (views.length === 0) return ["No peers; add one with `causeway trust`"];
+  const lines = table(
+    ["NAME", "STATE", "ADDRESS", "ROUND TRIP", "LOSS", "BOTTLENECK", "CAP", "FINGERPRINT"],
+    views.map(({ path, ...peer }) => [
+      peer.name,
+      peer.state,
+      peer.address ?? "-",
+      path.roundTripMs === null ? "-" : formatDuration(path.roundTripMs),
+      path.lossRatio === null ? "-" : `${(path.lossRatio * 100).toFixed(2)} %`,
+      path.bottleneckBytesPerSecond === null ? "-" : formatRate(path.bottleneckBytesPerSecond),
+      peer.rateBytesPerSecond === null ? "-" : formatRate(peer.rateBytesPerSecond),
+      peer.fingerprint,
+    ]),
+  );
+  const troubles = views.flatMap(({ name, lastError }) =>
+    lastError ? [`${name}: ${lastError.message}`, `  ${lastError.hint}`] : []
+  );
+  return [...lines, ...troubles];
+}

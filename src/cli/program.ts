@@ -1,0 +1,234 @@
+import { Command, CommanderError, InvalidArgumentError } from "commander";
+import type { Clock } from "../core/clock.ts";
+import type { EmulateOptions } from "../emulator/emulate_command.ts";
+import type { AdjudicateArguments } from "./act.ts";
+import { ACTIONS } from "./actions.ts";
+import type { Cli } from "./cli.ts";
+import type { DemoArguments } from "./demo/demo.ts";
+import { EXIT } from "./exit_codes.ts";
+import { reportFailure } from "./failure.ts";
+import type { InitArguments } from "./init.ts";
+import type { MigrateArguments } from "./migrate.ts";
+import type { Terminal } from "./terminal.ts";
+import type { TrustArguments } from "./trust.ts";
+
+const CONFIG_DEFAULT = "./causeway.json";
+
+interface WatchOption {
+  readonly watch?: boolean;
+}
+
+/** What the command line needs of the process. */
+export interface Environment {
+  readonly terminal: Terminal;
+  readonly clock: Clock;
+  /** `$CAUSEWAY_CONFIG`. */
+  readonly configPath: string | undefined;
+}
+
+/**
+ * Reads the arguments and runs the command that they name.
+ *
+ * Commands are loaded when they are run: `status` should not wait for the gateway's modules.
+ *
+ * @returns the exit code (contract, Commands)
+ */
+export async function runProgram(
+  args: readonly string[],
+  environment: Environment,
+): Promise<number> {
+  const { terminal, clock } = environment;
+  let exitCode: number = EXIT.done;
+  const program = new Command("causeway")
+    .description("Moves running machines between two sites over a slow and lossy network.")
+    .option("--config <file>", "the site's configuration (else $CAUSEWAY_CONFIG, ./causeway.json)")
+    .option("--json", "print the answer as one line of JSON")
+    .configureHelp({ showGlobalOptions: true })
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => terminal.print(text.trimEnd()),
+      writeErr: (text) => terminal.note(text.trimEnd()),
+    });
+
+  /** Runs `command` with the options of its own and those of all commands. */
+  const run = <A extends unknown[]>(
+    command: (cli: Cli, ...args: A) => Promise<number>,
+  ) =>
+  async (...args: unknown[]) => {
+    // Commander passes the operands, the options, and the command itself.
+    const options = program.opts<{ config?: string; json?: boolean }>();
+    const cli: Cli = {
+      terminal,
+      clock,
+      json: options.json ?? false,
+      configPath: options.config ?? environment.configPath ?? CONFIG_DEFAULT,
+    };
+    try {
+      exitCode = await command(cli, ...args.slice(0, -1) as A);
+    } catch (error) {
+      exitCode = reportFailure(cli, error);
+    }
+  };
+
+  program.command("init")
+    .description("make a site: its identity, configuration and API token")
+    .requiredOption("--site <name>", "name of the site")
+    .requiredOption("--dir <dir>", "an empty or new directory")
+    .option("--link <addr>", "where peers reach this gateway, HOST:PORT (0.0.0.0:7420)")
+    .option("--http <addr>", "where the API is served, HOST:PORT (127.0.0.1:7421)")
+    .action(
+      run(async (cli, options: InitArguments) => (await import("./init.ts")).init(cli, options)),
+    );
+
+  program.command("trust")
+    .description("add a peer by its certificate, or by its fingerprint at first contact")
+    .requiredOption("--peer <name>", "your name for it; the site's own name is best")
+    .option("--certificate <file>", "the site.crt of the peer")
+    .option("--fingerprint <sha256>", "fetch the certificate from --address and compare")
+    .option("--address <addr>", "HOST:PORT of its link; without it the peer is never dialled")
+    .action(
+      run(async (cli, options: TrustArguments) => (await import("./trust.ts")).trust(cli, options)),
+    );
+
+  program.command("gateway")
+    .description("run the gateway of this site")
+    .action(run(async (cli) => (await import("./gateway.ts")).gateway(cli)));
+
+  program.command("migrate <guest>")
+    .description("move a machine to a peer")
+    .requiredOption("--to <peer>", "where to")
+    .option("--strategy <name>", "precopy (default) or stop-and-copy")
+    .option("--max-downtime <ms>", "longest pause that is fine (300)", wholeNumber)
+    .option("--hold", "stay in sync and wait for `causeway switchover`")
+    .option("--rate <bytes>", "cap in bytes per second", wholeNumber)
+    .option("--handover <kind>", "fast (default) or confirmed")
+    .option("--keep-source", "leave the old machine standing instead of ending it")
+    .option("--watch", "show progress until the move has ended")
+    .action(
+      run(async (cli, guest: string, options: MigrateArguments) =>
+        (await import("./migrate.ts")).migrate(cli, guest, options)
+      ),
+    );
+
+  program.command("status [id]")
+    .description("the migrations of this site, or one of them")
+    .option("--watch", "show progress until it has ended")
+    .action(
+      run(async (cli, id: string | undefined, options: WatchOption) =>
+        (await import("./status.ts")).status(cli, id, options)
+      ),
+    );
+
+  const summaries: Record<keyof typeof ACTIONS, string> = {
+    cancel: "give a move up; the machine runs on at the source",
+    switchover: "switch a held move over now",
+    hold: "keep a move in sync without switching over",
+    rollback: "bring the machine back to the source",
+  };
+  for (const action of Object.keys(ACTIONS) as (keyof typeof ACTIONS)[]) {
+    program.command(`${action} <id>`)
+      .description(summaries[action])
+      .option("--watch", "show progress until it has ended")
+      .action(
+        run(async (cli, id: string, options: WatchOption) =>
+          (await import("./act.ts")).act(cli, action, id, options)
+        ),
+      );
+  }
+  program.command("adjudicate <id>")
+    .description("decide which site may run a machine that is in doubt")
+    .requiredOption("--owner <site>", "the site that may run it from now on")
+    .requiredOption("--reason <text>", "why; it is recorded")
+    .option("--force", "although the other side could be asked")
+    .action(
+      run(async (cli, id: string, options: AdjudicateArguments) =>
+        (await import("./act.ts")).adjudicate(cli, id, options)
+      ),
+    );
+
+  const guests = program.command("guests")
+    .description("the machines of this site")
+    .action(run(async (cli) => (await import("./guests.ts")).listGuests(cli)));
+  guests.command("add <id>")
+    .description("attach or launch a machine")
+    .requiredOption("--definition <json>", "a JSON object, or the path of a file with one")
+    .action(
+      run(async (cli, id: string, options: { definition: string }) =>
+        (await import("./guests.ts")).addGuest(cli, id, options)
+      ),
+    );
+  guests.command("remove <id>")
+    .description("forget a machine, which goes on")
+    .option("--end", "end the machine, too")
+    .action(
+      run(async (cli, id: string, options: { end?: boolean }) =>
+        (await import("./guests.ts")).removeGuest(cli, id, options)
+      ),
+    );
+  guests.command("verify <id>")
+    .description("have a reference machine check its own memory and disks")
+    .action(run(async (cli, id: string) => (await import("./guests.ts")).verifyGuest(cli, id)));
+
+  program.command("peers")
+    .description("the trusted peers and the links to them")
+    .action(run(async (cli) => (await import("./peers.ts")).peers(cli)));
+  program.command("redirects")
+    .description("addresses that follow their machine")
+    .action(run(async (cli) => (await import("./redirects.ts")).redirects(cli)));
+  program.command("plan <guest>")
+    .description("forecast duration, bytes and downtime of a move")
+    .requiredOption("--to <peer>", "where to")
+    .action(
+      run(async (cli, guest: string, options: { to: string }) =>
+        (await import("./plan.ts")).plan(cli, guest, options)
+      ),
+    );
+
+  program.command("emulate")
+    .description("run the UDP link emulator between two gateways")
+    .requiredOption("--profile <file>", "a name in wan-profiles/, or a path")
+    .requiredOption("--listen <addr>", "where packets come in, HOST:PORT")
+    .requiredOption("--to <addr>", "where they go, HOST:PORT")
+    .option("--seed <n>", "chooses losses and jitter (1)", wholeNumber)
+    .option("--counters <file>", "rewritten every second with what the link did")
+    .action(
+      run(async (cli, options: EmulateOptions) =>
+        (await import("../emulator/emulate_command.ts")).emulate({ ...options, json: cli.json }, {
+          print: (line) => cli.terminal.print(line),
+        })
+      ),
+    );
+
+  program.command("demo")
+    .description("two gateways, an emulated WAN and a busy guest in one go")
+    .option("--guest <kind>", "reference (default) or qemu", oneOf("reference", "qemu"))
+    .option("--profile <name>", "a name in wan-profiles/, or a path (transatlantic)")
+    .action(
+      run(async (cli, options: DemoArguments) =>
+        (await import("./demo/demo.ts")).demo(cli, options)
+      ),
+    );
+
+  try {
+    await program.parseAsync([...args], { from: "user" });
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+  }
+  return exitCode;
+}
+
+function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
+    throw new InvalidArgumentError("It must be a whole number.");
+  }
+  return value;
+}
+
+function oneOf(...allowed: readonly string[]) {
+  return (text: string) => {
+    if (allowed.includes(text)) return text;
+    throw new InvalidArgumentError(`It must be ${allowed.join(" or ")}.`);
+  };
+}
