@@ -22,6 +22,7 @@ import {
 import { type MigrationOptions, migrationOptions } from "../migration/options.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 import { SourceActor } from "../migration/source/actor.ts";
+import type { Verdict } from "../migration/source/courier.ts";
 import { ReportDraft } from "../migration/source/draft.ts";
 import {
   nextSourceState,
@@ -305,7 +306,7 @@ export class MigrationManager {
       const notes = lastNotes(events);
       if (stored.side === "source") {
         const state = replaySource(events as unknown as SourceEvent[]);
-        const verdict = sourceEnded(state) ? undeliveredVerdict(events, notes) : null;
+        const verdict = undeliveredVerdict(events, notes, this.deps.site, stored.peer);
         if (sourceEnded(state) && !verdict) continue;
         const guest = lazyGuest(entry.definition.kind, () => guests.machine(stored.guestId));
         const link = await peers.link(stored.peer).catch(() => null);
@@ -318,13 +319,12 @@ export class MigrationManager {
           epoch,
           events as unknown as SourceEvent[],
         );
-        if (verdict) {
-          const owner = verdict.owner === "source" ? this.deps.site : stored.peer;
-          void actor.deliverVerdict({ ...verdict, owner }).finally(() => actor.withdraw());
+        if (sourceEnded(state)) {
+          void actor.resumeVerdict(verdict!);
           continue;
         }
         this.#running.set(stored.id, { side: "source", stored, actor });
-        const resumed = actor.resume(notes).then(() => this.#ended(stored.id));
+        const resumed = actor.resume(notes, verdict).then(() => this.#ended(stored.id));
         // Only an undo must be complete before anything else; a doubt waits for the peer.
         if (state.kind !== "handedOver" && state.kind !== "retiring") {
           await actor.whenSettledHere();
@@ -755,8 +755,14 @@ function lastNotes(events: readonly { readonly kind: string }[]): Record<string,
 function undeliveredVerdict(
   events: readonly { readonly kind: string }[],
   notes: Record<string, unknown>,
-): Extract<SourceEvent, { kind: "adjudicated" }> | null {
+  site: string,
+  peer: string,
+): Verdict | null {
   if (notes.verdictDelivered === true) return null;
-  const verdict = events.findLast(({ kind }) => kind === "adjudicated");
-  return (verdict as Extract<SourceEvent, { kind: "adjudicated" }> | undefined) ?? null;
+  const found = events.findLast(({ kind }) => kind === "adjudicated") as
+    | Extract<SourceEvent, { kind: "adjudicated" }>
+    | undefined;
+  if (!found) return null;
+  const { epoch, by, reason } = found;
+  return { epoch, by, reason, owner: found.owner === "source" ? site : peer };
 }

@@ -178,8 +178,9 @@ export class ReportDraft {
       etaMs: this.#etaMs(state, done, remaining, now),
       memory: {
         totalBytes: this.memoryTotalBytes,
-        remainingBytes: this.memoryProgress?.remainingBytes ??
-          (state.kind === "completed" ? 0 : null),
+        remainingBytes: state.kind === "completed"
+          ? 0
+          : this.memoryProgress?.remainingBytes ?? null,
         dirtyBytesPerSecond: this.memoryProgress?.dirtyBytesPerSecond ?? null,
       },
       disks: this.#disks.map((disk) => ({ ...disk })),

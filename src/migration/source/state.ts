@@ -18,7 +18,12 @@ export type SourceState =
   | { readonly kind: "copying" }
   | { readonly kind: "switching"; readonly pausedAtWallMs: number | null }
   /** The destination may run the machine: only its answer, or an operator, ends this. */
-  | { readonly kind: "handedOver"; readonly epoch: number; readonly run: boolean }
+  | {
+    readonly kind: "handedOver";
+    readonly epoch: number;
+    readonly run: boolean;
+    readonly pausedAtWallMs: number | null;
+  }
   | { readonly kind: "retiring"; readonly epoch: number; readonly downtimeMs: number | null }
   | { readonly kind: "undoing"; readonly end: UndoneEnd }
   | { readonly kind: "conflict"; readonly epoch: number; readonly reason: string }
@@ -123,7 +128,12 @@ export function nextSourceState(state: SourceState, event: SourceEvent): SourceS
     case "paused":
       return { kind: "switching", pausedAtWallMs: event.atWallMs };
     case "handoverWritten":
-      return { kind: "handedOver", epoch: event.epoch, run: event.run };
+      return {
+        kind: "handedOver",
+        epoch: event.epoch,
+        run: event.run,
+        pausedAtWallMs: event.pausedAtWallMs,
+      };
     case "ranAtPeer":
       return { kind: "retiring", epoch: event.epoch, downtimeMs: event.downtimeMs };
     case "refusedByPeer":

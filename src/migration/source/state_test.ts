@@ -72,7 +72,7 @@ Deno.test("each legal event leads to a state that the table names", () => {
 });
 
 Deno.test("after a hand-over only an answer, an operator or a conflict moves the source", () => {
-  const handedOver: SourceState = { kind: "handedOver", epoch: 2, run: true };
+  const handedOver: SourceState = { kind: "handedOver", epoch: 2, run: true, pausedAtWallMs: 1 };
   const allowed = EVENTS.filter(({ kind }) => sourceAllows(handedOver, kind)).map(({ kind }) =>
     kind
   );

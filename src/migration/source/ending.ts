@@ -1,0 +1,173 @@
+import { GatewayError, toGatewayError } from "../../core/errors.ts";
+import { Cancelled, type Move } from "./move.ts";
+import { decideOutcome } from "./outcome.ts";
+import { sourceEnded, type UndoneEnd } from "./state.ts";
+
+/** How often the peer is asked for the end of a hand-over that is in doubt. */
+const QUERY_INTERVAL_MS = 1000;
+/** Waits between attempts to give the machine back, and to write that down. */
+const RETRY_MS_MIN = 100;
+const RETRY_MS_MAX = 5000;
+
+/**
+ * Every failure before the hand-over leads here and back to the machine running at the source; after
+ * it only the peer's answer counts, so it is logged and nothing else.
+ */
+export async function fail(move: Move, error: unknown): Promise<void> {
+  const { journal, log, id } = move.deps;
+  const { state } = move;
+  if (state.kind === "handedOver" || state.kind === "retiring") {
+    log("error", `${id}: after the hand-over: ${toGatewayError(error).message}`);
+    return;
+  }
+  if (sourceEnded(state) || state.kind === "conflict") return;
+  const end: UndoneEnd = error instanceof Cancelled
+    ? { kind: "cancelled" }
+    : { kind: "failed", error: toGatewayError(error).toJSON() };
+  if (end.kind === "failed") log("warn", `${id}: ${end.error.code}: ${end.error.message}`);
+  const begun = () => {
+    if (move.state.kind !== "undoing") journal.write({ kind: "undoBegan", end });
+  };
+  try {
+    begun();
+  } catch (writeError) {
+    // No hand-over stands in the ledger, so giving the machine back needs no record to be safe: a
+    // restart would do the same. Only the end of the move waits until it can be written.
+    log("error", `${id}: ${toGatewayError(writeError).message}`);
+  }
+  await restoreMachine(move);
+  await persistently(move, () => {
+    begun();
+    journal.write({ kind: "undone" });
+  });
+}
+
+/** Gives the machine back to this site and records the end. State: `undoing`. */
+export async function undo(move: Move): Promise<void> {
+  await restoreMachine(move);
+  await persistently(move, () => move.deps.journal.write({ kind: "undone" }));
+}
+
+async function restoreMachine(move: Move): Promise<void> {
+  const { guest, draft, clock, log, id } = move.deps;
+  draft.phase = "giving the machine back to this site";
+  move.interrupt.raise(new Cancelled());
+  for (let waitMs = RETRY_MS_MIN;; waitMs = Math.min(RETRY_MS_MAX, waitMs * 2)) {
+    try {
+      await move.pump?.source.cancel();
+      await guest.source.restore(move.notes, move.moveOptions());
+      break;
+    } catch (error) {
+      const failure = toGatewayError(error);
+      log("error", `${id}: cannot give the machine back yet: ${failure.message}`);
+      if (failure.code === "guest_gone") break;
+      draft.phase = `giving the machine back: ${failure.message}`;
+      move.publish();
+      await clock.sleep(waitMs);
+    }
+  }
+  const runState = await guest.runState().catch(() => "gone" as const);
+  draft.runState = runState === "running" || runState === "gone" ? runState : "paused";
+  draft.endedAtWallMs = clock.wallMs();
+  draft.phase = "ended";
+}
+
+/** Repeats a write until the ledger takes it: the machine is safe, only the record is missing. */
+async function persistently(move: Move, write: () => void): Promise<void> {
+  for (let waitMs = RETRY_MS_MIN;; waitMs = Math.min(RETRY_MS_MAX, waitMs * 2)) {
+    try {
+      write();
+      return move.changes.notify();
+    } catch (error) {
+      const failure = toGatewayError(error);
+      if (failure.code !== "ledger_write_failed") throw error;
+      move.deps.draft.phase = failure.message;
+      move.publish();
+      await move.deps.clock.sleep(waitMs);
+    }
+  }
+}
+
+/** From the hand-over, or from an undone move, to the end. */
+export async function finish(move: Move): Promise<void> {
+  const { id, link } = move.deps;
+  while (move.state.kind === "handedOver" || move.state.kind === "conflict") await settle(move);
+  if (move.state.kind === "undoing") await undo(move);
+  if (move.state.kind === "retiring") await retire(move);
+  if (move.state.kind === "failed" || move.state.kind === "cancelled") {
+    const reason = move.state.kind === "failed" ? move.state.error.message : "cancelled";
+    await move.courier.say({ type: "cancel", reason }).catch(() => {});
+  }
+  move.publish();
+  if (move.verdict) await deliverVerdict(move);
+  await move.courier.farewell();
+  move.unsubscribe();
+  link.setMigrationRateLimit(id, null);
+  link.closeChannels(id);
+}
+
+/** Tells the peer an operator's verdict and notes that it knows. */
+export async function deliverVerdict(move: Move): Promise<void> {
+  await move.courier.deliverVerdict(move.deps.guestId, move.verdict!);
+  move.deps.journal.write({ kind: "noted", notes: { ...move.notes, verdictDelivered: true } });
+}
+
+/** Waits for what ends a hand-over: the destination's answer, or an operator. */
+async function settle(move: Move): Promise<void> {
+  const { journal, clock, link, guestId, id, peer, site, draft } = move.deps;
+  const roundTripMs = link.path().roundTripMs ?? 0;
+  const downtimeMs = move.pausedAtMs === null
+    ? null
+    : Math.max(0, Math.round(clock.nowMs() - move.pausedAtMs - roundTripMs / 2));
+  const parties = { guestId, migrationId: id, site, peer };
+  const decided = decideOutcome(move.state, move.courier.outcome, downtimeMs, parties);
+  if (decided) {
+    await persistently(move, () => journal.write(decided.event, decided.ownership));
+    if (decided.event.kind === "ranAtPeer") draft.downtimeMs = decided.event.downtimeMs;
+    return;
+  }
+  const waiting = new AbortController();
+  const asked = await Promise.race([
+    move.changes.next().then(() => false),
+    clock.sleep(QUERY_INTERVAL_MS, waiting.signal).then(() => true, () => false),
+  ]);
+  waiting.abort();
+  if (asked && move.state.kind === "handedOver") {
+    const { epoch } = move.state;
+    const { framesGone } = move;
+    await move.courier.say({ type: "query", guest: guestId, epoch, framesGone }).catch(() => {});
+  }
+  move.publish(false);
+}
+
+/** The machine runs at the peer (rule 3g): this one ends, its disks stay. State: `retiring`. */
+async function retire(move: Move): Promise<void> {
+  const { journal, guest, draft, options, peer, clock, log, id } = move.deps;
+  if (move.state.kind !== "retiring") return;
+  draft.owner = peer;
+  draft.epoch = move.state.epoch;
+  draft.downtimeMs ??= move.state.downtimeMs;
+  draft.runState = move.wasRunning ? "running" : "paused";
+  draft.phase = "ending the machine at the source";
+  move.description ??= await guest.describe().catch(() => null);
+  draft.leftovers = (move.description?.disks ?? [])
+    .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
+  // A machine that an operator gave away unseen may be the last good copy.
+  const keep = options.keepSource || move.verdict !== null;
+  await guest.source.retire(keep).catch((error) => {
+    const failure = toGatewayError(error);
+    if (failure.code !== "guest_gone") log("warn", `${id}: ${failure.message}`);
+  });
+  draft.endedAtWallMs = clock.wallMs();
+  draft.phase = "ended";
+  await persistently(move, () => journal.write({ kind: "retired", kept: keep }));
+}
+
+/** The failure of a move that a restart of its gateway interrupted before the hand-over. */
+export function restartedError(): GatewayError {
+  return new GatewayError(
+    "gateway_restarted",
+    "Cannot go on with the move: this gateway restarted before the hand-over",
+    { hint: "The machine runs here; start the move again" },
+  );
+}

@@ -1,0 +1,220 @@
+import type { Clock } from "../../core/clock.ts";
+import { type ErrorCode, GatewayError } from "../../core/errors.ts";
+import type { Guest, GuestDescription, MoveOptions } from "../../guest/guest.ts";
+import type { Channel, PeerLink } from "../../link/peer_link.ts";
+import { Changes } from "../changes.ts";
+import { Interrupt } from "../interrupt.ts";
+import type { Journal } from "../journal.ts";
+import type { ToSource } from "../messages.ts";
+import type { MigrationOptions } from "../options.ts";
+import type { MigrationReport } from "../report.ts";
+import { Courier, type Verdict } from "./courier.ts";
+import type { ReportDraft } from "./draft.ts";
+import type { MemoryPump } from "./memory.ts";
+import { sourceEnded, type SourceEvent, type SourceState } from "./state.ts";
+
+/** Progress is published at most this often, and sent to the peer at most every second one. */
+const PUBLISH_INTERVAL_MS = 250;
+const SHARE_INTERVAL_MS = 1000;
+/** Entries of each list in a report that the peer is sent before the end; slow links are narrow. */
+const SHARED_ENTRIES = 10;
+
+export interface SourceActorDeps {
+  readonly id: string;
+  readonly site: string;
+  readonly peer: string;
+  readonly guestId: string;
+  readonly guest: Guest;
+  readonly link: PeerLink;
+  readonly clock: Clock;
+  readonly options: MigrationOptions;
+  /** The guest's epoch when the move began; the hand-over carries the next one. */
+  readonly epoch: number;
+  readonly journal: Journal<SourceState, SourceEvent>;
+  readonly draft: ReportDraft;
+  readonly scratchDirectory: string;
+  /** Called with each new report. */
+  readonly report: (report: MigrationReport) => void;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}
+
+/** A cancel by the operator: the one interrupt that is not a failure. */
+export class Cancelled extends Error {}
+
+/**
+ * The working state of one move at its source, shared by the steps of the procedure (`copy.ts`,
+ * `switchover.ts`, `ending.ts`). Nothing here decides who runs the machine: that is the journal's.
+ */
+export class Move {
+  readonly interrupt = new Interrupt();
+  readonly changes = new Changes();
+  readonly courier: Courier;
+  memoryChannel: Channel | null = null;
+  diskChannel: Channel | null = null;
+  description: GuestDescription | null = null;
+  pump: MemoryPump | null = null;
+  /** Number of the last disk round. */
+  round = 0;
+  /** What the machine's driver asked to be remembered. */
+  notes: Record<string, unknown> = {};
+  wasRunning = true;
+  /** Source clock of the pause; null while the machine runs, or where it was found paused. */
+  pausedAtMs: number | null = null;
+  holdRequested: boolean;
+  switchRequested = false;
+  holding = false;
+  /** The session that numbered this move's frames is gone: what is missing can never be sent. */
+  framesGone = false;
+  verdict: Verdict | null = null;
+  #reportedAtMs = -Infinity;
+  #sharedAtMs = -Infinity;
+  readonly #unsubscribe: (() => void)[] = [];
+
+  constructor(readonly deps: SourceActorDeps) {
+    const { id, link, peer, clock, guest, options, log } = deps;
+    this.holdRequested = options.hold;
+    this.courier = new Courier(
+      () => link.channel(id, "control"),
+      peer,
+      clock,
+      this.changes,
+      (message) => this.#refusedEarly(message),
+      () => this.#askedWhetherAlive(),
+    );
+    this.#unsubscribe.push(
+      link.onEvent((event) => {
+        if (event.kind === "restarted") this.#peerRestarted();
+        this.changes.notify();
+        this.publish(false);
+      }),
+      guest.onEvent((event) => {
+        if (event.kind === "log") log(event.level, event.message);
+        if (event.kind === "gone") this.#machineGone(event.guestInitiated);
+      }),
+    );
+    if (options.rate !== null) link.setMigrationRateLimit(id, options.rate);
+  }
+
+  get state(): SourceState {
+    return this.deps.journal.state;
+  }
+
+  report(): MigrationReport {
+    const { link, draft } = this.deps;
+    const wire = (channel: Channel | null) =>
+      channel ? channel.wireBytes + channel.receivedWireBytes : 0;
+    const memory = wire(this.memoryChannel);
+    const disk = wire(this.diskChannel);
+    const control = this.courier.wireBytes;
+    draft.opaqueBytes = this.pump?.opaqueBytes ?? draft.opaqueBytes;
+    draft.opaqueReason = this.pump?.opaqueReason ?? draft.opaqueReason;
+    return draft.render(this.state, this.holding, {
+      state: link.state,
+      path: () => link.path(),
+      wireBytes: { memory, disk, control, total: memory + disk + control },
+    });
+  }
+
+  /** Publishes a report: at once for events (`now`), a few times a second for progress. */
+  publish(now = true): void {
+    const atMs = this.deps.clock.nowMs();
+    if (!now && atMs - this.#reportedAtMs < PUBLISH_INTERVAL_MS) return;
+    this.#reportedAtMs = atMs;
+    const report = this.report();
+    this.deps.report(report);
+    if (this.state.kind === "preparing") return;
+    if (!now && atMs - this.#sharedAtMs < SHARE_INTERVAL_MS) return;
+    this.#sharedAtMs = atMs;
+    const shared = sourceEnded(this.state) ? report : {
+      ...report,
+      decisions: report.decisions.slice(-SHARED_ENTRIES),
+      rounds: report.rounds.slice(-SHARED_ENTRIES),
+    };
+    void this.courier.say({ type: "report", report: { ...shared } }).catch(() => {});
+  }
+
+  moveOptions(): MoveOptions {
+    const { scratchDirectory, journal } = this.deps;
+    return {
+      scratchDirectory,
+      remember: (notes) => {
+        this.notes = { ...this.notes, ...notes };
+        journal.write({ kind: "noted", notes: this.notes });
+        return Promise.resolve();
+      },
+    };
+  }
+
+  /** `promise`, unless the memory stream breaks or the move is interrupted first. */
+  whilePumping<T>(promise: Promise<T>): Promise<T> {
+    const broken = this.pump!.drained.then(() => promise);
+    promise.catch(() => {});
+    broken.catch(() => {});
+    return this.interrupt.race(Promise.race([promise, broken]));
+  }
+
+  /** Stops listening to link and machine. */
+  unsubscribe(): void {
+    for (const stop of this.#unsubscribe) stop();
+  }
+
+  /** The destination gave up before any hand-over: its epoch is used up, the machine stays here. */
+  #refusedEarly(message: Extract<ToSource, { type: "refused" }>): void {
+    const { guestId, id, site, journal } = this.deps;
+    const { kind } = this.state;
+    if (kind !== "preparing" && kind !== "copying" && kind !== "switching") return;
+    const error = errorOf(message.error);
+    try {
+      journal.write({ kind: "noted", notes: { ...this.notes, refusedEpoch: message.epoch } }, {
+        guestId,
+        epoch: message.epoch,
+        owner: site,
+        migrationId: id,
+        decidedBy: "handover",
+        reason: "the destination gave up before the hand-over",
+      });
+    } finally {
+      this.interrupt.raise(error);
+    }
+  }
+
+  /** A destination that missed the end of this move. */
+  #askedWhetherAlive(): void {
+    if (!sourceEnded(this.state)) return;
+    void this.courier.say({ type: "cancel", reason: "the move has ended" }).catch(() => {});
+  }
+
+  #peerRestarted(): void {
+    this.courier.reopen();
+    this.framesGone = true;
+    this.interrupt.raise(
+      new GatewayError(
+        "peer_restarted",
+        `Cannot go on: the gateway of ${this.deps.peer} restarted`,
+        {
+          hint: "The machine runs at the source; start the move again",
+        },
+      ),
+    );
+  }
+
+  #machineGone(guestInitiated: boolean): void {
+    const { kind } = this.state;
+    if (kind === "handedOver" || kind === "retiring" || sourceEnded(this.state)) return;
+    this.deps.draft.runState = "gone";
+    this.interrupt.raise(
+      new GatewayError(
+        "guest_gone",
+        `Cannot move ${this.deps.guestId}: it ${guestInitiated ? "powered itself off" : "ended"}`,
+        { hint: guestInitiated ? "Nothing to do" : "Look at the machine's own log" },
+      ),
+    );
+  }
+}
+
+/** An error in the form that messages carry, as one to throw. */
+export function errorOf(
+  error: { readonly code: string; readonly message: string; readonly hint: string },
+): GatewayError {
+  return new GatewayError(error.code as ErrorCode, error.message, { hint: error.hint });
+}
