@@ -125,7 +125,7 @@ export const ROOMS: readonly RoomRule[] = [
   {
     room: "src/cli/",
     uses: [...INNER, ...SHARED, ...DRIVERS, "src/gateway/", "src/http/"],
-    packages: ["commander"],
+    packages: ["commander", "node:process"],
   },
   { room: "main.ts", uses: ["src/cli/"] },
 ];
