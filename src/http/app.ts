@@ -1,10 +1,10 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
-import { bodyLimit } from "hono/body-limit";
 import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
 import { secureHeaders } from "hono/secure-headers";
 import { GatewayError } from "../core/errors.ts";
 import { tokenRefused } from "./bearer.ts";
+import { jsonBody } from "./json_body.ts";
 import { answerProblem, publicError } from "./problem.ts";
 import { type HttpDeps, router } from "./router.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -50,28 +50,7 @@ export function createApp(deps: HttpDeps): OpenAPIHono {
       return answerProblem(c, error, { allow: methods.join(", ") });
     },
   }));
-  app.use(bodyLimit({
-    maxSize: REQUEST_BYTES_MAX,
-    onError: (c) =>
-      answerProblem(
-        c,
-        new GatewayError(
-          "request_too_large",
-          `Cannot take this request: its body is longer than ${REQUEST_BYTES_MAX} bytes`,
-          { hint: "Send less; no request of this API needs that much" },
-        ),
-      ),
-  }));
-  app.use(async (c, next) => {
-    // The API speaks JSON only, so a client need not say so (curl -d says something else).
-    const type = c.req.header("content-type");
-    if (c.req.raw.body !== null && !/^application\/([a-z.-]+\+)?json\b/i.test(type ?? "")) {
-      const headers = new Headers(c.req.raw.headers);
-      headers.set("content-type", "application/json");
-      c.req.raw = new Request(c.req.raw, { headers });
-    }
-    await next();
-  });
+  app.use(jsonBody(REQUEST_BYTES_MAX));
 
   app.openAPIRegistry.registerComponent("securitySchemes", "token", {
     type: "http",

@@ -258,6 +258,21 @@ Deno.test("unknown paths, wrong methods and endless bodies are problems too", as
   await assertProblem(await ask("GET", "/v1/migrations/m-2/events"), 404, "migration_unknown");
   const long = JSON.stringify({ guest: "x".repeat(REQUEST_BYTES_MAX) });
   await assertProblem(await ask("POST", "/v1/migrations", long), 413, "request_too_large");
+  let sentChunks = 0;
+  const endless = new ReadableStream({
+    pull(controller) {
+      sentChunks++;
+      controller.enqueue(new Uint8Array(65_536));
+    },
+  });
+  const { app } = setUp();
+  const answer = await app.request("/v1/migrations", {
+    method: "POST",
+    body: endless,
+    headers: { authorization: `Bearer ${TOKEN}` },
+  });
+  await assertProblem(answer, 413, "request_too_large");
+  assert.ok(sentChunks < 20, `${sentChunks} chunks were read`);
 });
 
 Deno.test("the rate of a peer is set and its view answered; an unknown one is the service's to refuse", async () => {
