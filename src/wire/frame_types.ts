@@ -7,13 +7,11 @@ export const FRAME_TYPES = {
   control: 1,
   /** A batch of memory items (`src/codec/memory_batch.ts`); `memory` channel. */
   memoryBatch: 16,
-  /** The memory stream starts anew: what follows belongs to another attempt; `memory` channel. */
+  /** Empty. The memory stream starts anew: what follows is another attempt; `memory` channel. */
   memoryReset: 17,
-  /** The memory stream is complete: its last batch went before; `memory` channel. */
-  memoryEnd: 18,
   /** A batch of disk extents (`src/codec/disk_batch.ts`); `disk` channel. */
   diskBatch: 32,
-  /** Every extent of a disk's round went before; `disk` channel. */
+  /** JSON `{ round }`: every extent of that round went before; `disk` channel. */
   diskRoundEnd: 33,
   /** Reserved: the destination asks for a page that it needs now; `pageRequest` channel. */
   pageRequest: 48,
