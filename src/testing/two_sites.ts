@@ -1,3 +1,4 @@
+import { DatabaseSync } from "node:sqlite";
 import { systemClock } from "../host/system_clock.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
@@ -6,6 +7,10 @@ import { type MemoryCarrierPair, memoryCarrierPair } from "../link/memory_carrie
 import { type AttachGuest } from "../gateway/guests.ts";
 import { type Gateway, startGateway } from "../gateway/gateway.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
+import { Life } from "./mortal.ts";
+
+/** A move that has not come to what a test waits for by then never will. */
+const REPORT_TIMEOUT_MS = 30_000;
 
 export interface PathShape {
   readonly delayMs: number;
@@ -22,6 +27,8 @@ export class TwoSites implements AsyncDisposable {
   readonly #gateways = new Map<string, Gateway>();
   readonly #endpoints = new Map<string, MemoryEndpoint>();
   readonly #pairs = new Set<MemoryCarrierPair>();
+  readonly #lives = new Map<string, Life>();
+  #outage: Outage | null = null;
 
   private constructor(
     readonly directory: string,
@@ -53,17 +60,23 @@ export class TwoSites implements AsyncDisposable {
     const directory = `${this.directory}/${name}`;
     await Deno.mkdir(directory, { recursive: true });
     const other = name === "a" ? "b" : "a";
+    const life = new Life();
+    this.#lives.set(name, life);
     this.#gateways.set(
       name,
       await startGateway({
         site: name,
         ledgerFile: `${directory}/ledger.sqlite`,
         stateDirectory: directory,
-        clock: this.clock,
-        attach: this.attach(name),
+        clock: life.clock(this.clock),
+        attach: life.attach(this.attach(name)),
         readPeers: () => Promise.resolve([{ name: other, address: null, fingerprint: "sha256:0" }]),
         openEndpoint: (incarnation) => {
-          const endpoint = new MemoryEndpoint(name, incarnation, (from) => this.#join(from, other));
+          const endpoint = new MemoryEndpoint(
+            name,
+            incarnation,
+            (from, signal) => life.pass(() => this.#join(from, other, signal)),
+          );
           this.#endpoints.set(name, endpoint);
           return Promise.resolve(endpoint);
         },
@@ -80,25 +93,65 @@ export class TwoSites implements AsyncDisposable {
     this.#gateways.delete(name);
   }
 
+  /**
+   * The gateway dies where it stands, as by SIGKILL: nothing is undone, told or closed in order; its
+   * machines go on and find their sockets closed. `startSite` starts the next one.
+   */
+  async crashSite(name: string): Promise<void> {
+    this.#endpoints.delete(name);
+    this.#gateways.delete(name);
+    const dead = this.#lives.get(name)!.kill();
+    this.cut();
+    await dead;
+  }
+
   /** Cuts every connection between both sites; they dial again. */
   cut(): void {
     for (const pair of this.#pairs) pair.cut("cut by the test");
     this.#pairs.clear();
   }
 
-  /** Resolves with the first report of a migration that fits. */
+  /** Nothing passes until `heal`: connections are cut and refused, or only silent. */
+  breakPath(kind: "cut" | "silent"): void {
+    this.#outage ??= { kind, over: Promise.withResolvers<void>() };
+    if (kind === "cut") return this.cut();
+    for (const pair of this.#pairs) pair.stall(true);
+  }
+
+  heal(): void {
+    for (const pair of this.#pairs) pair.stall(false);
+    this.#outage?.over.resolve();
+    this.#outage = null;
+  }
+
+  /** A connection of the test's own to a site's ledger; the caller closes it. */
+  ledger(name: string): DatabaseSync {
+    const database = new DatabaseSync(`${this.directory}/${name}/ledger.sqlite`);
+    database.exec("PRAGMA busy_timeout = 2000");
+    return database;
+  }
+
+  /** Resolves with the first report of a migration that fits; rejects with the last one otherwise. */
   until(
     site: "a" | "b",
     id: string,
     fits: (report: MigrationReport) => boolean,
   ): Promise<MigrationReport> {
     const service = this[site];
-    return new Promise((resolve) => {
+    return new Promise((resolve, reject) => {
+      let last: MigrationReport | null = null;
       const check = (report: MigrationReport) => {
+        last = report;
         if (!fits(report)) return;
         stop();
+        clearTimeout(timer);
         resolve(report);
       };
+      const timer = setTimeout(() => {
+        stop();
+        const seen = { at: site, waitedFor: String(fits), last, log: this.log.slice(-20) };
+        reject(new Error(`No report fitted in time: ${JSON.stringify(seen, null, 1)}`));
+      }, REPORT_TIMEOUT_MS);
       const stop = service.onReport(id, check);
       check(service.migration(id));
     });
@@ -109,6 +162,7 @@ export class TwoSites implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.heal();
     for (const [name, { service }] of this.#gateways) {
       for (const guest of await service.guests()) {
         await service.deleteGuest(guest.id, true).catch(() => {});
@@ -118,11 +172,15 @@ export class TwoSites implements AsyncDisposable {
     await Deno.remove(this.directory, { recursive: true }).catch(() => {});
   }
 
-  #join(from: MemoryEndpoint, to: string): Carrier {
-    const target = this.#endpoints.get(to);
+  async #join(from: MemoryEndpoint, to: string, signal: AbortSignal): Promise<Carrier> {
+    // Over a silent path nothing answers a dial, over a cut one it is refused.
+    while (this.#outage?.kind === "silent") {
+      await Promise.race([this.#outage.over.promise, aborted(signal)]);
+    }
+    const target = this.#outage ? undefined : this.#endpoints.get(to);
     if (!target) {
-      throw new GatewayError("peer_unreachable", `Cannot reach ${to}: its gateway is stopped`, {
-        hint: "Start it",
+      throw new GatewayError("peer_unreachable", `Cannot reach ${to}: nobody answers there`, {
+        hint: "Start it, or heal the path",
       });
     }
     const pair = memoryCarrierPair(
@@ -136,6 +194,19 @@ export class TwoSites implements AsyncDisposable {
   }
 }
 
+interface Outage {
+  readonly kind: "cut" | "silent";
+  readonly over: PromiseWithResolvers<void>;
+}
+
+/** Rejects when `signal` aborts. */
+function aborted(signal: AbortSignal): Promise<never> {
+  return new Promise((_, reject) => {
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener("abort", () => reject(signal.reason), { once: true });
+  });
+}
+
 class MemoryEndpoint implements CarrierEndpoint {
   readonly address = "memory";
   #listener: ((carrier: Carrier) => void) | null = null;
@@ -143,11 +214,11 @@ class MemoryEndpoint implements CarrierEndpoint {
   constructor(
     readonly site: string,
     readonly incarnation: string,
-    private readonly join: (from: MemoryEndpoint) => Carrier,
+    private readonly join: (from: MemoryEndpoint, signal: AbortSignal) => Promise<Carrier>,
   ) {}
 
-  dial(): Promise<Carrier> {
-    return Promise.resolve().then(() => this.join(this));
+  dial(_peerName: string, signal: AbortSignal): Promise<Carrier> {
+    return this.join(this, signal);
   }
 
   accept(carrier: Carrier): void {
