@@ -9,14 +9,11 @@ export const DIALS_PENDING_MAX = 4;
 /** After refusals the pause doubles from `REDIAL_MS` up to this. */
 export const REFUSED_REDIAL_MS_MAX = 60_000;
 
-/** Codes by which a peer, or this side, says no rather than nothing. */
-const REFUSALS: ReadonlySet<string> = new Set([
-  "frame_invalid",
-  "frame_too_long",
-  "handshake_failed",
-  "peer_not_trusted",
-  "protocol_mismatch",
-]);
+/** Refusals further apart than this do not add up. */
+const REFUSALS_FORGOTTEN_MS = 2 * REFUSED_REDIAL_MS_MAX;
+
+/** Codes of attempts that found nobody; anything else is a refusal, or a defect to be told. */
+const NOBODY_THERE: ReadonlySet<string> = new Set(["link_closed", "peer_unreachable"]);
 
 export interface RedialerOptions {
   readonly clock: Clock;
@@ -33,6 +30,7 @@ export class Redialer {
   readonly #stopped = new AbortController();
   readonly #pending = new Set<AbortController>();
   #refusals = 0;
+  #refusedAtMs = -Infinity;
   #nextAtMs = 0;
   #wake: AbortController | null = null;
 
@@ -48,9 +46,12 @@ export class Redialer {
 
   /** A connection was made and then refused: the next attempts come later and later. */
   refused(error: GatewayError): void {
+    const nowMs = this.#options.clock.nowMs();
+    if (nowMs - this.#refusedAtMs > REFUSALS_FORGOTTEN_MS) this.#refusals = 0;
+    this.#refusedAtMs = nowMs;
     const pauseMs = Math.min(REFUSED_REDIAL_MS_MAX, REDIAL_MS * 2 ** this.#refusals);
     this.#refusals++;
-    this.#nextAtMs = this.#options.clock.nowMs() + pauseMs;
+    this.#nextAtMs = nowMs + pauseMs;
     this.#options.onRefused(error);
   }
 
@@ -83,12 +84,11 @@ export class Redialer {
     try {
       const carrier = await this.#options.dial(attempt.signal);
       if (this.#stopped.signal.aborted) return void carrier.close("the link was closed");
-      this.#refusals = 0;
       this.#options.onCarrier(carrier);
       for (const other of this.#pending) if (other !== attempt) other.abort();
     } catch (thrown) {
       const error = toGatewayError(thrown);
-      if (REFUSALS.has(error.code) && !attempt.signal.aborted) this.refused(error);
+      if (!NOBODY_THERE.has(error.code) && !attempt.signal.aborted) this.refused(error);
     } finally {
       this.#pending.delete(attempt);
     }

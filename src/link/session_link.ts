@@ -68,7 +68,7 @@ class Driver implements SessionLink, ChannelHost {
       clock,
       dial,
       isNeeded: () => !this.#isClosed && !this.#isHeard(),
-      onCarrier: (carrier) => this.attach(carrier),
+      onCarrier: (carrier) => this.#attach(carrier, true),
       onRefused: (error) => this.#emit({ kind: "refused", ...error.toJSON() }),
     });
   }
@@ -152,11 +152,19 @@ class Driver implements SessionLink, ChannelHost {
   // --- connections -------------------------------------------------------------------------------
 
   attach(carrier: Carrier): void {
+    this.#attach(carrier, false);
+  }
+
+  #attach(carrier: Carrier, dialled: boolean): void {
     if (this.#isClosed) return void carrier.close("the link was closed");
     const id = ++this.#lastCarrierId;
-    const keepsHouse = this.#incarnation < carrier.peerIncarnation;
-    const nowMs = this.#clock.nowMs();
-    if (!this.#session.addCarrier(id, carrier.peerIncarnation, keepsHouse, nowMs)) {
+    const { peerIncarnation } = carrier;
+    const keepsHouse = this.#incarnation < peerIncarnation;
+    const isNew = this.#session.addCarrier(
+      { id, peerIncarnation, keepsHouse, preferred: dialled === keepsHouse },
+      this.#clock.nowMs(),
+    );
+    if (!isNew) {
       return void carrier.close("the peer has restarted since");
     }
     const wasDown = this.state === "down";

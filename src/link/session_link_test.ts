@@ -86,6 +86,27 @@ Deno.test("beside a silent connection a new one is dialled every second, and tak
   await world.close();
 });
 
+Deno.test("where both sides dial, both use the same connection and the other is closed", async () => {
+  const world = new LinkWorld({ bothDial: true, bytesPerSecond: 1e6 });
+  const got: number[] = [];
+  world.accept(["memory"], (_id, _kind, payload) => void got.push(payload[0]));
+  const memory = world.source.channel(ID, "memory");
+  await world.clock.advance(100);
+  const closed: number[] = [];
+  world.pairs.forEach((pair, n) => void pair.a.closed.then(() => closed.push(n)));
+  await world.clock.until((async () => {
+    for (let i = 0; i < 100; i++) await memory.send(16, new Uint8Array(100_000).fill(i));
+    await memory.whenAppliedByPeer(100);
+  })());
+  await world.clock.advance(60_000);
+  assert.equal(world.pairs.length, 2);
+  assert.equal(closed.length, 1);
+  assert.deepEqual(got, Array.from({ length: 100 }, (_, i) => i));
+  // Nothing was under way on the closed one: 100 frames of 100 KB, none of them twice.
+  assert.ok(memory.wireBytes < 100 * 100_048 + 50_000, `${memory.wireBytes}`);
+  await world.close();
+});
+
 Deno.test("a connection that is heard again needs no other", async () => {
   const world = new LinkWorld();
   await world.clock.advance(100);
@@ -104,7 +125,7 @@ Deno.test("a refusal is told, and the pauses between dials grow", async () => {
   });
   await world.clock.advance(20_000);
   const pauses = world.dialedAtMs.slice(1).map((atMs, i) => Math.round(atMs - world.dialedAtMs[i]));
-  assert.deepEqual(pauses, [1_020, 2_020, 4_020, 8_020]);
+  assert.deepEqual(pauses, [1_020, 2_020, 4_020, 8_020], "20 ms each until it is refused");
   assert.deepEqual(world.sourceEvents[0], {
     kind: "refused",
     code: "peer_not_trusted",

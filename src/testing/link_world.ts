@@ -12,6 +12,8 @@ export interface LinkWorldOptions {
   readonly duplicateRatio?: number;
   readonly random?: () => number;
   readonly limits?: Partial<SessionLimits>;
+  /** The destination dials, too. */
+  readonly bothDial?: boolean;
 }
 
 /** Two session links over in-memory connections on a virtual clock; the source dials. */
@@ -82,7 +84,7 @@ export class LinkWorld {
     const destination = createSessionLink({
       peerName: "source",
       clock: this.clock,
-      dial: null,
+      dial: this.#options.bothDial ? (signal) => this.#dial(signal, true) : null,
       incarnation: `d${this.#destinationIncarnation}`,
       limits: this.#options.limits,
     });
@@ -90,7 +92,7 @@ export class LinkWorld {
     return destination;
   }
 
-  async #dial(signal: AbortSignal): Promise<Carrier> {
+  async #dial(signal: AbortSignal, byDestination = false): Promise<Carrier> {
     const { delayMs = 10, jitterMs = 0, bytesPerSecond = null, random = () => 0.5 } = this.#options;
     this.dialedAtMs.push(this.clock.nowMs());
     if (this.dialsHang) await this.clock.sleep(3_600_000, signal);
@@ -103,6 +105,10 @@ export class LinkWorld {
       { peerName: "source", peerIncarnation: "s1" },
     );
     this.pairs.push(pair);
+    if (byDestination) {
+      this.source.attach(pair.a);
+      return pair.b;
+    }
     this.destination.attach(pair.b);
     return pair.a;
   }

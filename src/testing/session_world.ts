@@ -5,6 +5,7 @@ import { Random } from "../emulator/random.ts";
 import { CHANNEL_KINDS, type ChannelKind, isBulk } from "../wire/channel_kind.ts";
 import { decodeRecord } from "../wire/frame.ts";
 import type { SessionLimits } from "../wire/limits.ts";
+import type { NewCarrier } from "../wire/liveness.ts";
 import type { ChannelState } from "../wire/migration_channels.ts";
 import { Session } from "../wire/session.ts";
 
@@ -226,10 +227,15 @@ export class SessionWorld {
     };
     this.#connections.push(connection);
     const added = [
-      a.session.addCarrier(connection.ids[0], `b${b.incarnation}`, true, this.nowMs),
-      b.session.addCarrier(connection.ids[1], `a${a.incarnation}`, false, this.nowMs),
+      a.session.addCarrier(this.#carrier(0, connection, `b${b.incarnation}`), this.nowMs),
+      b.session.addCarrier(this.#carrier(1, connection, `a${a.incarnation}`), this.nowMs),
     ];
     assert.deepEqual(added, [true, true]);
+  }
+
+  #carrier(side: Side, { ids, number }: Connection, peerIncarnation: string): NewCarrier {
+    const preferred = number % 3 !== 0;
+    return { id: ids[side], peerIncarnation, keepsHouse: side === 0, preferred };
   }
 
   #end(connection: Connection): void {

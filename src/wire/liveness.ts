@@ -6,9 +6,21 @@ import {
   SILENT_SURPLUS_MS,
 } from "./limits.ts";
 
+/** A connection as the driver knows it. */
+export interface NewCarrier {
+  /** Above every earlier one. */
+  readonly id: number;
+  readonly peerIncarnation: string;
+  /** This side closes superfluous connections; true on exactly one of both sides. */
+  readonly keepsHouse: boolean;
+  /** Goes before others where both sides dial; both sides say the same of one connection. */
+  readonly preferred: boolean;
+}
+
 /** What the session knows of one connection. */
 export interface CarrierState {
   readonly id: number;
+  readonly preferred: boolean;
   /** The peer's STATE came over it: frames may go. */
   ready: boolean;
   /** Nothing was heard for too long. */
@@ -44,9 +56,10 @@ export class Liveness {
     return Math.max(SILENCE_MS_MIN, SILENCE_ROUND_TRIPS * (this.roundTripMs ?? 0));
   }
 
-  add(id: number, nowMs: number): CarrierState {
+  add({ id, preferred }: NewCarrier, nowMs: number): CarrierState {
     const carrier: CarrierState = {
       id,
+      preferred,
       ready: false,
       silent: false,
       lastHeardMs: nowMs,
@@ -66,20 +79,17 @@ export class Liveness {
     this.lastHeardMs = nowMs;
   }
 
-  /** The connection to use: the newest that works; else the newest, which takes urgent records. */
+  /**
+   * The connection to use: one that is not silent before a silent one (which takes urgent records
+   * only), a preferred one before another, a newer one before an older.
+   */
   primary(): CarrierState | null {
+    const rank = ({ silent, preferred }: CarrierState) => (silent ? 0 : 2) + (preferred ? 1 : 0);
     let best: CarrierState | null = null;
     for (const carrier of this.carriers.values()) {
-      if (!carrier.ready) continue;
-      if (best === null || !carrier.silent || best.silent) best = carrier;
+      if (carrier.ready && (best === null || rank(carrier) >= rank(best))) best = carrier;
     }
     return best;
-  }
-
-  /** True when some connection is neither silent nor waiting for its first STATE. */
-  get works(): boolean {
-    const primary = this.primary();
-    return primary !== null && !primary.silent;
   }
 
   takePing(carrier: CarrierState, nowMs: number): number {
@@ -126,7 +136,7 @@ export class Liveness {
 
   /**
    * Connections to close: silent ones that a working one has replaced, and, when this side keeps
-   * house, working ones beside a newer one.
+   * house, working ones beside a better one.
    */
   surplus(nowMs: number, keepsHouse: boolean): CarrierState[] {
     const primary = this.primary();

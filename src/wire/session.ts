@@ -29,7 +29,7 @@ import {
   type SessionLimits,
   URGENT_BYTES_MAX,
 } from "./limits.ts";
-import { type CarrierState, Liveness } from "./liveness.ts";
+import { type CarrierState, Liveness, type NewCarrier } from "./liveness.ts";
 import type { ChannelState } from "./migration_channels.ts";
 import { type MigrationEvent, MigrationTable } from "./migration_table.ts";
 import { frameCost } from "./outbox.ts";
@@ -98,19 +98,19 @@ export class Session {
   // --- connections -------------------------------------------------------------------------------
 
   /**
-   * Takes a new connection into use; `id` is above every earlier one.
+   * Takes a new connection into use.
    *
-   * @param keepsHouse this side closes superfluous connections; true on exactly one of both sides
    * @returns false when it belongs to a process of the peer that is known to have ended
    */
-  addCarrier(id: number, peerIncarnation: string, keepsHouse: boolean, nowMs: number): boolean {
+  addCarrier(carrier: NewCarrier, nowMs: number): boolean {
+    const { peerIncarnation } = carrier;
     if (this.#oldIncarnations.has(peerIncarnation)) return false;
-    this.#keepsHouse = keepsHouse;
+    this.#keepsHouse = carrier.keepsHouse;
     if (this.peerIncarnation !== null && this.peerIncarnation !== peerIncarnation) {
       this.#peerRestarted(this.peerIncarnation);
     }
     this.peerIncarnation = peerIncarnation;
-    this.liveness.add(id, nowMs);
+    this.liveness.add(carrier, nowMs);
     return true;
   }
 

@@ -16,6 +16,10 @@ const LIMITS: SessionLimits = {
 const isFrameInvalid = (thrown: unknown) =>
   thrown instanceof GatewayError && thrown.code === "frame_invalid";
 
+const carrier = (id: number, peerIncarnation: string) => (
+  { id, peerIncarnation, keepsHouse: true, preferred: true }
+);
+
 /** Everything a session would send over one connection at this moment. */
 function drain(session: Session, carrierId: number, nowMs = 0): Uint8Array[] {
   const records: Uint8Array[] = [];
@@ -40,8 +44,8 @@ function joined(limits: Partial<SessionLimits> = LIMITS): { a: Session; b: Sessi
 }
 
 function connect(a: Session, b: Session, id: number, nowMs = 0): void {
-  a.addCarrier(id, "b", true, nowMs);
-  b.addCarrier(id, "a", false, nowMs);
+  a.addCarrier(carrier(id, "b"), nowMs);
+  b.addCarrier({ ...carrier(id, "a"), keepsHouse: false }, nowMs);
   const fromA = drain(a, id, nowMs);
   for (const record of drain(b, id, nowMs)) a.receive(id, record, nowMs);
   for (const record of fromA) b.receive(id, record, nowMs);
@@ -61,7 +65,7 @@ function applyAll(session: Session, nowMs = 0): Frame["sequence"][] {
 Deno.test("nothing is sent before the peer's state is known", () => {
   const session = new Session();
   session.send(session.open(ID, "control", 0), 1, new Uint8Array(1));
-  session.addCarrier(1, "peer", true, 0);
+  session.addCarrier(carrier(1, "peer"), 0);
   const [state, ...rest] = drain(session, 1).map(decodeRecord);
   assert.ok(state.record === "other" && state.type === RECORD_TYPES.state);
   assert.deepEqual(rest, []);
@@ -256,8 +260,8 @@ Deno.test("control frames are bounded, too", () => {
 
 Deno.test("a late connection of a process that has ended is refused", () => {
   const session = new Session();
-  assert.ok(session.addCarrier(1, "old", true, 0));
-  assert.ok(session.addCarrier(2, "new", true, 0));
+  assert.ok(session.addCarrier(carrier(1, "old"), 0));
+  assert.ok(session.addCarrier(carrier(2, "new"), 0));
   assert.deepEqual(session.takeEvents().map(({ kind }) => kind), ["closeCarrier", "restarted"]);
-  assert.equal(session.addCarrier(3, "old", true, 0), false);
+  assert.equal(session.addCarrier(carrier(3, "old"), 0), false);
 });
