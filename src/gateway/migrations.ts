@@ -1,6 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
-import type { PathMeasurement, PeerLink } from "../link/peer_link.ts";
+import type { PeerLink } from "../link/peer_link.ts";
 import type { Ledger, StoredMigration } from "../ledger/ledger.ts";
 import { DestinationActor } from "../migration/destination/actor.ts";
 import {
@@ -11,18 +11,9 @@ import {
 } from "../migration/destination/state.ts";
 import { destinationReport } from "../migration/destination/report.ts";
 import { Journal } from "../migration/journal.ts";
-import {
-  decodeMessage,
-  encodeMessage,
-  type ToDestination,
-  toDestination,
-  type ToSource,
-  toSource,
-} from "../migration/messages.ts";
 import { type MigrationOptions, migrationOptions } from "../migration/options.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 import { SourceActor } from "../migration/source/actor.ts";
-import type { Verdict } from "../migration/source/courier.ts";
 import { ReportDraft } from "../migration/source/draft.ts";
 import {
   nextSourceState,
@@ -30,9 +21,10 @@ import {
   sourceEnded,
   type SourceEvent,
 } from "../migration/source/state.ts";
-import { FRAME_TYPES } from "../wire/frame_types.ts";
+import { Arrivals } from "./arrivals.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { lazyGuest } from "./lazy_guest.ts";
+import { type PastMigration, readPast, reportOfPast } from "./past.ts";
 import type { PeerRegistry } from "./peers.ts";
 
 /** Time for an offer to reach a peer whose link is just coming up. */
@@ -41,17 +33,11 @@ const LINK_UP_TIMEOUT_MS = 15_000;
 /** Time that an orderly stop may take to give machines back; the next start does the rest. */
 const STOP_TIMEOUT_MS = 10_000;
 
+/** Time that one machine may take to be given back before the gateway's start goes on without it. */
+const RESTORE_TIMEOUT_MS = 10_000;
+
 /** How long the destination of a failed move waits for the source's report of the end. */
 const LAST_REPORT_MS = 60_000;
-
-const NO_PATH: PathMeasurement = {
-  roundTripMs: null,
-  minRoundTripMs: null,
-  bottleneckBytesPerSecond: null,
-  goodputBytesPerSecond: null,
-  lossRatio: null,
-  silentMs: null,
-};
 
 type Running =
   | { readonly side: "source"; readonly stored: StoredMigration; readonly actor: SourceActor }
@@ -83,8 +69,24 @@ export class MigrationManager {
 
   readonly #forgetting = new Set<string>();
   readonly #stopping = new AbortController();
+  readonly #arrivals: Arrivals;
 
-  constructor(private readonly deps: MigrationManagerDeps) {}
+  constructor(private readonly deps: MigrationManagerDeps) {
+    this.#arrivals = new Arrivals({
+      ...deps,
+      arriving: (id) => {
+        const running = this.#running.get(id);
+        return running?.side === "destination" ? running : null;
+      },
+      isRunning: (id) => this.#running.has(id),
+      claim: (guestId) => this.#claim(guestId),
+      release: (guestId) => this.#claimed.delete(guestId),
+      accept: (stored, guest, link, epoch) => this.#destination(stored, guest, link, epoch, []),
+      reported: (id, report) => this.#reported(id, report),
+      changed: (id) => this.#destinationChanged(id),
+      conflicted: (id, message) => this.#conflicted(id, message),
+    });
+  }
 
   /** The migration that a guest is part of, if it has not ended. */
   movingGuest(guestId: string): string | null {
@@ -104,8 +106,8 @@ export class MigrationManager {
     if (running) return this.#render(running);
     const stored = this.deps.ledger.report(id);
     if (stored) return stored as MigrationReport;
-    const ended = this.deps.ledger.migrations().find((migration) => migration.id === id);
-    if (ended) return this.#fromEvents(ended);
+    const past = readPast(this.deps.ledger, id, this.deps.site);
+    if (past) return reportOfPast(past, this.deps.site, this.deps.clock);
     throw new GatewayError("migration_unknown", `Cannot find migration ${id}`, {
       hint: "GET /v1/migrations lists those of this site",
     });
@@ -224,7 +226,7 @@ export class MigrationManager {
               decidedBy: "registration",
               reason: `${request.to} knows this epoch with ${site} as the owner`,
             });
-            link.closeChannels(stored.id);
+            actor.withdraw();
             continue;
           }
           if (stale) {
@@ -258,7 +260,7 @@ export class MigrationManager {
 
   /** Watches a link for migrations that the peer starts or asks about. */
   watch(link: PeerLink): void {
-    link.onNewMigration((id) => this.#contacted(link, id));
+    link.onNewMigration((id) => this.#arrivals.listen(link, id));
     link.onEvent((event) => {
       if (event.kind !== "restarted") return;
       for (const running of this.#running.values()) {
@@ -266,7 +268,7 @@ export class MigrationManager {
           running.side === "destination" && running.stored.peer === link.peerName &&
           !running.actor.ended
         ) {
-          this.#contacted(link, running.stored.id);
+          this.#arrivals.listen(link, running.stored.id);
           void running.actor.reconnected().catch(() => {});
         }
       }
@@ -298,56 +300,49 @@ export class MigrationManager {
    * rule 5). What needs the peer goes on by itself once its link is up.
    */
   async restore(): Promise<void> {
-    const { ledger, guests, peers } = this.deps;
-    for (const stored of ledger.migrations()) {
-      const events = ledger.events(stored.id);
-      const entry = guests.find(stored.guestId);
-      if (!entry) continue;
-      const notes = lastNotes(events);
-      if (stored.side === "source") {
-        const state = replaySource(events as unknown as SourceEvent[]);
-        const verdict = undeliveredVerdict(events, notes, this.deps.site, stored.peer);
-        if (sourceEnded(state) && !verdict) continue;
-        const guest = lazyGuest(entry.definition.kind, () => guests.machine(stored.guestId));
-        const link = await peers.link(stored.peer).catch(() => null);
-        if (!link) continue;
-        const { epoch } = events[0] as unknown as { epoch: number };
-        const actor = this.#sourceActor(
-          stored,
-          guest,
-          link,
-          epoch,
-          events as unknown as SourceEvent[],
-        );
-        if (sourceEnded(state)) {
-          void actor.resumeVerdict(verdict!);
-          continue;
-        }
-        this.#running.set(stored.id, { side: "source", stored, actor });
-        const resumed = actor.resume(notes, verdict).then(() => this.#ended(stored.id));
-        // Only an undo must be complete before anything else; a doubt waits for the peer.
-        if (state.kind !== "handedOver" && state.kind !== "retiring") {
-          await actor.whenSettledHere();
-        }
-        void resumed;
-      } else {
-        const state = replayDestination(events as unknown as DestinationEvent[]);
-        if (destinationEnded(state)) continue;
-        const guest = lazyGuest(entry.definition.kind, () => guests.machine(stored.guestId));
-        const link = await peers.link(stored.peer).catch(() => null);
-        if (!link) continue;
-        const { epoch } = events[0] as unknown as { epoch: number };
-        const running = this.#destination(
-          stored,
-          guest,
-          link,
-          epoch,
-          events as unknown as DestinationEvent[],
-        );
-        await running.actor.resume(notes);
-        this.#destinationChanged(stored.id);
-      }
+    const { ledger, site } = this.deps;
+    for (const { id } of ledger.migrations()) {
+      const past = readPast(ledger, id, site)!;
+      if (past.stored.side === "source") await this.#restoreSource(past);
+      else await this.#restoreDestination(past);
     }
+  }
+
+  async #restoreSource(past: PastMigration): Promise<void> {
+    const { guests, peers, clock } = this.deps;
+    const { stored, verdict } = past;
+    const state = replaySource(past.sourceEvents);
+    const entry = guests.find(stored.guestId);
+    if (!entry || (sourceEnded(state) && !verdict)) return;
+    const link = await peers.linkOrOrphan(stored.peer);
+    const guest = lazyGuest(entry.definition.kind, () => guests.machine(stored.guestId));
+    const actor = this.#sourceActor(stored, guest, link, past.epoch, past.sourceEvents);
+    if (sourceEnded(state)) {
+      void actor.resumeVerdict(verdict!);
+      return;
+    }
+    this.#running.set(stored.id, { side: "source", stored, actor });
+    void actor.resume(past.notes, verdict).then(() => this.#ended(stored.id));
+    // Only an undo must be complete before anything else, and one whose machine does not answer
+    // goes on beside: other machines must not wait for it. A doubt waits for the peer.
+    const waiting = new AbortController();
+    await Promise.race([
+      actor.whenSettledHere(),
+      clock.sleep(RESTORE_TIMEOUT_MS, waiting.signal).catch(() => {}),
+    ]);
+    waiting.abort();
+  }
+
+  async #restoreDestination(past: PastMigration): Promise<void> {
+    const { guests, peers } = this.deps;
+    const { stored, epoch, destinationEvents } = past;
+    const entry = guests.find(stored.guestId);
+    if (!entry || destinationEnded(replayDestination(destinationEvents))) return;
+    const link = await peers.linkOrOrphan(stored.peer);
+    const guest = lazyGuest(entry.definition.kind, () => guests.machine(stored.guestId));
+    const { actor } = this.#destination(stored, guest, link, epoch, destinationEvents);
+    await actor.resume(past.notes);
+    this.#destinationChanged(stored.id);
   }
 
   #claim(guestId: string): void {
@@ -408,215 +403,6 @@ export class MigrationManager {
       report: (report) => this.#publish(report),
       log,
     });
-  }
-
-  /** The peer speaks of a migration that no actor here listens to. */
-  #contacted(link: PeerLink, id: string): void {
-    const leftHere = this.deps.ledger.migrations()
-      .some((migration) => migration.id === id && migration.side === "source");
-    link.channel(id, "control").receive(async ({ type, payload }) => {
-      if (type !== FRAME_TYPES.control) return;
-      if (leftHere) await this.#askedAfterwards(link, id, decodeMessage(toSource, payload));
-      else await this.#toDestination(link, id, decodeMessage(toDestination, payload));
-    });
-  }
-
-  /** A destination still waits for a move that has ended here, perhaps in an earlier process. */
-  async #askedAfterwards(link: PeerLink, id: string, message: ToSource): Promise<void> {
-    if (message.type !== "waiting" && message.type !== "prepared") return;
-    const answer: ToDestination = { type: "cancel", reason: "the move has ended at the source" };
-    await this.#lastWord(link, id, answer);
-  }
-
-  async #toDestination(link: PeerLink, id: string, message: ToDestination): Promise<void> {
-    const running = this.#running.get(id);
-    if (running?.side === "destination") {
-      if (message.type === "report") {
-        running.sourceReport = message.report;
-        this.#destinationChanged(id);
-        if (this.#finalReport(running)) this.#ended(id);
-        return;
-      }
-      await running.actor.receive(message);
-      this.#destinationChanged(id);
-      return;
-    }
-    switch (message.type) {
-      case "offer":
-        return await this.#offered(link, id, message);
-      case "query":
-        return await this.#queried(link, id, message);
-      case "adjudicated":
-        return await this.#adjudicatedAfterwards(id, message);
-      default:
-        // The end of a move that this side has closed already, or never accepted.
-        return;
-    }
-  }
-
-  async #offered(
-    link: PeerLink,
-    id: string,
-    offer: Extract<ToDestination, { type: "offer" }>,
-  ): Promise<void> {
-    const { ledger, guests, clock } = this.deps;
-    const record = ledger.ownership(offer.guest);
-    const reject = async (error: GatewayError) => {
-      ledger.audit("offer_rejected", {
-        migration: id,
-        guest: offer.guest,
-        from: link.peerName,
-        ...error.toJSON(),
-      });
-      await this.#lastWord(link, id, {
-        type: "rejected",
-        error: error.toJSON(),
-        epoch: record?.epoch ?? null,
-        owner: record?.owner ?? null,
-      });
-    };
-    try {
-      const entry = guests.find(offer.guest);
-      if (!entry || entry.role !== "incoming") {
-        throw new GatewayError(
-          "destination_not_registered",
-          `Cannot accept ${offer.guest}: ${
-            entry ? "it runs here" : "no such guest is registered here"
-          }`,
-          { hint: `Register it at ${this.deps.site} with role "incoming"` },
-        );
-      }
-      if (record && offer.epoch + 1 <= record.epoch) {
-        throw new GatewayError(
-          "offer_stale",
-          `Cannot accept ${offer.guest}: epoch ${
-            offer.epoch + 1
-          } is not above ${record.epoch}, recorded here`,
-          {
-            hint: `The owner recorded here is ${
-              record.owner ?? "nobody (refused)"
-            }; use another guest id, or delete the guest at both sites`,
-          },
-        );
-      }
-      this.#claim(offer.guest);
-      try {
-        const guest = await guests.machine(offer.guest);
-        const own = await guest.describe();
-        if (own.runState !== "incoming") {
-          throw new GatewayError(
-            "destination_not_registered",
-            `Cannot accept ${offer.guest}: the machine here is ${own.runState}, not waiting for a move`,
-            { hint: "Start it with -incoming defer and register it again" },
-          );
-        }
-        const findings = await guest.destination.preflight(offer.description);
-        const stored: StoredMigration = {
-          id,
-          guestId: offer.guest,
-          side: "destination",
-          peer: link.peerName,
-          options: { ...offer.options },
-          createdAt: new Date(clock.wallMs()).toISOString(),
-        };
-        const epoch = offer.epoch + 1;
-        ledger.createMigration(
-          stored,
-          { kind: "created", epoch, from: link.peerName } as DestinationEvent,
-        );
-        const running = this.#destination(stored, guest, link, epoch, []);
-        await running.actor.accept(offer.description, own, findings);
-        this.#destinationChanged(id);
-      } finally {
-        this.#claimed.delete(offer.guest);
-      }
-    } catch (error) {
-      await reject(toGatewayError(error));
-    }
-  }
-
-  /** A source asks about a move that is not running here: the ledger has the answer, or a refusal. */
-  async #queried(
-    link: PeerLink,
-    id: string,
-    query: Extract<ToDestination, { type: "query" }>,
-  ): Promise<void> {
-    const { ledger, site } = this.deps;
-    const stored = ledger.migrations().find((migration) => migration.id === id);
-    if (stored?.side === "destination") {
-      const state = replayDestination(ledger.events(id) as unknown as DestinationEvent[]);
-      if (state.kind === "running") {
-        return await this.#lastWord(link, id, {
-          type: "running",
-          epoch: state.epoch,
-          loadMs: null,
-        });
-      }
-    }
-    const error = new GatewayError(
-      "handover_refused",
-      `Cannot take ${query.guest} over: this move is not known at ${site} as complete`,
-      { hint: "The machine runs at the source; start the move again" },
-    ).toJSON();
-    const record = ledger.ownership(query.guest);
-    if (!record || record.epoch < query.epoch) {
-      ledger.claim({
-        guestId: query.guest,
-        epoch: query.epoch,
-        owner: null,
-        migrationId: stored ? id : null,
-        decidedBy: "refusal",
-        reason: error.message,
-      });
-    }
-    await this.#lastWord(link, id, { type: "refused", epoch: query.epoch, error });
-  }
-
-  /** An operator's verdict on a move that has ended here: its machine may be running at this site. */
-  async #adjudicatedAfterwards(
-    id: string,
-    message: Extract<ToDestination, { type: "adjudicated" }>,
-  ): Promise<void> {
-    const { ledger, guests, site, log } = this.deps;
-    const record = ledger.ownership(message.guest);
-    if (message.owner === site || (record && record.epoch >= message.epoch)) return;
-    const guest = guests.find(message.guest)?.guest;
-    await guest?.source.pause().catch((error) =>
-      log("error", `${id}: cannot stop ${message.guest}: ${toGatewayError(error).message}`)
-    );
-    const known = ledger.migrations().some((migration) => migration.id === id);
-    ledger.claim({
-      guestId: message.guest,
-      epoch: message.epoch,
-      owner: message.owner,
-      migrationId: known ? id : null,
-      decidedBy: message.by,
-      reason: message.reason,
-    });
-    if (!known) return;
-    const events = ledger.events(id) as unknown as DestinationEvent[];
-    if (replayDestination(events).kind === "running") {
-      ledger.append(id, {
-        kind: "conflicted",
-        epoch: message.epoch,
-        reason: `${message.by} gave the machine to ${message.owner}: ${message.reason}`,
-      } as DestinationEvent);
-      const report = this.report(id);
-      report.state = "conflict";
-      report.owner = message.owner;
-      report.epoch = message.epoch;
-      ledger.putReport(id, report);
-      this.#publish(report);
-    }
-  }
-
-  /** Answers on the channel of a migration that no actor serves, and closes it once that arrived. */
-  async #lastWord(link: PeerLink, id: string, message: ToSource | ToDestination): Promise<void> {
-    const control = link.channel(id, "control");
-    const sequence = await control.send(FRAME_TYPES.control, encodeMessage(message));
-    void control.whenAppliedByPeer(sequence).then(() => {
-      if (!this.#running.has(id)) link.closeChannels(id);
-    }, () => {});
   }
 
   #destination(
@@ -683,25 +469,6 @@ export class MigrationManager {
     });
   }
 
-  /** A migration whose gateway died between its last event and its last report. */
-  #fromEvents(stored: StoredMigration): MigrationReport {
-    const events = this.deps.ledger.events(stored.id);
-    const { epoch } = events[0] as unknown as { epoch: number };
-    if (stored.side === "destination") {
-      const state = replayDestination(events as unknown as DestinationEvent[]);
-      return destinationReport({ stored, site: this.deps.site, state, epoch, sourceReport: null });
-    }
-    const state = replaySource(events as unknown as SourceEvent[]);
-    const draft = this.#draft(stored, migrationOptions.parse(stored.options), epoch);
-    draft.endedAtWallMs = Date.parse(events.at(-1)!.at);
-    if (state.kind === "completed") draft.owner = stored.peer;
-    return draft.render(state, false, {
-      state: "down",
-      path: () => NO_PATH,
-      wireBytes: { memory: 0, disk: 0, control: 0, total: 0 },
-    });
-  }
-
   #draft(
     stored: Omit<StoredMigration, "createdAt"> & { createdAt?: string },
     options: MigrationOptions,
@@ -713,6 +480,38 @@ export class MigrationManager {
     const draft = new ReportDraft(identity, options, clock, started);
     draft.epoch = epoch;
     return draft;
+  }
+
+  /** The source's view of a move that arrives here; its last one ends the actor. */
+  #reported(id: string, report: Record<string, unknown>): void {
+    const running = this.#running.get(id);
+    if (running?.side !== "destination") return;
+    running.sourceReport = report;
+    this.#destinationChanged(id);
+    if (this.#finalReport(running)) this.#ended(id);
+  }
+
+  /** An operator's verdict found a machine of an ended move running here: it has been stopped. */
+  #conflicted(
+    id: string,
+    { epoch, owner, by, reason }: { epoch: number; owner: string; by: string; reason: string },
+  ): void {
+    const { ledger } = this.deps;
+    const event: DestinationEvent = {
+      kind: "conflicted",
+      epoch,
+      reason: `${by} gave the machine to ${owner}: ${reason}`,
+    };
+    ledger.append(id, event);
+    const report: MigrationReport = {
+      ...this.report(id),
+      state: "conflict",
+      phase: event.reason,
+      owner,
+      epoch,
+    };
+    ledger.putReport(id, report);
+    this.#publish(report);
   }
 
   #finalReport(running: Extract<Running, { side: "destination" }>): boolean {
@@ -741,28 +540,4 @@ export class MigrationManager {
     }
     this.#publish(report);
   }
-}
-
-/** What a machine's driver asked to be remembered last. */
-function lastNotes(events: readonly { readonly kind: string }[]): Record<string, unknown> {
-  const noted = events.findLast(({ kind }) => kind === "noted") as
-    | { notes?: Record<string, unknown> }
-    | undefined;
-  return noted?.notes ?? {};
-}
-
-/** An operator's word that the peer has not confirmed yet; null where there is none. */
-function undeliveredVerdict(
-  events: readonly { readonly kind: string }[],
-  notes: Record<string, unknown>,
-  site: string,
-  peer: string,
-): Verdict | null {
-  if (notes.verdictDelivered === true) return null;
-  const found = events.findLast(({ kind }) => kind === "adjudicated") as
-    | Extract<SourceEvent, { kind: "adjudicated" }>
-    | undefined;
-  if (!found) return null;
-  const { epoch, by, reason } = found;
-  return { epoch, by, reason, owner: found.owner === "source" ? site : peer };
 }

@@ -68,6 +68,13 @@ export class PeerRegistry {
     return this.#get(name).link;
   }
 
+  /** The same for a move of the past, whose peer may have been removed since: then nobody dials. */
+  async linkOrOrphan(name: string): Promise<PeerLink> {
+    if (!this.#entries.has(name)) await this.reload();
+    if (!this.#entries.has(name)) this.#open({ name, address: null, fingerprint: "" });
+    return this.#get(name).link;
+  }
+
   /** The link of a peer that is known already. */
   knownLink(name: string): PeerLink | null {
     return this.#entries.get(name)?.link ?? null;

@@ -196,10 +196,10 @@ export class SourceActor {
     this.#move.changes.notify();
   }
 
-  /** The offer came to nothing: lets go of link and machine, which were not touched. */
+  /** Nothing more comes of this: lets go of the machine, and of the link once all is said. */
   withdraw(): void {
     this.#move.unsubscribe();
-    this.deps.link.closeChannels(this.deps.id);
+    void this.#move.courier.farewell().then(() => this.deps.link.closeChannels(this.deps.id));
   }
 
   /** Resolves when nothing is left to undo at this site: an end, or a doubt that needs the peer. */

@@ -1,0 +1,248 @@
+import type { Clock } from "../core/clock.ts";
+import { GatewayError, toGatewayError } from "../core/errors.ts";
+import type { Guest } from "../guest/guest.ts";
+import type { Ledger, StoredMigration } from "../ledger/ledger.ts";
+import type { PeerLink } from "../link/peer_link.ts";
+import type { DestinationActor } from "../migration/destination/actor.ts";
+import { type DestinationEvent, replayDestination } from "../migration/destination/state.ts";
+import {
+  decodeMessage,
+  encodeMessage,
+  type ToDestination,
+  toDestination,
+  type ToSource,
+  toSource,
+} from "../migration/messages.ts";
+import { FRAME_TYPES } from "../wire/frame_types.ts";
+import type { GuestRegistry } from "./guests.ts";
+import { readPast } from "./past.ts";
+
+type Message<T extends ToDestination["type"]> = Extract<ToDestination, { type: T }>;
+
+/** How far ahead of this site's record the epoch of an honest question can be. */
+const EPOCHS_AHEAD_MAX = 2;
+
+/** A migration that arrives here, as the manager keeps it. */
+export interface Arriving {
+  readonly stored: StoredMigration;
+  readonly actor: DestinationActor;
+}
+
+/** What arrivals need of the manager, which keeps every running migration. */
+export interface ArrivalsDeps {
+  readonly site: string;
+  readonly ledger: Ledger;
+  readonly clock: Clock;
+  readonly guests: GuestRegistry;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+  readonly arriving: (id: string) => Arriving | null;
+  /** True while any actor of this id lives, at either side. */
+  readonly isRunning: (id: string) => boolean;
+  /** @throws {GatewayError} `guest_moving` */
+  readonly claim: (guestId: string) => void;
+  readonly release: (guestId: string) => void;
+  readonly accept: (
+    stored: StoredMigration,
+    guest: Guest,
+    link: PeerLink,
+    epoch: number,
+  ) => Arriving;
+  readonly reported: (id: string, report: Record<string, unknown>) => void;
+  readonly changed: (id: string) => void;
+  /** A migration that had ended here is in conflict now. */
+  readonly conflicted: (id: string, message: Message<"adjudicated">) => void;
+}
+
+/**
+ * What peers say of migrations on their control channels: offers, the messages of moves that arrive
+ * here, and questions about moves that no actor serves any more, which the ledger answers.
+ */
+export class Arrivals {
+  constructor(private readonly deps: ArrivalsDeps) {}
+
+  /** Listens to one migration of a peer. */
+  listen(link: PeerLink, id: string): void {
+    const past = readPast(this.deps.ledger, id, this.deps.site);
+    const foreign = past !== null && past.stored.peer !== link.peerName;
+    link.channel(id, "control").receive(async ({ type, payload }) => {
+      if (type !== FRAME_TYPES.control) return;
+      if (foreign) return this.#intruded(link, id);
+      if (past?.stored.side === "source") {
+        return await this.#askedAfterwards(link, id, decodeMessage(toSource, payload));
+      }
+      await this.#receive(link, id, decodeMessage(toDestination, payload));
+    });
+  }
+
+  /** A migration belongs to the two sites that made it; nobody else may speak of it. */
+  #intruded(link: PeerLink, id: string): void {
+    this.deps.log("warn", `${link.peerName} spoke of migration ${id}, which is another peer's`);
+    this.deps.ledger.audit("foreign_migration", { migration: id, from: link.peerName });
+    link.closeChannels(id);
+  }
+
+  /** A destination still waits for a move that has ended here, perhaps in an earlier process. */
+  async #askedAfterwards(link: PeerLink, id: string, message: ToSource): Promise<void> {
+    if (message.type !== "waiting" && message.type !== "prepared") return;
+    const reason = "the move has ended at the source";
+    await this.#lastWord(link, id, { type: "cancel", reason });
+  }
+
+  async #receive(link: PeerLink, id: string, message: ToDestination): Promise<void> {
+    const arriving = this.deps.arriving(id);
+    if (arriving) {
+      if (arriving.stored.peer !== link.peerName) return this.#intruded(link, id);
+      if (message.type === "report") return this.deps.reported(id, message.report);
+      await arriving.actor.receive(message);
+      return this.deps.changed(id);
+    }
+    switch (message.type) {
+      case "offer":
+        return await this.#offered(link, id, message);
+      case "query":
+        return await this.#queried(link, id, message);
+      case "adjudicated":
+        return await this.#adjudicated(link, id, message);
+      default:
+        // The end of a move that this side has closed already, or never accepted.
+        return;
+    }
+  }
+
+  async #offered(link: PeerLink, id: string, offer: Message<"offer">): Promise<void> {
+    const { ledger, guests, clock, claim, release } = this.deps;
+    const record = ledger.ownership(offer.guest);
+    const epoch = offer.epoch + 1;
+    try {
+      this.#requireExpected(offer.guest);
+      if (record && epoch <= record.epoch) throw staleOffer(offer.guest, epoch, record);
+      claim(offer.guest);
+      try {
+        const guest = await guests.machine(offer.guest);
+        const own = await guest.describe();
+        if (own.runState !== "incoming") throw notWaiting(offer.guest, own.runState);
+        const findings = await guest.destination.preflight(offer.description);
+        const stored: StoredMigration = {
+          id,
+          guestId: offer.guest,
+          side: "destination",
+          peer: link.peerName,
+          options: { ...offer.options },
+          createdAt: new Date(clock.wallMs()).toISOString(),
+        };
+        const created: DestinationEvent = { kind: "created", epoch, from: link.peerName };
+        ledger.createMigration(stored, created);
+        const { actor } = this.deps.accept(stored, guest, link, epoch);
+        await actor.accept(offer.description, own, findings);
+        this.deps.changed(id);
+      } finally {
+        release(offer.guest);
+      }
+    } catch (thrown) {
+      const error = toGatewayError(thrown).toJSON();
+      ledger.audit("offer_rejected", {
+        migration: id,
+        guest: offer.guest,
+        from: link.peerName,
+        ...error,
+      });
+      await this.#lastWord(link, id, {
+        type: "rejected",
+        error,
+        epoch: record?.epoch ?? null,
+        owner: record?.owner ?? null,
+      });
+    }
+  }
+
+  #requireExpected(guestId: string): void {
+    const entry = this.deps.guests.find(guestId);
+    if (entry?.role === "incoming") return;
+    const why = entry ? "it runs here" : "no such guest is registered here";
+    throw new GatewayError("destination_not_registered", `Cannot accept ${guestId}: ${why}`, {
+      hint: `Register it at ${this.deps.site} with role "incoming"`,
+    });
+  }
+
+  /** A source asks about a move that no actor serves here: the ledger answers, or a refusal. */
+  async #queried(link: PeerLink, id: string, query: Message<"query">): Promise<void> {
+    const { ledger, site } = this.deps;
+    const past = readPast(ledger, id, site);
+    const state = past ? replayDestination(past.destinationEvents) : null;
+    if (state?.kind === "running") {
+      const { epoch } = state;
+      return await this.#lastWord(link, id, { type: "running", epoch, loadMs: null });
+    }
+    const error = new GatewayError(
+      "handover_refused",
+      `Cannot take ${query.guest} over: this move is not known at ${site} as complete`,
+      { hint: "The machine runs at the source; start the move again" },
+    ).toJSON();
+    const known = ledger.ownership(query.guest)?.epoch ?? 0;
+    // The refusal is durable before it is told. A peer's invented epoch must not lock the guest out.
+    if (query.epoch > known && (past || query.epoch <= known + EPOCHS_AHEAD_MAX)) {
+      ledger.claim({
+        guestId: query.guest,
+        epoch: query.epoch,
+        owner: null,
+        migrationId: past ? id : null,
+        decidedBy: "refusal",
+        reason: error.message,
+      });
+    }
+    await this.#lastWord(link, id, { type: "refused", epoch: query.epoch, error });
+  }
+
+  /** An operator's verdict on a move that has ended here: its machine may be running at this site. */
+  async #adjudicated(link: PeerLink, id: string, message: Message<"adjudicated">): Promise<void> {
+    const { ledger, guests, site, log } = this.deps;
+    const past = readPast(ledger, id, site);
+    const record = ledger.ownership(message.guest);
+    if (past?.stored.guestId !== message.guest) {
+      ledger.audit("verdict_ignored", { migration: id, from: link.peerName, ...message });
+      return;
+    }
+    if (message.owner === site || (record && record.epoch >= message.epoch)) return;
+    // Rule 4: the machine is stopped before anything else, and nothing is deleted.
+    await guests.find(message.guest)?.guest?.source.pause().catch((error) =>
+      log("error", `${id}: cannot stop ${message.guest}: ${toGatewayError(error).message}`)
+    );
+    const { guest: guestId, epoch, owner, by: decidedBy, reason } = message;
+    ledger.claim({ guestId, epoch, owner, migrationId: id, decidedBy, reason });
+    if (replayDestination(past.destinationEvents).kind === "running") {
+      this.deps.conflicted(id, message);
+    }
+  }
+
+  /** Answers on the channel of a migration that no actor serves, and closes it once that arrived. */
+  async #lastWord(link: PeerLink, id: string, message: ToSource | ToDestination): Promise<void> {
+    const control = link.channel(id, "control");
+    const sequence = await control.send(FRAME_TYPES.control, encodeMessage(message));
+    void control.whenAppliedByPeer(sequence).then(() => {
+      if (!this.deps.isRunning(id)) link.closeChannels(id);
+    }, () => {});
+  }
+}
+
+function notWaiting(guestId: string, runState: string): GatewayError {
+  return new GatewayError(
+    "destination_not_registered",
+    `Cannot accept ${guestId}: the machine here is ${runState}, not waiting for a move`,
+    { hint: "Start it with -incoming defer and register it again" },
+  );
+}
+
+function staleOffer(
+  guestId: string,
+  epoch: number,
+  record: { readonly epoch: number; readonly owner: string | null },
+): GatewayError {
+  return new GatewayError(
+    "offer_stale",
+    `Cannot accept ${guestId}: epoch ${epoch} is not above ${record.epoch}, recorded here`,
+    {
+      hint: `The owner recorded here is ${record.owner ?? "nobody (refused)"}; use another guest ` +
+        "id, or delete the guest at both sites",
+    },
+  );
+}
