@@ -130,6 +130,9 @@ export const ROOMS: readonly RoomRule[] = [
   { room: "main.ts", uses: ["src/cli/"] },
 ];
 
+/** Beside tests, these use what is for tests: the demo boots the guest that the tests boot. */
+export const USES_TESTING: readonly string[] = ["src/cli/demo/"];
+
 /** Pure modules in rooms that are not pure as a whole; what they load has to be pure as well. */
 export const PURE_MODULES: readonly string[] = [
   "src/config/schema.ts",
