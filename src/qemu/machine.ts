@@ -22,8 +22,8 @@ export interface MachineOptions {
   readonly gatewayHost: string | null;
   /** True once the process is known not to exist any more. */
   readonly processEnded: () => Promise<boolean>;
-  /** Ends the process without asking it; null where it is not ours to kill. */
-  readonly kill: (() => Promise<void>) | null;
+  /** Ends the process without asking; null where it is not ours, resolves false where it is gone. */
+  readonly kill: (() => Promise<boolean>) | null;
   /** What the process wrote last, for the message about its end; empty where unknown. */
   readonly lastWords: () => Promise<string>;
 }
@@ -34,6 +34,9 @@ export class Machine implements QmpClient {
   readonly clock: Clock;
   readonly gatewayHost: string | null;
   readonly #options: MachineOptions;
+  #letGo = false;
+  /** Set once its end is known, however it became known. */
+  ended = false;
   /** What QEMU said about its own end: true when the guest powered itself off. */
   guestInitiatedEnd: boolean | null = null;
 
@@ -81,6 +84,7 @@ export class Machine implements QmpClient {
   }
 
   close(): void {
+    this.#letGo = true;
     this.#options.qmp.close();
   }
 
@@ -100,18 +104,22 @@ export class Machine implements QmpClient {
 
   /** True when the process has ended or is about to: its monitor is dead and it goes within ms. */
   async endsSoon(): Promise<boolean> {
+    if (this.ended) return true;
     const endMs = this.clock.nowMs() + ENDING_MS;
-    while (!await this.hasEnded()) {
-      // Its monitor answers: it lives, and waiting would not change that.
-      if (this.clock.nowMs() >= endMs || await this.#answers()) return false;
+    // Let go by us, it says nothing about the process, and looking would disturb who comes next.
+    while (!this.#letGo) {
+      // Its monitor answers: it lives. Asked first, because looking takes a place in its queue.
+      if (await this.#answers()) return false;
+      if (await this.hasEnded()) return true;
+      if (this.clock.nowMs() >= endMs) return false;
       await this.clock.sleep(20);
     }
-    return true;
+    return false;
   }
 
-  /** Ends the process without asking it, where it is the gateway's own. */
-  async kill(): Promise<void> {
-    await this.#options.kill?.();
+  /** Ends the process without asking it; false where it is not the gateway's to kill. */
+  async kill(): Promise<boolean> {
+    return await this.#options.kill?.() ?? false;
   }
 
   /** What the process wrote last; empty where that is not known. */

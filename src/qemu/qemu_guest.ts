@@ -8,6 +8,7 @@ import { QemuDestination } from "./destination/destination_side.ts";
 import { launchedPid, launchOrReattach, launchPaths, stderrTail } from "./launch.ts";
 import { Machine } from "./machine.ts";
 import { type QmpAddress } from "./qmp/address.ts";
+import { withDeadline } from "./qmp/deadline.ts";
 import { connectQmp } from "./qmp/client.ts";
 import type { QmpEvent } from "./qmp/messages.ts";
 import { QemuSource } from "./source/source_side.ts";
@@ -77,6 +78,7 @@ export async function attachQemu(options: AttachOptions): Promise<Guest> {
       kill: async () => {
         const pid = await launchedPid(paths);
         if (pid !== null) Deno.kill(pid, "SIGKILL");
+        return pid !== null;
       },
       lastWords: () => stderrTail(paths),
     }),
@@ -110,7 +112,7 @@ class QemuGuest implements Guest {
     try {
       return runStateOf((await ask(this.#machine, "query-status", statusAnswer)).status);
     } catch (thrown) {
-      if (isGone(thrown)) return "gone";
+      if (hasCode(thrown, "guest_gone")) return "gone";
       throw thrown;
     }
   }
@@ -128,25 +130,32 @@ class QemuGuest implements Guest {
   }
 
   async end(): Promise<void> {
-    if (this.#gone) return;
-    // Its answer may be lost with the process; what counts is that the process goes.
-    await this.#machine.execute("quit", {}, { timeoutMs: QUIT_TIMEOUT_MS }).catch((thrown) => {
-      if (!isGone(thrown) && !isUnreachable(thrown)) throw thrown;
-    });
-    const askedMs = this.#machine.clock.nowMs();
+    if (this.#machine.ended) return;
+    const { clock, closed } = this.#machine;
+    const endMs = clock.nowMs() + END_TIMEOUT_MS;
+    await this.#machine.execute("quit", {}, { timeoutMs: QUIT_TIMEOUT_MS }).catch(
+      async (thrown) => {
+        // Its answer may be lost with the process; what counts is that the process goes.
+        if (hasCode(thrown, "guest_gone")) return;
+        if (!await this.#machine.kill()) throw thrown;
+      },
+    );
+    // QEMU closes its monitor late: looking before would only take a place in its queue.
+    await withDeadline(clock, END_TIMEOUT_MS, closed, () => stillThere(this.#machine.id))
+      .catch(async (thrown) => {
+        if (!await this.#machine.kill()) throw thrown;
+      });
     while (!await this.#machine.hasEnded()) {
-      const waitedMs = this.#machine.clock.nowMs() - askedMs;
-      if (waitedMs >= END_TIMEOUT_MS) throw stillThere(this.#machine.id);
-      if (waitedMs >= QUIT_TIMEOUT_MS) await this.#machine.kill();
-      await this.#machine.clock.sleep(POLL_MS);
+      if (clock.nowMs() >= endMs && !await this.#machine.kill()) throw stillThere(this.#machine.id);
+      await clock.sleep(POLL_MS);
     }
-    this.#emitGone();
+    this.#processGone();
     await this.detach();
   }
 
   async #monitorClosed(): Promise<void> {
-    if (this.#detached || this.#gone) return;
-    if (await this.#machine.endsSoon()) this.#emitGone();
+    if (this.#detached || this.#machine.ended) return;
+    if (await this.#machine.endsSoon()) this.#processGone();
     else if (!this.#detached) {
       this.#emit({
         kind: "log",
@@ -174,6 +183,11 @@ class QemuGuest implements Guest {
           message: `disk ${event.data["qom-path"] ?? event.data.device}: ${event.data.reason}`,
         });
     }
+  }
+
+  #processGone(): void {
+    this.#machine.ended = true;
+    this.#emitGone();
   }
 
   #emitGone(): void {
@@ -209,14 +223,6 @@ function stillThere(id: string): GatewayError {
   return new GatewayError("guest_unreachable", `Cannot end "${id}": its process does not go`, {
     hint: "Look at the storage of its disks: QEMU flushes them first; then end it by hand",
   });
-}
-
-function isGone(thrown: unknown): boolean {
-  return hasCode(thrown, "guest_gone");
-}
-
-function isUnreachable(thrown: unknown): boolean {
-  return hasCode(thrown, "guest_unreachable");
 }
 
 function hasCode(thrown: unknown, code: string): boolean {

@@ -9,6 +9,7 @@ import { parseQmpMessage, type QmpEvent, qmpProtocolError } from "./messages.ts"
 export const GREETING_TIMEOUT_MS = 5_000;
 /** QEMU's main loop stands still while it flushes disks; longer than that is a hang. */
 export const COMMAND_TIMEOUT_MS = 60_000;
+const DIAL_RETRY_MS = 20;
 const READ_BUFFER_BYTES = 64 * 1024;
 
 /**
@@ -73,21 +74,16 @@ export async function connectQmp(
   const target = typeof address === "string" ? parseQmpAddress(address) : address;
   const name = formatQmpAddress(target);
   options.signal?.throwIfAborted();
-  let conn: Deno.Conn;
-  try {
-    conn = target.kind === "unix"
-      ? await Deno.connect({ transport: "unix", path: target.path })
-      : await Deno.connect({ hostname: target.host, port: target.port });
-  } catch (cause) {
-    throw unreachable(`cannot connect to ${name}`, cause);
-  }
+  const timeoutMs = options.greetingTimeoutMs ?? GREETING_TIMEOUT_MS;
+  const endMs = options.clock.nowMs() + timeoutMs;
+  const conn = await dial(target, options.clock, endMs);
   const session = new Session(conn, target, options.clock);
   const onAbort = () => session.close();
   options.signal?.addEventListener("abort", onAbort, { once: true });
   try {
     await withDeadline(
       options.clock,
-      options.greetingTimeoutMs ?? GREETING_TIMEOUT_MS,
+      Math.max(1, endMs - options.clock.nowMs()),
       session.handshake(),
       () => unreachable(`${name} accepts but does not greet; another client may hold it`),
     );
@@ -98,6 +94,25 @@ export async function connectQmp(
     throw thrown;
   } finally {
     options.signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+/**
+ * QEMU's queue for connections holds one. A client that has left stays in it until QEMU's main loop
+ * comes round, and the kernel answers EAGAIN instead of waiting.
+ */
+async function dial(target: QmpAddress, clock: Clock, endMs: number): Promise<Deno.Conn> {
+  for (;;) {
+    try {
+      return target.kind === "unix"
+        ? await Deno.connect({ transport: "unix", path: target.path })
+        : await Deno.connect({ hostname: target.host, port: target.port });
+    } catch (cause) {
+      if (!(cause instanceof Deno.errors.WouldBlock) || clock.nowMs() >= endMs) {
+        throw unreachable(`cannot connect to ${formatQmpAddress(target)}`, cause);
+      }
+      await clock.sleep(DIAL_RETRY_MS);
+    }
   }
 }
 
