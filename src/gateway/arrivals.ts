@@ -118,7 +118,7 @@ export class Arrivals {
       if (record && epoch <= record.epoch) throw staleOffer(offer.guest, epoch, record);
       claim(offer.guest);
       try {
-        const guest = await guests.machine(offer.guest);
+        const guest = await guests.incomingMachine(offer.guest);
         const own = await guest.describe();
         if (own.runState !== "incoming") throw notWaiting(offer.guest, own.runState);
         const findings = await guest.destination.preflight(offer.description);

@@ -56,6 +56,19 @@ export class GuestRegistry {
     return await this.#attach(entry, false);
   }
 
+  /**
+   * The machine that waits for a move. One that the gateway launches is started afresh where an
+   * earlier try ended it; started as incoming it runs nothing, so that is safe at any time.
+   *
+   * @throws {GatewayError} as `machine`
+   */
+  async incomingMachine(id: string): Promise<Guest> {
+    const entry = this.get(id);
+    if (entry.guest && await isThere(entry.guest)) return entry.guest;
+    entry.guest = null;
+    return await this.#attach(entry, entry.role === "incoming" && !("qmp" in entry.definition));
+  }
+
   /** Attaches to everything in the ledger; a machine that is not there only gets its problem noted. */
   async restore(): Promise<void> {
     await Promise.all(
