@@ -35,6 +35,12 @@ export function isForTests(path: string): boolean {
   return /_test\.tsx?$|(?:^|\/)(?:testing|tests)\/|\/(?:testing|test_support)\.ts$/.test(path);
 }
 
+/** The path of what a module of ours imports; packages as they are. */
+export function resolveImport(from: string, specifier: string): string {
+  if (!specifier.startsWith(".")) return specifier;
+  return new URL(specifier, new URL(from, ROOT)).href.slice(ROOT.href.length);
+}
+
 /** Position of an offset as `path:line`. */
 export function placeOf({ path, text }: SourceFile, offset: number): string {
   return `${path}:${text.slice(0, offset).split("\n").length}`;

@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { isForTests, placeOf, readFiles, ROOT, type SourceFile } from "./files.ts";
+import { isForTests, placeOf, readFiles, resolveImport, type SourceFile } from "./files.ts";
 import {
   IMPURE,
   PURE_MODULES,
   PURE_PACKAGES,
   type RoomRule,
   ROOMS,
+  ruleOf,
   USES_TESTING,
 } from "./rules.ts";
 import { importsOf, stripSource } from "./source_text.ts";
@@ -16,23 +17,11 @@ const modules = [
 ];
 const production = modules.filter(({ path }) => !isForTests(path));
 
-/** The rule of a module: the longest room that its path lies in. */
-function ruleOf(path: string): RoomRule | undefined {
-  return ROOMS.filter(({ room }) => room.endsWith("/") ? path.startsWith(room) : path === room)
-    .toSorted((left, right) => right.room.length - left.room.length)[0];
-}
-
-/** Paths, relative to the repository, of a module's own modules; packages as they are. */
-function resolve(from: string, specifier: string): string {
-  if (!specifier.startsWith(".")) return specifier;
-  return new URL(specifier, new URL(from, ROOT)).href.slice(ROOT.href.length);
-}
-
 /** What is wrong with the imports of one module. */
 function importProblems(module: SourceFile, rule: RoomRule): string[] {
   return importsOf(module.text).flatMap(({ specifier, typeOnly, offset }) => {
     const problem = (why: string) => [`${placeOf(module, offset)}: ${specifier}: ${why}`];
-    const target = resolve(module.path, specifier);
+    const target = resolveImport(module.path, specifier);
     if (!specifier.startsWith(".")) {
       const known = rule.packages?.some((name) => `${specifier}/`.startsWith(`${name}/`));
       return typeOnly || known ? [] : problem(`${rule.room} does not use this package`);
@@ -82,7 +71,7 @@ Deno.test("modules do not load each other in a circle", () => {
   const loads = new Map(production.map(({ path, text }) => [
     path,
     importsOf(text).filter(({ specifier, typeOnly }) => specifier.startsWith(".") && !typeOnly)
-      .map(({ specifier }) => resolve(path, specifier)),
+      .map(({ specifier }) => resolveImport(path, specifier)),
   ]));
   const circles: string[] = [];
   const done = new Set<string>();
@@ -105,7 +94,7 @@ function pureModules(): SourceFile[] {
   );
   for (const module of found) {
     for (const { specifier, typeOnly } of importsOf(module.text)) {
-      const loaded = typeOnly ? undefined : byPath.get(resolve(module.path, specifier));
+      const loaded = typeOnly ? undefined : byPath.get(resolveImport(module.path, specifier));
       if (loaded) found.add(loaded);
     }
   }

@@ -130,6 +130,12 @@ export const ROOMS: readonly RoomRule[] = [
   { room: "main.ts", uses: ["src/cli/"] },
 ];
 
+/** The rule of a module: the longest room that its path lies in. */
+export function ruleOf(path: string): RoomRule | undefined {
+  return ROOMS.filter(({ room }) => room.endsWith("/") ? path.startsWith(room) : path === room)
+    .toSorted((left, right) => right.room.length - left.room.length)[0];
+}
+
 /** Beside tests, these use what is for tests: the demo boots the guest that the tests boot. */
 export const USES_TESTING: readonly string[] = ["src/cli/demo/"];
 

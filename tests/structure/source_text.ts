@@ -7,6 +7,8 @@ export interface StrippedSource {
 /** One import or re-export of a module. */
 export interface Import {
   readonly specifier: string;
+  /** Names taken by `{ … }`, as the other module calls them; empty for all other forms. */
+  readonly names: readonly string[];
   /** Nothing of it is left at run time. */
   readonly typeOnly: boolean;
   readonly offset: number;
@@ -73,16 +75,21 @@ export function importsOf(text: string): Import[] {
     /^(import|export)\s+(?:(type)\s+)?((?:[\w*$]+(?:\s+as\s+\w+)?\s*,?\s*)?(?:\{[^}]*\}|\*\s+as\s+\w+)?)\s*(?:\bfrom\s+)?"([^"\n]+)"/gm;
   for (const match of withoutComments.matchAll(statement)) {
     const [, , type, names, specifier] = match;
-    const braces = /^\{([^}]*)\}$/.exec(names.trim());
-    const listed = braces?.[1].split(",").map((name) => name.trim()).filter((name) => name !== "");
+    const braces = /\{([^}]*)\}/.exec(names)?.[1] ?? "";
+    const listed = braces.split(",").map((name) => name.trim()).filter((name) => name !== "");
     const typeOnly = type !== undefined ||
-      (listed !== undefined && listed.length > 0 &&
+      (names.trim().startsWith("{") && listed.length > 0 &&
         listed.every((name) => name.startsWith("type ")));
-    found.push({ specifier, typeOnly, offset: match.index });
+    found.push({
+      specifier,
+      names: listed.map((name) => name.replace(/^type /, "").replace(/\s+as\s.*$/, "")),
+      typeOnly,
+      offset: match.index,
+    });
   }
   for (const match of withoutComments.matchAll(/\bimport\(\s*"([^"\n]+)"/g)) {
     if (!codeOnly.startsWith("import(", match.index)) continue;
-    found.push({ specifier: match[1], typeOnly: false, offset: match.index });
+    found.push({ specifier: match[1], names: [], typeOnly: false, offset: match.index });
   }
   return found.sort((left, right) => left.offset - right.offset);
 }

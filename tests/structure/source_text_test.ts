@@ -57,3 +57,10 @@ const p = 'import("./not.ts")';
     ],
   );
 });
+
+Deno.test("importsOf() gives the names as the other module calls them", () => {
+  const names = (text: string) => importsOf(text).flatMap((found) => found.names);
+  assert.deepEqual(names(`import { a, type B, c as d } from "./x.ts";`), ["a", "B", "c"]);
+  assert.deepEqual(names(`export type { E } from "./x.ts";`), ["E"]);
+  assert.deepEqual(names(`import * as f from "./x.ts"; import g from "./y.ts";`), []);
+});
