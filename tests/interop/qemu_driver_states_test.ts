@@ -182,6 +182,45 @@ Deno.test(
 );
 
 Deno.test(
+  "a gateway that restarts beside a loaded machine starts it, or ends it",
+  await requires("qemu", "qemuUtils"),
+  () =>
+    inDirectory(async (directory) => {
+      const argv = (site: string) =>
+        bareArgv(64, ...diskArgv("vd0", `${directory}/${site}.raw`, "raw"));
+      for (const site of ["s", "d"]) await createDisk(`${directory}/${site}.raw`, "raw", 8);
+      await using a = await startBare(directory, "s", argv("s"));
+      await using b = await startBare(directory, "d", [...argv("d"), ...INCOMING]);
+      await using source = await attach(a.qmpPath);
+      const before = await attach(b.qmpPath, "incoming");
+      await source.source.begin(moveOptions(`${directory}/out`));
+      await before.destination.prepare(moveOptions(`${directory}/in`));
+      await assert.rejects(before.destination.start(), { code: "memory_load_failed" });
+      const stream = await source.source.startMemory();
+      const pumped = pump(stream, before);
+      await stream.pauseAtGate();
+      await Promise.all([stream.finish(), pumped]);
+      await before.destination.sealDisks();
+      await before.destination.load();
+      await before.detach();
+
+      await using after = await attach(b.qmpPath, "incoming");
+      assert.equal(await after.runState(), "paused");
+      await after.destination.start();
+      await after.destination.start();
+      assert.equal(await after.runState(), "running");
+      const parameters = await b.look.execute("query-migrate-parameters") as Record<string, number>;
+      assert.equal(parameters["announce-rounds"], 5, "the machine announces itself again");
+      await source.source.retire(true);
+      const [{ inserted }] = await a.look.execute("query-block") as { inserted: unknown }[];
+      assert.equal((inserted as Record<string, unknown>)["dirty-bitmaps"], undefined);
+      assert.equal(await source.runState(), "postmigrate");
+      await after.destination.abandon();
+      await b.exited;
+    }),
+);
+
+Deno.test(
   "a read-only medium is compared, and written only where it differs",
   await requires("qemu", "qemuUtils"),
   () =>

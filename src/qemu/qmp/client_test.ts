@@ -89,6 +89,12 @@ Deno.test("a monitor that does not greet is held by somebody else, and says so",
   });
 });
 
+Deno.test("a service that greets as something else is told from a monitor", async () => {
+  await withMonitor(() => [], "SSH-2.0-OpenSSH_9.2\r\n", async (path) => {
+    await assert.rejects(connectQmp(path, { clock }), { code: "qmp_protocol" });
+  });
+});
+
 Deno.test("a missing socket is named", async () => {
   await assert.rejects(
     connectQmp("/nonexistent/vm.qmp", { clock }),

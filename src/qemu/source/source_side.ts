@@ -132,9 +132,10 @@ export class QemuSource implements SourceSide {
     if (!keep) {
       await move?.exports.disconnect();
       await this.end();
-    } else if (move) {
-      await move.exports.disconnect();
-      const notes = readSourceNotes(move.notes);
+    } else {
+      await move?.exports.disconnect();
+      // A gateway that restarted meanwhile has no notes here: what is known by its name still goes.
+      const notes = readSourceNotes(move?.notes ?? {});
       await removeTracking(this.machine, notes);
       await applySettings(this.machine, notes.settings);
     }
