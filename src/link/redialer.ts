@@ -57,7 +57,7 @@ export class Redialer {
 
   stop(): void {
     this.#stopped.abort();
-    for (const attempt of this.#pending) attempt.abort();
+    this.#abortAll();
     this.kick();
   }
 
@@ -65,7 +65,9 @@ export class Redialer {
     const { clock, isNeeded } = this.#options;
     while (!this.#stopped.signal.aborted) {
       const waitMs = this.#nextAtMs - clock.nowMs();
-      if (waitMs <= 0 && isNeeded()) {
+      // What comes too late would only take the place of a connection that knows its path.
+      if (!isNeeded()) this.#abortAll();
+      else if (waitMs <= 0) {
         this.#nextAtMs = clock.nowMs() + REDIAL_MS;
         void this.#attempt();
         continue;
@@ -77,6 +79,10 @@ export class Redialer {
     }
   }
 
+  #abortAll(): void {
+    for (const attempt of this.#pending) attempt.abort();
+  }
+
   async #attempt(): Promise<void> {
     const attempt = new AbortController();
     this.#pending.add(attempt);
@@ -85,7 +91,6 @@ export class Redialer {
       const carrier = await this.#options.dial(attempt.signal);
       if (this.#stopped.signal.aborted) return void carrier.close("the link was closed");
       this.#options.onCarrier(carrier);
-      for (const other of this.#pending) if (other !== attempt) other.abort();
     } catch (thrown) {
       const error = toGatewayError(thrown);
       if (!NOBODY_THERE.has(error.code) && !attempt.signal.aborted) this.refused(error);

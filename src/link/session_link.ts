@@ -172,6 +172,7 @@ class Driver implements SessionLink, ChannelHost {
     carrier.receive((record) => this.#receive(id, record));
     void carrier.closed.then(() => this.#detach(id));
     if (wasDown) this.#emit({ kind: "up" });
+    this.#redialer?.kick();
     this.#settle();
   }
 
@@ -185,6 +186,7 @@ class Driver implements SessionLink, ChannelHost {
 
   #receive(id: number, record: Uint8Array): void {
     if (!this.#carriers.has(id)) return;
+    if (!this.#isHeard()) this.#redialer?.kick();
     try {
       this.#session.receive(id, record, this.#clock.nowMs());
     } catch (thrown) {

@@ -105,11 +105,11 @@ export class LinkWorld {
       { peerName: "source", peerIncarnation: "s1" },
     );
     this.pairs.push(pair);
-    if (byDestination) {
-      this.source.attach(pair.a);
-      return pair.b;
-    }
-    this.destination.attach(pair.b);
-    return pair.a;
+    // As in a real handshake, the dialler is through first.
+    const [own, accepted, acceptor] = byDestination
+      ? [pair.b, pair.a, this.source]
+      : [pair.a, pair.b, this.destination];
+    void this.clock.sleep(delayMs).then(() => acceptor.attach(accepted));
+    return own;
   }
 }

@@ -48,6 +48,7 @@ export class Liveness {
   minRoundTripMs: number | null = null;
   lastHeardMs: number | null = null;
 
+  #inUse: CarrierState | null = null;
   #nextPing = 1;
   #lastTickMs: number | null = null;
   readonly #pings = new Map<number, { readonly carrierId: number; readonly sentAtMs: number }>();
@@ -81,14 +82,17 @@ export class Liveness {
 
   /**
    * The connection to use: one that is not silent before a silent one (which takes urgent records
-   * only), a preferred one before another, a newer one before an older.
+   * only), a preferred one before another, the one in use before others (it has measured its path),
+   * the newest.
    */
   primary(): CarrierState | null {
-    const rank = ({ silent, preferred }: CarrierState) => (silent ? 0 : 2) + (preferred ? 1 : 0);
+    const rank = (carrier: CarrierState) =>
+      (carrier.silent ? 0 : 4) + (carrier.preferred ? 2 : 0) + (carrier === this.#inUse ? 1 : 0);
     let best: CarrierState | null = null;
     for (const carrier of this.carriers.values()) {
       if (carrier.ready && (best === null || rank(carrier) >= rank(best))) best = carrier;
     }
+    this.#inUse = best;
     return best;
   }
 

@@ -52,7 +52,7 @@ Deno.test("where this process was held up, nobody is called silent for it", () =
   assert.equal(carrier.silent, true, "silence afterwards counts");
 });
 
-Deno.test("the connection in use is a working one, then a preferred one, then the newest", () => {
+Deno.test("a working connection goes first, then a preferred one, then the one in use", () => {
   const liveness = new Liveness();
   assert.equal(liveness.primary(), null);
   const old = liveness.add(connection(1), 0);
@@ -64,20 +64,24 @@ Deno.test("the connection in use is a working one, then a preferred one, then th
   old.ready = true;
   assert.equal(liveness.primary(), old);
   preferred.ready = true;
-  assert.equal(liveness.primary(), preferred);
-  preferred.silent = true;
-  assert.equal(liveness.primary(), old);
+  assert.equal(liveness.primary(), old, "what works stays in use");
   old.silent = true;
+  assert.equal(liveness.primary(), preferred);
+  old.silent = false;
+  assert.equal(liveness.primary(), preferred);
+  old.silent = preferred.silent = true;
   assert.equal(liveness.primary(), other);
   other.silent = true;
-  assert.equal(liveness.primary(), preferred, "all are silent");
+  assert.equal(liveness.primary(), preferred, "all are silent: the newest of the preferred");
 });
 
 Deno.test("only the side that keeps house closes a working connection, and never the one in use", () => {
   const liveness = new Liveness();
   const old = liveness.add(connection(1), 0);
   const used = liveness.add(connection(2), 0);
-  old.ready = used.ready = true;
+  used.ready = true;
+  assert.equal(liveness.primary(), used);
+  old.ready = true;
   assert.deepEqual(liveness.surplus(0, true), []);
   assert.deepEqual(liveness.surplus(4_999, true), []);
   assert.deepEqual(liveness.surplus(5_000, false), []);
