@@ -25,6 +25,7 @@ export interface MemoryBatcher {
   flush(): Generator<MemoryBatch>;
 }
 
+/** A batcher with nothing in it. @throws {RangeError} for a target or level out of range */
 export function createMemoryBatcher(
   { targetBytes = MEMORY_BATCH_BYTES, level = ZSTD_LEVEL }: MemoryBatcherOptions = {},
 ): MemoryBatcher {

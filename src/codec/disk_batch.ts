@@ -26,7 +26,11 @@ export interface DiskBatch {
   readonly contents: Uint8Array;
 }
 
-/** @throws {RangeError} when contents and extents do not fit each other or the limits */
+/**
+ * Encodes extents of one disk and their contents; neither is kept.
+ *
+ * @throws {RangeError} when contents and extents do not fit each other or the limits
+ */
 export function encodeDiskBatch(
   { disk, extents, contents }: DiskBatch,
   { level = ZSTD_LEVEL } = {},

@@ -163,6 +163,7 @@ export interface MemoryDecoder {
   decode(payload: Uint8Array): MemoryItem[];
 }
 
+/** A decoder for the batches of one `memory` channel, which it needs in their order. */
 export function createMemoryDecoder(): MemoryDecoder {
   return new Decoder();
 }

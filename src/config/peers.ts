@@ -40,7 +40,7 @@ export async function resolvePeers(config: Config): Promise<TrustedPeer[]> {
   return peers;
 }
 
-/** @throws {GatewayError} `peer_unknown` */
+/** The peer of this name. @throws {GatewayError} `peer_unknown` */
 export function peerNamed(peers: readonly TrustedPeer[], name: string): TrustedPeer {
   const peer = peers.find((candidate) => candidate.name === name);
   if (peer) return peer;

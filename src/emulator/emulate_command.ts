@@ -4,6 +4,7 @@ import { type Relay, type RelayCounters, startRelay } from "./udp_relay.ts";
 /** How often `--counters` is rewritten. */
 const COUNTERS_PERIOD_MS = 1_000;
 
+/** Arguments of `causeway emulate`; addresses are `HOST:PORT`. */
 export interface EmulateOptions {
   /** A name in wan-profiles/, or a path. */
   readonly profile: string;

@@ -61,6 +61,7 @@ export interface GatewayService {
   health(): { status: "ok" | "degraded"; checks: Record<string, string> };
 }
 
+/** One registered machine as `GET /v1/guests` shows it. */
 export interface GuestView {
   id: string;
   kind: "qemu" | "reference";
@@ -75,6 +76,7 @@ export interface GuestView {
   history: OwnershipRecord[];
 }
 
+/** One trusted peer and the link to it as `GET /v1/peers` shows them. */
 export interface PeerView {
   name: string;
   address: string | null;
@@ -85,6 +87,7 @@ export interface PeerView {
   lastError: { code: string; message: string; hint: string } | null;
 }
 
+/** Forecast of a move, by strategy; ranges are null while the path is not measured. */
 export interface Plan {
   guest: string;
   to: string;

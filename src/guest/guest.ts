@@ -26,6 +26,7 @@ export interface Guest {
 /** `incoming` waits for a memory stream; `postmigrate` has given its state away and stands still. */
 export type RunState = "running" | "paused" | "incoming" | "postmigrate" | "gone";
 
+/** What a machine's driver tells; `atMs` is the gateway's monotonic clock. */
 export type GuestEvent =
   | { readonly kind: "stopped"; readonly atMs: number }
   | { readonly kind: "resumed"; readonly atMs: number }
@@ -49,6 +50,7 @@ export interface GuestDescription {
   readonly canHoldSwitchover: boolean;
 }
 
+/** A medium in a device of the machine. */
 export interface DiskDescription {
   /** Device id: what matches a disk to its counterpart at the other site. */
   readonly id: string;
@@ -156,6 +158,7 @@ export interface MemorySource {
   cancel(): Promise<void>;
 }
 
+/** How far a memory stream is, by the machine's own account. */
 export interface MemoryProgress {
   readonly totalBytes: number;
   readonly remainingBytes: number;

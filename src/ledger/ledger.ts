@@ -4,6 +4,7 @@ import { GatewayError } from "../core/errors.ts";
 import type { DecisionLog, LedgerEvent, OwnershipRecord } from "../migration/ports.ts";
 import { openDatabase } from "./database.ts";
 
+/** A migration's identity; its state is a fold over its events. */
 export interface StoredMigration {
   readonly id: string;
   readonly guestId: string;
@@ -42,7 +43,11 @@ export interface Ledger extends DecisionLog {
   close(): void;
 }
 
-/** @throws {GatewayError} `ledger_unusable` */
+/**
+ * Opens the ledger in a file, which is made where it is missing, or in `:memory:`.
+ *
+ * @throws {GatewayError} `ledger_unusable`
+ */
 export function openLedger(path: string, clock: Clock): Ledger {
   const database = openDatabase(path);
   const now = () => timestamp(clock.wallMs());

@@ -31,6 +31,7 @@ export interface PeerLink {
   close(): Promise<void>;
 }
 
+/** One numbered stream of frames, in both directions, of one migration. */
 export interface Channel {
   /**
    * Numbers the frame and queues it. Resolves when it is within the peer's memory limit
@@ -62,6 +63,7 @@ export interface Channel {
   readonly receivedWireBytes: number;
 }
 
+/** What happens to a link; see `PeerLink.onEvent`. */
 export type LinkEvent =
   | { readonly kind: "up" | "down" | "restarted" }
   | {

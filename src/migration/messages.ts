@@ -108,7 +108,11 @@ export function encodeMessage(message: ToDestination | ToSource): Uint8Array {
   return encoder.encode(JSON.stringify(message));
 }
 
-/** @throws {GatewayError} `frame_invalid`: not JSON, or not a message of this direction */
+/**
+ * Reads a frame's payload as a message of one direction.
+ *
+ * @throws {GatewayError} `frame_invalid`: not JSON, or not a message of this direction
+ */
 export function decodeMessage<T>(schema: z.ZodType<T>, payload: Uint8Array): T {
   let json: unknown;
   try {

@@ -22,6 +22,7 @@ export const ENDED_STATES: readonly MigrationState[] = [
   "rolledBack",
 ];
 
+/** One migration as `GET /v1/migrations/{id}` gives it. Times are RFC 3339 UTC. */
 export interface MigrationReport {
   id: string;
   guest: string;
@@ -85,6 +86,7 @@ export interface RoundReport {
   durationMs: number | null;
 }
 
+/** Bytes of the machine that did not have to cross, by reason. */
 export interface SavedBytes {
   zero: number;
   hole: number;

@@ -3,6 +3,7 @@
  * `pageRequest` and `returnPath` are reserved by protocol version 1.
  */
 export const CHANNEL_KINDS = ["control", "pageRequest", "returnPath", "memory", "disk"] as const;
+/** Name of a channel. */
 export type ChannelKind = typeof CHANNEL_KINDS[number];
 
 /** Memory and disk: large, paced, bounded by the peer's window. The others never wait for them. */

@@ -53,12 +53,14 @@ export interface Hello {
   readonly incarnation: string;
 }
 
+/** Why the other side goes no further. */
 export interface Refusal {
   readonly code: string;
   readonly message: string;
   readonly hint: string;
 }
 
+/** One message of the handshake, decoded. */
 export type HandshakeMessage =
   | { readonly kind: "hello"; readonly hello: Hello; readonly bytes: Uint8Array }
   | { readonly kind: "proof"; readonly signature: Uint8Array }
@@ -67,7 +69,7 @@ export type HandshakeMessage =
 const TYPES = { hello: 1, proof: 2, refusal: 3 } as const;
 const TRANSCRIPT_LABEL = new TextEncoder().encode("causeway handshake\0");
 
-/** @returns the whole message; the transcript takes it as it is */
+/** Encodes HELLO. @returns the whole message; the transcript takes it as it is */
 export function encodeHello(hello: Hello): Uint8Array<ArrayBuffer> {
   const site = text(hello.site, NAME_BYTES_MAX);
   const incarnation = text(hello.incarnation, NAME_BYTES_MAX);
@@ -82,6 +84,7 @@ export function encodeHello(hello: Hello): Uint8Array<ArrayBuffer> {
   return envelope(TYPES.hello, writer.bytes);
 }
 
+/** Encodes PROOF, of a signature over the transcript. */
 export function encodeProof(signature: Uint8Array): Uint8Array<ArrayBuffer> {
   return envelope(TYPES.proof, exactly(signature, PROOF_BYTES));
 }

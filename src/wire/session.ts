@@ -68,6 +68,7 @@ export interface SessionOptions {
   readonly firstOpening?: number;
 }
 
+/** One end of the session with one peer; see the head of this module. */
 export class Session {
   readonly limits: SessionLimits;
   readonly liveness = new Liveness();

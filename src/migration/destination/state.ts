@@ -25,6 +25,7 @@ export type DestinationState =
   | { readonly kind: "abandoned"; readonly error: StoredError | null }
   | { readonly kind: "conflict"; readonly epoch: number; readonly reason: string };
 
+/** What the ledger holds of the destination's end of a migration. */
 export type DestinationEvent =
   | { readonly kind: "created"; readonly epoch: number; readonly from: string }
   | { readonly kind: "prepared" }

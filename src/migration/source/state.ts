@@ -42,6 +42,7 @@ export type UndoneEnd =
   | { readonly kind: "cancelled" }
   | { readonly kind: "failed"; readonly error: StoredError };
 
+/** What the ledger holds of the source's end of a migration. */
 export type SourceEvent =
   | { readonly kind: "created"; readonly epoch: number; readonly site: string }
   /** Written before the machine is touched for the first time; from here there is something to undo. */

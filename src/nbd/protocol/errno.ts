@@ -10,6 +10,7 @@ export const ERRNO = {
   ESHUTDOWN: 108,
 } as const;
 
+/** An error that NBD defines. */
 export type ErrnoName = keyof typeof ERRNO;
 
 const NAMES = new Map<number, string>(Object.entries(ERRNO).map(([name, value]) => [value, name]));

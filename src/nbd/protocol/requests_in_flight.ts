@@ -33,6 +33,7 @@ export type Command =
     readonly flags?: number;
   };
 
+/** How a request ended. */
 export type Outcome =
   | { readonly kind: "done" }
   /** Statuses by context id; each list starts at the request's offset. */

@@ -32,11 +32,13 @@ export function readReply({ cookie }: RequestHeader, pieces: readonly ReadPiece[
   });
 }
 
+/** Chunks that answer a block status request. */
 export function statusReply({ cookie }: RequestHeader, statuses: readonly Status[]): Uint8Array[] {
   const payload = encodeStatusPayload(ALLOCATION_CONTEXT_ID, statuses);
   return [chunk(cookie, CHUNK.blockStatus, payload.length, true), payload];
 }
 
+/** The answer to a request that failed, in the form that was negotiated. */
 export function failureReply(
   { cookie, type }: RequestHeader,
   errno: number,
