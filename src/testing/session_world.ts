@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
-import { GatewayError } from "../core/errors.ts";
 import { DueQueue } from "../emulator/due_queue.ts";
 import { Random } from "../emulator/random.ts";
-import { CHANNEL_KINDS, type ChannelKind, isBulk } from "../wire/channel_kind.ts";
+import { type ChannelKind, isBulk } from "../wire/channel_kind.ts";
 import { decodeRecord } from "../wire/frame.ts";
 import type { SessionLimits } from "../wire/limits.ts";
 import type { NewCarrier } from "../wire/liveness.ts";
@@ -82,7 +81,6 @@ export class SessionWorld {
     restarts: 0,
     closes: 0,
     applied: 0,
-    replays: 0,
   };
   readonly #options: WorldOptions;
   readonly #random: Random;
@@ -397,11 +395,3 @@ export class SessionWorld {
     ).join("\n") + JSON.stringify(this.counts);
   }
 }
-
-/** True for the errors that a peer's violation of the protocol causes. */
-export function isProtocolError(thrown: unknown): boolean {
-  return thrown instanceof GatewayError &&
-    (thrown.code === "frame_invalid" || thrown.code === "frame_too_long");
-}
-
-export { CHANNEL_KINDS };
