@@ -19,7 +19,8 @@ Every expected failure has a code that stays as it is. An error carries three th
 are the same in the API's answers, in a migration's report, in the ledger's audit and between the
 gateways.
 
-- **Before**: the preflight found it. Nothing was touched at either site, no migration exists.
+- **Before**: the preflight found it. Nothing was touched at either site, no migration exists; the
+  command line exits with 6.
 - **Retry**: \`reconnect\` means that the same request may succeed once the link or the peer is back;
   \`never\` that something has to change first.
 - A \`TypeError\`, \`RangeError\` or \`InvariantError\` in a log is no expected failure but a defect;
