@@ -201,11 +201,6 @@ export const ERRORS = {
     httpStatus: 503,
     meaning: "The connection to the peer ended before this was sent.",
   },
-  link_silent: {
-    retry: "reconnect",
-    httpStatus: 503,
-    meaning: "The link was silent for too long with the machine paused; the switch was undone.",
-  },
   machine_type_differs: {
     retry: "never",
     httpStatus: 422,

@@ -148,7 +148,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     cancel: (id) => acted(id, () => migrations.source(id, "cancel").cancel()),
     switchover: (id) => acted(id, () => migrations.source(id, "switch over").switchover()),
     hold: (id) => acted(id, () => migrations.source(id, "hold").hold()),
-    rollback(id) {
+    async rollback(id) {
       const report = migrations.report(id);
       if (
         report.state === "completed" || report.state === "inDoubt" || report.state === "conflict"
@@ -165,7 +165,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
           },
         );
       }
-      return acted(id, () => migrations.source(id, "roll back").cancel());
+      return await acted(id, () => migrations.source(id, "roll back").cancel());
     },
     adjudicate: (id, decision) => acted(id, () => migrations.adjudicate(id, decision)),
     change: (id, changes) => acted(id, () => migrations.source(id, "change").change(changes)),

@@ -11,6 +11,8 @@ import { Life } from "./mortal.ts";
 
 /** A move that has not come to what a test waits for by then never will. */
 const REPORT_TIMEOUT_MS = 30_000;
+/** A move that waits for its link publishes nothing, while its report changes with the path. */
+const LOOK_MS = 100;
 
 export interface PathShape {
   readonly delayMs: number;
@@ -136,24 +138,40 @@ export class TwoSites implements AsyncDisposable {
     site: "a" | "b",
     id: string,
     fits: (report: MigrationReport) => boolean,
+    timeoutMs = REPORT_TIMEOUT_MS,
   ): Promise<MigrationReport> {
     const service = this[site];
     return new Promise((resolve, reject) => {
       let last: MigrationReport | null = null;
+      const stop = () => {
+        unsubscribe();
+        clearInterval(looking);
+        clearTimeout(timer);
+      };
       const check = (report: MigrationReport) => {
         last = report;
         if (!fits(report)) return;
         stop();
-        clearTimeout(timer);
         resolve(report);
       };
+      const look = () => {
+        try {
+          check(service.migration(id));
+        } catch (error) {
+          stop();
+          reject(error);
+        }
+      };
+      const unsubscribe = service.onReport(id, check);
+      const looking = setInterval(look, LOOK_MS);
       const timer = setTimeout(() => {
         stop();
         const seen = { at: site, waitedFor: String(fits), last, log: this.log.slice(-20) };
-        reject(new Error(`No report fitted in time: ${JSON.stringify(seen, null, 1)}`));
-      }, REPORT_TIMEOUT_MS);
-      const stop = service.onReport(id, check);
-      check(service.migration(id));
+        reject(
+          new Error(`No report fitted in ${timeoutMs} ms: ${JSON.stringify(seen, null, 1)}`),
+        );
+      }, timeoutMs);
+      look();
     });
   }
 

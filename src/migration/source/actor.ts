@@ -6,7 +6,7 @@ import type { Verdict } from "./courier.ts";
 import { deliverVerdict, fail, finish, restartedError } from "./ending.ts";
 import { Cancelled, errorOf, Move, type SourceActorDeps } from "./move.ts";
 import { sourceEnded, type SourceState } from "./state.ts";
-import { giveAway, notePause, trySwitch } from "./switchover.ts";
+import { giveAway, isSilent, notePause, trySwitch } from "./switchover.ts";
 
 export type { SourceActorDeps } from "./move.ts";
 
@@ -218,7 +218,7 @@ export class SourceActor {
     const move = this.#move;
     const { guest, draft, clock } = this.deps;
     draft.phase = "copying the disks";
-    await diskRound(move, "disk");
+    await diskRound(move);
     draft.phase = "copying memory";
     await startMemory(move);
     let roundEndedAtMs = clock.nowMs();
@@ -229,7 +229,7 @@ export class SourceActor {
       const backlog = await guest.source.dirtyDiskBytes();
       const roundIsDue = clock.nowMs() - roundEndedAtMs > ROUND_INTERVAL_MS;
       if (backlog > ROUND_BACKLOG_BYTES || (backlog > 0 && roundIsDue)) {
-        await diskRound(move, "disk");
+        await diskRound(move);
         roundEndedAtMs = clock.nowMs();
       }
       if (await this.#wantsSwitch(clock.nowMs() >= notBeforeMs)) {
@@ -250,12 +250,17 @@ export class SourceActor {
     const { action, reason, prediction } = decideSwitch(await measure(move), options.maxDowntimeMs);
     draft.predictedDowntimeMs = Math.round(prediction.downtimeMs);
     move.holding = move.holdRequested && action === "switch";
-    draft.phase = move.holding
+    const silent = isSilent(move);
+    draft.phase = silent
+      ? "waiting for the link"
+      : move.holding
       ? "in sync, holding"
       : move.holdRequested
       ? "copying, will hold"
       : `copying memory: ${reason}`;
-    const wanted = move.switchRequested || (action === "switch" && !move.holdRequested && mayRetry);
+    // Even an operator's word waits for the link: a pause over a silent one only adds downtime.
+    const fits = move.switchRequested || (action === "switch" && !move.holdRequested);
+    const wanted = fits && mayRetry && !silent;
     if (wanted) {
       draft.decide("switch", move.switchRequested ? `asked for; ${reason}` : reason, {
         predictedDowntimeMs: Math.round(prediction.downtimeMs),
@@ -275,7 +280,7 @@ export class SourceActor {
     await guest.source.pause();
     notePause(move, clock.nowMs());
     draft.phase = "machine paused, copying the disks";
-    await diskRound(move, "disk");
+    await diskRound(move);
     draft.phase = "machine paused, copying memory";
     await startMemory(move);
     while (move.holdRequested) {

@@ -2,6 +2,7 @@ import { totalBytes } from "../../core/extents.ts";
 import type { DiskRound } from "../../guest/guest.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { SwitchMeasurement } from "../convergence.ts";
+import type { RoundReport } from "../report.ts";
 import { sendDiskRound } from "./disks.ts";
 import { MemoryPump } from "./memory.ts";
 import type { Move } from "./move.ts";
@@ -34,41 +35,66 @@ export async function startMemory(move: Move): Promise<void> {
 }
 
 /**
- * One round of all disks. A round while the machine runs ends when the destination has recorded it,
- * and only then does its bitmap go; the `final` one, with the machine paused, waits for nothing.
+ * One round of all disks while the machine runs (or stands still for the whole copy). It ends when
+ * the destination has recorded it, and only then does its bitmap go.
  */
-export async function diskRound(move: Move, kind: "disk" | "final"): Promise<DiskRound[]> {
+export async function diskRound(move: Move): Promise<void> {
   const { guest, draft, clock } = move.deps;
+  const startedMs = clock.nowMs();
+  const rounds = await beginRound(move);
+  const report = await sendRound(move, rounds, "disk");
+  const channel = move.diskChannel!;
+  const number = move.round;
+  const end = new TextEncoder().encode(JSON.stringify({ round: number }));
+  await move.interrupt.race(channel.send(FRAME_TYPES.diskRoundEnd, end));
+  await move.interrupt.race(move.changes.until(() => move.courier.recordedRound >= number));
+  for (const { diskId, extents } of rounds) {
+    draft.diskVerified(diskId, totalBytes(extents, "data"));
+  }
+  await Promise.all(rounds.map((round) => round.finish(true)));
+  report.remainingBytes = await guest.source.dirtyDiskBytes();
+  report.durationMs = Math.round(clock.nowMs() - startedMs);
+  move.publish(false);
+}
+
+/** What was written since the round before: local work, at once with the next round's tracking. */
+export async function beginRound(move: Move): Promise<DiskRound[]> {
+  const { guest, draft } = move.deps;
   const rounds = await move.interrupt.race(guest.source.beginDiskRound());
-  const number = ++move.round;
-  const planned = rounds.map((round) => ({
-    id: round.diskId,
-    bytes: totalBytes(round.extents, "data"),
-  }));
-  for (const { id, bytes } of planned) draft.diskPlanned(id, bytes, number === 1);
-  const report = draft.beginRound(kind, planned.reduce((sum, { bytes }) => sum + bytes, 0));
+  move.round++;
+  for (const { diskId, extents } of rounds) {
+    draft.diskPlanned(diskId, totalBytes(extents, "data"), move.round === 1);
+  }
+  return rounds;
+}
+
+/**
+ * Hands the contents of a round to the link.
+ *
+ * @param stop ends it early; a batch that the link has taken by then still goes, nothing after it
+ */
+export async function sendRound(
+  move: Move,
+  rounds: readonly DiskRound[],
+  kind: "disk" | "final",
+  stop: AbortSignal = move.interrupt.signal,
+): Promise<RoundReport> {
+  const { draft, clock } = move.deps;
+  const planned = rounds.reduce((sum, { extents }) => sum + totalBytes(extents, "data"), 0);
+  const report = draft.beginRound(kind, planned);
   const startedMs = clock.nowMs();
   const index = (id: string) => move.description!.disks.findIndex((disk) => disk.id === id);
-  const channel = move.diskChannel!;
   report.sentBytes = await move.interrupt.race(
-    sendDiskRound(rounds, index, channel, draft.disk, {
+    sendDiskRound(rounds, index, move.diskChannel!, draft.disk, {
       sent: (id, extents) => {
         draft.diskSent(id, extents);
         move.publish(false);
       },
-    }, move.interrupt.signal),
+    }, AbortSignal.any([stop, move.interrupt.signal])),
   );
-  if (kind === "disk") {
-    const end = new TextEncoder().encode(JSON.stringify({ round: number }));
-    await move.interrupt.race(channel.send(FRAME_TYPES.diskRoundEnd, end));
-    await move.interrupt.race(move.changes.until(() => move.courier.recordedRound >= number));
-    for (const { id, bytes } of planned) draft.diskVerified(id, bytes);
-    await Promise.all(rounds.map((round) => round.finish(true)));
-    report.remainingBytes = await guest.source.dirtyDiskBytes();
-  }
   report.durationMs = Math.round(clock.nowMs() - startedMs);
   move.publish(false);
-  return rounds;
+  return report;
 }
 
 /** What the decision to switch is made from, at this moment. */

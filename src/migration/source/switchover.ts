@@ -1,8 +1,8 @@
-import { GatewayError } from "../../core/errors.ts";
 import type { DiskRound } from "../../guest/guest.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import { overBudgetAtGate, predictDowntime } from "../convergence.ts";
-import { diskRound, measure, startMemory } from "./copy.ts";
+import { Interrupt } from "../interrupt.ts";
+import { beginRound, measure, sendRound, startMemory } from "./copy.ts";
 import type { Move } from "./move.ts";
 
 /** A link silent for the downtime budget, and at least this long, undoes a switch. */
@@ -18,42 +18,54 @@ const SILENCE_CHECK_MS = 100;
  * @returns false where the switch was undone and the copy goes on
  */
 export async function trySwitch(move: Move, forced: boolean): Promise<boolean> {
-  const { journal, draft, options, clock, link } = move.deps;
+  const { journal, draft, options, clock } = move.deps;
   journal.write({ kind: "switchBegan" });
   move.holding = false;
   draft.phase = "pausing the machine";
   const { pausedAtMs } = await move.whilePumping(move.pump!.source.pauseAtGate());
   notePause(move, pausedAtMs);
-  const rounds = await guardSilence(move, diskRound(move, "final"));
-  const remaining = predictDowntime({ ...await measure(move), diskDirtyBytes: 0 });
-  const pausedMs = clock.nowMs() - pausedAtMs;
-  const silentMs = link.path().silentMs ?? 0;
-  const silent = silentMs > silenceLimitMs(move);
-  if (silent || (!forced && overBudgetAtGate(pausedMs, remaining, options.maxDowntimeMs))) {
-    const reason = silent
-      ? `the link has been silent for ${Math.round(silentMs)} ms`
-      : `at the gate the pause would take ${Math.round(pausedMs + remaining.budgetedMs)} ms of ` +
-        `the ${options.maxDowntimeMs} ms budget`;
-    draft.decide("undo the switch", reason, {
-      pausedMs: Math.round(pausedMs),
-      transferMs: Math.round(remaining.transferMs),
-      silentMs: Math.round(silentMs),
-    });
-    await undoSwitch(move, rounds, reason);
+  const rounds = await beginRound(move);
+  const silence = watchSilence(move);
+  try {
+    await silence.race(sendRound(move, rounds, "final", silence.signal));
+    const remaining = predictDowntime({ ...await measure(move), diskDirtyBytes: 0 });
+    const pausedMs = clock.nowMs() - pausedAtMs;
+    if (!forced && overBudgetAtGate(pausedMs, remaining, options.maxDowntimeMs)) {
+      const reason = `at the gate the pause would take ` +
+        `${
+          Math.round(pausedMs + remaining.budgetedMs)
+        } ms of the ${options.maxDowntimeMs} ms budget`;
+      draft.decide("undo the switch", reason, {
+        pausedMs: Math.round(pausedMs),
+        transferMs: Math.round(remaining.transferMs),
+      });
+      await undoSwitch(move, rounds, reason);
+      return false;
+    }
+    await giveAway(move, silence);
+  } catch (error) {
+    if (!(error instanceof LinkSilent)) throw error;
+    draft.decide("undo the switch", error.message, { silentMs: error.silentMs });
+    await undoSwitch(move, rounds, error.message);
     return false;
+  } finally {
+    silence.raise(new LinkSilent(0));
   }
-  await giveAway(move);
   // Its bitmaps end with the machine, or stay with one that is kept: nothing is fetched from it.
   await Promise.all(rounds.map((round) => round.finish(true).catch(() => {})));
   return true;
 }
 
-/** From the gate to the outcome: design section 3, rule 3 (b) and (c). */
-export async function giveAway(move: Move): Promise<void> {
+/**
+ * From the gate to the outcome: design section 3, rule 3 (b) and (c).
+ *
+ * @param undone raised when the switch must not come to its end any more
+ */
+export async function giveAway(move: Move, undone = new Interrupt()): Promise<void> {
   const { journal, epoch, options, draft, clock } = move.deps;
   const { pump, memoryChannel, diskChannel, pausedAtMs, wasRunning: run } = move;
   draft.phase = "sending the last pages";
-  await guardSilence(move, move.whilePumping(Promise.all([pump!.source.finish(), pump!.drained])));
+  await undone.race(move.whilePumping(Promise.all([pump!.source.finish(), pump!.drained])));
   const lastSequences = { memory: memoryChannel!.lastSent, disk: diskChannel!.lastSent };
   if (options.handover === "confirmed") {
     draft.phase = "waiting until everything is applied";
@@ -61,9 +73,10 @@ export async function giveAway(move: Move): Promise<void> {
       memoryChannel!.whenAppliedByPeer(lastSequences.memory),
       diskChannel!.whenAppliedByPeer(lastSequences.disk),
     ]);
-    await guardSilence(move, move.interrupt.race(applied));
+    await undone.race(move.interrupt.race(applied));
   }
   move.interrupt.check();
+  undone.check();
   journal.write({
     kind: "handoverWritten",
     epoch: epoch + 1,
@@ -86,54 +99,55 @@ export function notePause(move: Move, pausedAtMs: number): void {
   move.publish();
 }
 
+/** The machine runs again, whatever the link does; then the copy goes on from where it was. */
 async function undoSwitch(move: Move, rounds: readonly DiskRound[], reason: string): Promise<void> {
-  const { journal, draft } = move.deps;
+  const { journal, draft, guest } = move.deps;
   const pump = move.pump!;
   move.pump = null;
   await pump.source.cancel();
-  await Promise.all(rounds.map((round) => round.finish(false)));
+  // It may have given its whole state away already; without a hand-over that means nothing.
+  if (await guest.runState() === "postmigrate") await guest.source.resume();
   draft.runState = move.wasRunning ? "running" : "paused";
   move.pausedAtMs = null;
-  await pump.drained.catch(() => {});
   journal.write({ kind: "switchUndone", reason });
   draft.phase = "switch undone, copying again";
   move.publish();
+  await Promise.all(rounds.map((round) => round.finish(false)));
+  // A frame that the link has taken keeps its place before the reset: the new stream comes after it.
+  await move.interrupt.race(pump.drained.catch(() => {}));
   await move.interrupt.race(
     move.memoryChannel!.send(FRAME_TYPES.memoryReset, new Uint8Array(0)),
   );
   await startMemory(move);
 }
 
-function silenceLimitMs(move: Move): number {
-  return Math.max(SWITCH_SILENCE_MS_MIN, move.deps.options.maxDowntimeMs);
+/** Why a switch is undone that nothing else is wrong with. */
+class LinkSilent extends Error {
+  constructor(readonly silentMs: number) {
+    super(`the link has been silent for ${silentMs} ms`);
+  }
+}
+
+/** True while the peer is not heard for longer than a pause may last. */
+export function isSilent(move: Move): boolean {
+  const { link, options } = move.deps;
+  const { silentMs } = link.path();
+  return silentMs !== null && silentMs > Math.max(SWITCH_SILENCE_MS_MIN, options.maxDowntimeMs);
 }
 
 /**
- * `promise`, or `link_silent` when the peer is not heard for too long before it settles: with the
- * machine standing still nobody may wait for an outage to end. The whole move is undone then, because
- * what the destination has of the device state cannot be taken back.
+ * Raised when the peer is not heard for too long: with the machine standing still nobody may wait
+ * for an outage to end. A machine that was found paused has the time. Raise it to end the watch.
  */
-async function guardSilence<T>(move: Move, promise: Promise<T>): Promise<T> {
-  const { clock, link, peer } = move.deps;
-  const limitMs = silenceLimitMs(move);
-  const done = new AbortController();
-  const watch = async (): Promise<never> => {
-    for (;;) {
-      await clock.sleep(SILENCE_CHECK_MS, done.signal);
-      const { silentMs } = link.path();
-      if (silentMs === null || silentMs <= limitMs) continue;
-      throw new GatewayError(
-        "link_silent",
-        `Cannot switch over: ${peer} has been silent for ${Math.round(silentMs)} ms`,
-        { hint: "The machine runs at the source; start the move again when the link is back" },
-      );
+function watchSilence(move: Move): Interrupt {
+  const { clock, link } = move.deps;
+  const silence = new Interrupt();
+  const watch = async () => {
+    while (!silence.raised) {
+      if (isSilent(move)) silence.raise(new LinkSilent(Math.round(link.path().silentMs!)));
+      else await clock.sleep(SILENCE_CHECK_MS, silence.signal);
     }
   };
-  const watching = watch();
-  watching.catch(() => {});
-  try {
-    return await Promise.race([promise, watching]);
-  } finally {
-    done.abort();
-  }
+  if (move.wasRunning) watch().catch(() => {});
+  return silence;
 }
