@@ -20,6 +20,8 @@ export interface Measurement {
   readonly queueDropRatio: number;
   /** IP bytes offered for each byte of payload that arrived. */
   readonly overheadRatio: number;
+  /** Mean length of the sender's IP packets. */
+  readonly packetBytes: number;
   readonly senderCpuMs: number;
   readonly receiverCpuMs: number;
   readonly receivedBytes: number;
@@ -156,6 +158,7 @@ function evaluate(
     goodputBitsPerSecond: bitsPerSecond,
     queueDropRatio: forward.droppedPackets.queue / forward.offeredPackets,
     overheadRatio: forward.offeredBytes / receivedBytes,
+    packetBytes: forward.offeredBytes / forward.offeredPackets,
     senderCpuMs: cpuOf(senderLines),
     receiverCpuMs: cpuOf(receiverLines),
     receivedBytes,

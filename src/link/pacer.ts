@@ -1,5 +1,6 @@
+import { Headroom } from "./pacer_headroom.ts";
+import { QueueDelay } from "./pacer_queue.ts";
 import type { DeliverySample } from "./path_delivery.ts";
-import { WindowedLeast } from "./path_window.ts";
 
 /** First guess: slow enough for a DSL line, doubled every round trip from there. */
 export const START_BYTES_PER_SECOND = 500_000;
@@ -10,31 +11,60 @@ export const CEILING_BYTES_PER_SECOND = 1_000_000_000;
 
 /** Queueing delay that is allowed: this share of the least round trip, within these bounds. */
 const QUEUE_RATIO = 0.15;
-const QUEUE_MS_MIN = 2.5;
+const QUEUE_MS_MIN = 2;
 const QUEUE_MS_MAX = 40;
+/** Less than this is no queue at any rate: a few packets are always under way together. */
+const QUEUE_BYTES_MIN = 12_000;
 /** How strongly the rate answers to the queue: 1 would drain it within one round trip. */
 const DRAIN = 0.5;
 const GAIN_MIN = 0.5;
-/** What is asked for beyond the estimate while there is no queue. */
+
+/**
+ * What is asked for beyond the estimate while nothing shows that the path is the limit; doubled
+ * every two round trips.
+ */
 const PROBE_LEAST = 0.04;
-const PROBE_MOST = 0.5;
-const PROBE_STARTUP = 1;
-/** A probe has found room when the estimate grew by this share of what was asked for. */
-const PROBE_FOUND = 0.5;
-/** Start-up ends without a queue when three round trips brought less than this. */
-const STARTUP_GROWTH_MIN = 1.25;
-const STARTUP_STALLED_ROUND_TRIPS = 3;
+const PROBE_MOST = 1;
+/** A path that carries less of what was sent, on the mean of some round trips, is the limit. */
+const CARRIED_RATIO_LEAST = 0.9;
+const CARRIED_ROUND_TRIPS = 3;
+const CARRIED_MS_MIN = 150;
+/** On a short path, so does one that loses more than this. */
+const SHORT_LOSS_RATIO = 0.03;
+
 /** The estimate is the best rate of this many round trips. */
 const ESTIMATE_ROUND_TRIPS = 8;
+const ESTIMATE_MS_MIN = 250;
+/** After a queue of two round trips, at least this, only what was measured since counts. */
+const LATEST_MS_MIN = 100;
+/** A sample of what the path carried lowers the estimate when it is below what was sent by this. */
+const CARRIED_RATIO = 0.96;
 /** A queue that stays this long is not ours to drain. */
 const FOREIGN_ROUND_TRIPS = 10;
 const FOREIGN_MS_MIN = 1_000;
 /** Every so often the rate dips, so that an empty queue is seen and the least transit is true. */
 const DIP_INTERVAL_MS = 4_000;
 const DIP_GAIN = 0.8;
-const TRANSIT_WINDOW_MS = 10_000;
-/** Two feedbacks and the timers between them: what the loop is late by beside the round trip. */
-const LOOP_MS_MIN = 20;
+
+/** On shorter paths a queue is over before it shows among the delays of the programs. */
+const SHORT_ROUND_TRIP_MS = 30;
+/**
+ * There the rate stays below the estimate for so long after a limit was met, before it looks for
+ * room again; longer each time that it meets the same limit.
+ */
+const HOLD_MS_MIN = 250;
+const HOLD_MS_MAX = 2_000;
+const SAME_LIMIT_RATIO = 1.1;
+
+/** Feedback and timers: what the loop is late by beside the round trip. */
+const LOOP_MS_MIN = 12;
+/** What the window allows for reports that come late. */
+const WINDOW_SLACK_MS = 3;
+const WINDOW_BYTES_MIN = 64 * 1024;
+/** How much of missed turns is caught up with: this share of a round trip, within these bounds. */
+const MEMORY_RATIO = 1 / 8;
+const MEMORY_MS_MIN = 4;
+const MEMORY_MS_MAX = 20;
 
 export type PacerPhase = "startup" | "cruise";
 
@@ -53,10 +83,10 @@ export interface PacerInput {
  * Finds the bottleneck's rate and keeps its queue short; pure, time is an argument.
  *
  * The estimate is the best delivery rate of the last round trips. The rate is the estimate times a
- * gain: above one while there is no queue (by little, by more the longer that finds room, by two at
- * the start), below one in proportion to the queue's delay, so that a short queue remains and the
+ * gain: above one while there is no queue (by two at the start and where nothing shows that the
+ * path is the limit, else by little), below one in proportion to the queue's delay, so that a short queue remains and the
  * link never idles. The estimate only ever grows by what has arrived, so asking for too much does
- * not raise it. Random loss is no sign of congestion.
+ * not raise it. Random loss is no sign of congestion, except on short paths, see `Headroom`.
  *
  * Akin to BBR (Cardwell et al., ACM Queue 2016) in measuring the delivery rate, to TCP Vegas
  * (Brakmo and Peterson, 1995) and Copa (Arun and Balakrishnan, NSDI 2018) in judging by delay.
@@ -65,16 +95,23 @@ export class Pacer {
   #phase: PacerPhase = "startup";
   #estimate = START_BYTES_PER_SECOND;
   #rate = START_BYTES_PER_SECOND;
-  #probe = PROBE_STARTUP;
+  #probe = PROBE_MOST;
+  /** Falling from the best to the latest. */
   #best: { atMs: number; bytesPerSecond: number }[] = [];
-  readonly #leastTransit = new WindowedLeast(TRANSIT_WINDOW_MS);
-  /** Start of the present probe, and the estimate then. */
+  readonly #queue = new QueueDelay();
+  readonly #headroom = new Headroom();
+  /** When the present probe began. */
   #probeSinceMs: number | null = null;
-  #probeFrom = START_BYTES_PER_SECOND;
-  /** Since when the queue is longer than wanted. */
+  /** Mean share of what was sent that the path carried. */
+  #carriedRatio = 1;
+  #carriedAtMs: number | null = null;
+  /** Since when the queue is longer than allowed. */
   #queuedSinceMs: number | null = null;
-  #queueMs = 0;
-  #dipFromMs: number | null = null;
+  #dipFromMs = Infinity;
+  /** When the path last showed that it is the limit, the estimate then, and how long to hold. */
+  #limitedAtMs = -Infinity;
+  #limitedEstimate = 0;
+  #holdMs = HOLD_MS_MIN;
   #minRoundTripMs = 100;
 
   get phase(): PacerPhase {
@@ -90,40 +127,42 @@ export class Pacer {
     return this.#phase === "startup" ? null : this.#estimate;
   }
 
-  /** Delay in the bottleneck's queue, as far as it can be told from clocks that differ. */
   get queueMs(): number {
-    return this.#queueMs;
+    return this.#queue.ms;
   }
 
   /** Bytes that may be under way at once: what fills path and a short queue. */
   get windowBytes(): number {
-    const ms = this.#minRoundTripMs + this.#targetMs() + LOOP_MS_MIN / 2;
-    return Math.max(64 * 1024, (1 + this.#probe) * this.#estimate * ms / 1000);
+    const ms = this.#minRoundTripMs + this.#allowedMs() + WINDOW_SLACK_MS;
+    return Math.max(WINDOW_BYTES_MIN, (1 + this.#probe) * this.#estimate * ms / 1000);
   }
 
-  /** How much of missed turns may be caught up with at once. */
-  get burstMs(): number {
-    return Math.min(8, Math.max(2, this.#minRoundTripMs / 16));
+  /** How much of missed turns is caught up with. */
+  get memoryMs(): number {
+    return Math.min(MEMORY_MS_MAX, Math.max(MEMORY_MS_MIN, MEMORY_RATIO * this.#minRoundTripMs));
   }
 
   take(input: PacerInput): void {
     const { nowMs, transitMs, delivery, isPaced } = input;
     this.#minRoundTripMs = input.minRoundTripMs;
-    if (transitMs !== null) {
-      this.#leastTransit.add(transitMs, nowMs);
-      this.#queueMs = transitMs - (this.#leastTransit.value as number);
-    }
+    if (transitMs !== null) this.#queue.add(transitMs, nowMs, this.#minRoundTripMs);
     if (delivery !== null) this.#estimateFrom(delivery, nowMs, isPaced);
-    this.#watchQueue(transitMs, nowMs);
-    if (this.#phase === "startup") this.#watchStartup(nowMs, isPaced);
-    else this.#watchProbe(nowMs, isPaced);
+    this.#headroom.take(delivery?.newLossRatio ?? null, nowMs);
+    this.#watchQueue(nowMs);
+    this.#watchProbe(nowMs, isPaced);
     this.#rate = clamp(this.#estimate * this.#gain(nowMs, isPaced));
   }
 
-  #estimateFrom({ bytesPerSecond }: DeliverySample, nowMs: number, isPaced: boolean): void {
-    const windowMs = ESTIMATE_ROUND_TRIPS * this.#loopMs();
-    // What we did not ask for could not arrive: it must not pull the estimate down.
-    const known = isPaced ? bytesPerSecond : Math.max(bytesPerSecond, this.#estimate);
+  #estimateFrom(delivery: DeliverySample, nowMs: number, isPaced: boolean): void {
+    const { sentBytesPerSecond, carriedBytesPerSecond } = delivery;
+    const windowMs = Math.max(ESTIMATE_MS_MIN, ESTIMATE_ROUND_TRIPS * this.#loopMs());
+    const isLimit = carriedBytesPerSecond < CARRIED_RATIO * sentBytesPerSecond ||
+      this.#queue.ms > this.#allowedMs() / 2;
+    this.#watchCarried(delivery, nowMs, isPaced);
+    // What was not sent, for lack of data or of turns, could not arrive: no reason for less.
+    const known = isPaced && isLimit
+      ? carriedBytesPerSecond
+      : Math.max(carriedBytesPerSecond, this.#estimate);
     this.#best = this.#best.filter((entry) =>
       entry.bytesPerSecond > known && entry.atMs > nowMs - windowMs
     );
@@ -131,73 +170,90 @@ export class Pacer {
     this.#estimate = clamp(this.#best[0].bytesPerSecond);
   }
 
-  #watchQueue(transitMs: number | null, nowMs: number): void {
-    if (this.#queueMs <= this.#targetMs()) {
+  #watchCarried(delivery: DeliverySample, nowMs: number, isPaced: boolean): void {
+    const { sentBytesPerSecond, carriedBytesPerSecond, newLossRatio } = delivery;
+    const meanMs = Math.max(CARRIED_MS_MIN, CARRIED_ROUND_TRIPS * this.#loopMs());
+    const share = Math.min(1, (nowMs - (this.#carriedAtMs ?? nowMs)) / meanMs);
+    const ratio = Math.min(1, carriedBytesPerSecond / sentBytesPerSecond);
+    this.#carriedAtMs = nowMs;
+    this.#carriedRatio += share * ((isPaced ? ratio : 1) - this.#carriedRatio);
+    const isLossy = this.#isShort && (newLossRatio ?? 0) > SHORT_LOSS_RATIO;
+    if (this.#carriedRatio < CARRIED_RATIO_LEAST || isLossy) this.#limited(nowMs);
+  }
+
+  #watchQueue(nowMs: number): void {
+    if (this.#queue.ms <= this.#allowedMs()) {
       this.#queuedSinceMs = null;
       return;
     }
     this.#queuedSinceMs ??= nowMs;
     const queuedMs = nowMs - this.#queuedSinceMs;
-    // A queue in spite of our restraint: the bottleneck has become slower, believe the latest.
     const loopMs = this.#loopMs();
-    if (queuedMs > 2 * loopMs) {
-      this.#best = this.#best.filter(({ atMs }) => atMs > nowMs - loopMs);
-    }
-    if (queuedMs > Math.max(FOREIGN_MS_MIN, FOREIGN_ROUND_TRIPS * loopMs) && transitMs !== null) {
-      this.#leastTransit.reset(transitMs, nowMs);
+    // Programs pause as well; a queue that is ours stays.
+    if (queuedMs > loopMs / 2) this.#limited(nowMs);
+    // A queue in spite of our restraint: the bottleneck has become slower, believe the latest.
+    const lateMs = Math.max(LATEST_MS_MIN, 2 * loopMs);
+    if (queuedMs > lateMs) this.#best = this.#best.filter(({ atMs }) => atMs > nowMs - lateMs);
+    if (queuedMs > Math.max(FOREIGN_MS_MIN, FOREIGN_ROUND_TRIPS * loopMs)) {
+      this.#queue.accept(nowMs);
       this.#queuedSinceMs = null;
     }
   }
 
-  #watchStartup(nowMs: number, isPaced: boolean): void {
-    if (this.#queueMs > this.#targetMs()) return this.#cruise(nowMs);
-    if (this.#probeSinceMs === null || this.#estimate >= STARTUP_GROWTH_MIN * this.#probeFrom) {
-      this.#restartProbe(nowMs);
-    } else if (!isPaced) this.#probeSinceMs = nowMs;
-    else if (nowMs - this.#probeSinceMs > STARTUP_STALLED_ROUND_TRIPS * this.#loopMs()) {
-      this.#cruise(nowMs);
-    }
-  }
-
-  #cruise(nowMs: number): void {
+  /** The path has shown that it is the limit. */
+  #limited(nowMs: number): void {
+    if (this.#phase === "startup") this.#dipFromMs = nowMs + DIP_INTERVAL_MS;
     this.#phase = "cruise";
-    this.#probe = PROBE_LEAST;
-    this.#dipFromMs = nowMs + DIP_INTERVAL_MS;
+    if (nowMs - this.#limitedAtMs > this.#holdMs) {
+      const isSame = this.#estimate < SAME_LIMIT_RATIO * this.#limitedEstimate;
+      this.#holdMs = isSame ? Math.min(HOLD_MS_MAX, 2 * this.#holdMs) : HOLD_MS_MIN;
+      this.#limitedEstimate = this.#estimate;
+    }
+    this.#limitedAtMs = nowMs;
     this.#restartProbe(nowMs);
   }
 
   #watchProbe(nowMs: number, isPaced: boolean): void {
-    const since = this.#probeSinceMs;
-    if (since === null || !isPaced || this.#queueMs > this.#targetMs() / 2) {
-      this.#probe = PROBE_LEAST;
+    const sinceMs = this.#probeSinceMs ??= nowMs;
+    const isStartup = this.#phase === "startup";
+    if (!isStartup && (this.#queue.ms > this.#allowedMs() / 2 || this.#isHolding(nowMs))) {
       this.#restartProbe(nowMs);
-    } else if (nowMs - since > 2 * this.#loopMs()) {
-      const found = this.#estimate >= this.#probeFrom * (1 + PROBE_FOUND * this.#probe);
-      this.#probe = found ? Math.min(PROBE_MOST, 2 * this.#probe) : PROBE_LEAST;
-      this.#restartProbe(nowMs);
+    } else if (!isPaced) this.#probeSinceMs = nowMs;
+    else if (nowMs - sinceMs > 2 * this.#loopMs()) {
+      this.#probe = Math.min(PROBE_MOST, 2 * this.#probe);
+      this.#probeSinceMs = nowMs;
     }
   }
 
   #restartProbe(nowMs: number): void {
+    this.#probe = PROBE_LEAST;
     this.#probeSinceMs = nowMs;
-    this.#probeFrom = this.#estimate;
   }
 
   #gain(nowMs: number, isPaced: boolean): number {
-    const wantedMs = this.#targetMs() / 2;
-    if (this.#dipFromMs !== null && nowMs >= this.#dipFromMs) {
+    if (nowMs >= this.#dipFromMs) {
       if (nowMs < this.#dipFromMs + this.#loopMs() && isPaced) return DIP_GAIN;
       this.#dipFromMs = nowMs + DIP_INTERVAL_MS;
     }
-    const excessMs = this.#queueMs - wantedMs;
-    if (excessMs <= 0) {
-      return 1 + this.#probe * (this.#phase === "startup" ? 1 : -excessMs / wantedMs);
-    }
-    return Math.max(GAIN_MIN, 1 - DRAIN * excessMs / this.#loopMs());
+    const wantedMs = this.#allowedMs() / 2;
+    const excessMs = this.#queue.ms - wantedMs;
+    const drained = Math.max(GAIN_MIN, 1 - DRAIN * Math.max(0, excessMs) / this.#loopMs());
+    if (this.#isHolding(nowMs)) return Math.min(drained, 1 - this.#headroom.ratio);
+    return excessMs > 0 ? drained : 1 - this.#probe * excessMs / wantedMs;
   }
 
-  #targetMs(): number {
-    return Math.min(QUEUE_MS_MAX, Math.max(QUEUE_MS_MIN, QUEUE_RATIO * this.#minRoundTripMs));
+  get #isShort(): boolean {
+    return this.#minRoundTripMs < SHORT_ROUND_TRIP_MS;
+  }
+
+  /** On a short path whose limit was just met: stay below it. */
+  #isHolding(nowMs: number): boolean {
+    return this.#isShort && nowMs - this.#limitedAtMs < this.#holdMs;
+  }
+
+  #allowedMs(): number {
+    const ms = Math.max(QUEUE_MS_MIN, QUEUE_RATIO * this.#minRoundTripMs);
+    return Math.max(Math.min(QUEUE_MS_MAX, ms), QUEUE_BYTES_MIN * 1000 / this.#estimate);
   }
 
   /** From a change of the rate until its effect is seen. */

@@ -1,18 +1,26 @@
 import type { Feedback } from "./path_datagram.ts";
+import { WindowedLeast } from "./path_window.ts";
 
 /** How long a rate is averaged: half a round trip, within these bounds. */
-const WINDOW_MS_MIN = 25;
+const WINDOW_MS_MIN = 40;
 const WINDOW_MS_MAX = 150;
 /** Marks that arrive out of order by up to this are not taken for lost. */
 const REORDER_MS = 20;
+/** The path's usual loss is the least of what so many marks each met within this time. */
+const USUAL_LOSS_MARKS = 200;
+const USUAL_LOSS_WINDOW_MS = 10_000;
 
-/** How fast marked bytes lately arrived. */
+/** How fast marked bytes lately went and arrived. */
 export interface DeliverySample {
-  /** Arrived marks' bytes per second, never above the rate at which they were sent. */
-  readonly bytesPerSecond: number;
-  /** Share of the marks of this window that did not arrive. */
-  readonly lossRatio: number;
-  readonly markCount: number;
+  /** At which they were sent. */
+  readonly sentBytesPerSecond: number;
+  /**
+   * At which the path carried them: what it usually loses at random counts as carried, what it lost
+   * beyond that does not. Never above the rate at which they were sent.
+   */
+  readonly carriedBytesPerSecond: number;
+  /** Loss among the last so many marks, once for every so many; null in between. */
+  readonly newLossRatio: number | null;
 }
 
 interface SentMark {
@@ -27,7 +35,6 @@ interface Point {
   readonly sentBytes: number;
   readonly arrivedAtMs: number;
   readonly arrivedCount: number;
-  readonly arrivedBytes: number;
 }
 
 /** Follows the marks of one direction from sending to arrival; pure, time is an argument. */
@@ -37,6 +44,8 @@ export class DeliveryRate {
   #firstNumber = 0;
   #settledNumber = 0;
   #points: Point[] = [];
+  readonly #usualLoss = new WindowedLeast(USUAL_LOSS_WINDOW_MS);
+  #lossFrom: Point | null = null;
 
   /** Bytes whose marks neither arrived nor are known to be lost. */
   get inFlightBytes(): number {
@@ -70,7 +79,6 @@ export class DeliveryRate {
       sentBytes: this.#mark(feedback.lastMark).totalBytes,
       arrivedAtMs: feedback.lastMarkAtMs,
       arrivedCount: feedback.markCount,
-      arrivedBytes: feedback.markBytes,
     };
     this.#points.push(newest);
     const windowMs = Math.min(WINDOW_MS_MAX, Math.max(WINDOW_MS_MIN, minRoundTripMs / 2));
@@ -83,15 +91,25 @@ export class DeliveryRate {
     const first = this.#points[0];
     const arrivedMs = newest.arrivedAtMs - first.arrivedAtMs;
     if (arrivedMs < windowMs) return null;
-    const markCount = newest.number - first.number;
-    const lossRatio = Math.max(0, 1 - (newest.arrivedCount - first.arrivedCount) / markCount);
-    const bytes = Math.min(
-      newest.arrivedBytes - first.arrivedBytes,
-      newest.sentBytes - first.sentBytes,
-    );
-    const spanMs = Math.max(arrivedMs, newest.sentMs - first.sentMs);
-    // A pause of ours longer than the window says nothing about the path.
-    return { bytesPerSecond: bytes * 1000 / spanMs, lossRatio, markCount };
+    const newLossRatio = this.#watchLoss(newest);
+    const lossRatio = lossBetween(first, newest);
+    const excess = Math.max(0, lossRatio - (this.#usualLoss.value ?? 0));
+    const bytes = newest.sentBytes - first.sentBytes;
+    const sentMs = Math.max(1, newest.sentMs - first.sentMs);
+    return {
+      sentBytesPerSecond: bytes * 1000 / sentMs,
+      carriedBytesPerSecond: bytes * (1 - excess) * 1000 / Math.max(arrivedMs, sentMs),
+      newLossRatio,
+    };
+  }
+
+  #watchLoss(newest: Point): number | null {
+    this.#lossFrom ??= newest;
+    if (newest.number - this.#lossFrom.number < USUAL_LOSS_MARKS) return null;
+    const lossRatio = lossBetween(this.#lossFrom, newest);
+    this.#usualLoss.add(lossRatio, newest.sentMs);
+    this.#lossFrom = newest;
+    return lossRatio;
   }
 
   /** Everything sent well before what the peer has answered has arrived or is lost. */
@@ -113,4 +131,8 @@ export class DeliveryRate {
   #mark(number: number): SentMark {
     return this.#marks[number - this.#firstNumber];
   }
+}
+
+function lossBetween(first: Point, last: Point): number {
+  return Math.max(0, 1 - (last.arrivedCount - first.arrivedCount) / (last.number - first.number));
 }

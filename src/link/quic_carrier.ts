@@ -3,14 +3,19 @@ import { GatewayError } from "../core/errors.ts";
 import { RECORD_BYTES_MAX } from "../wire/limits.ts";
 import type { Carrier } from "./carrier.ts";
 import { Pacer, type PacerPhase } from "./pacer.ts";
-import { TokenBucket } from "./pacer_bucket.ts";
+import { PacedSender } from "./pacer_bucket.ts";
 import { decodePathDatagram, encodeFeedback, encodeMark, encodePing } from "./path_datagram.ts";
 import { DeliveryRate } from "./path_delivery.ts";
 import { PathEstimate } from "./path_estimate.ts";
 import { PathReceiver } from "./path_receiver.ts";
 import type { PathMeasurement } from "./peer_link.ts";
 import { CHUNK_HEADER_BYTES, nextRecordNumber, RecordAssembler } from "./quic_chunks.ts";
-import { CHUNK_BYTES_MAX, LANE_WINDOW_BYTES, type LaneEvents, type QuicLane } from "./quic_lane.ts";
+import {
+  CHUNK_BYTES_MAX,
+  LANE_WINDOW_BYTES_MAX,
+  type LaneEvents,
+  type QuicLane,
+} from "./quic_lane.ts";
 
 /** Own heartbeats; each is answered at once. */
 export const HEARTBEAT_MS = 250;
@@ -27,6 +32,10 @@ export const CLOSE_MS_MAX = 3_000;
 const FEEDBACK_ROUND_TRIPS = 1 / 6;
 const FEEDBACK_MS_MIN = 2;
 const FEEDBACK_MS_MAX = 50;
+/** What one lane may hold is its share of the rate for so many round trips and so long. */
+const LANE_ROUND_TRIPS = 4;
+const LANE_MS = 100;
+const LANE_WINDOW_BYTES_MIN = 64 * 1024;
 /** A chunk is what leaves in this time, in whole packets. */
 const CHUNK_MS = 1;
 const CHUNK_PACKETS_MIN = 2;
@@ -64,7 +73,7 @@ export class QuicCarrier implements Carrier {
   readonly #estimate = new PathEstimate();
   readonly #delivery = new DeliveryRate();
   readonly #pacer = new Pacer();
-  readonly #bucket = new TokenBucket();
+  readonly #sender = new PacedSender();
   readonly #receiver = new PathReceiver();
   readonly #handler = Promise.withResolvers<(record: Uint8Array) => Promise<void> | void>();
   readonly #gone = Promise.withResolvers<{ reason: string }>();
@@ -119,6 +128,7 @@ export class QuicCarrier implements Carrier {
       heard: () => this.#heard(),
       record: (bytes) => this.#deliver(bytes, lane.index > 0),
       datagram: (bytes) => this.#datagram(bytes),
+      pause: (ms) => this.#clock.sleep(ms),
     };
     void lane.conn.closed.then(
       ({ reason }) => this.#die(reason || "the peer closed the connection"),
@@ -227,9 +237,9 @@ export class QuicCarrier implements Carrier {
     offsetBytes: number,
     chunkBytes: number,
   ): Promise<void> {
-    const { rateBytesPerSecond, burstMs } = this.#pacer;
+    const { rateBytesPerSecond, memoryMs } = this.#pacer;
     const sentBytes = chunkBytes + CHUNK_HEADER_BYTES;
-    this.#bucket.take(sentBytes, this.#clock.nowMs(), rateBytesPerSecond, burstMs);
+    this.#sender.sent(sentBytes, this.#clock.nowMs(), rateBytesPerSecond, memoryMs);
     try {
       await lane.writeChunk(recordNumber, record, offsetBytes, chunkBytes);
     } catch (cause) {
@@ -241,9 +251,9 @@ export class QuicCarrier implements Carrier {
   async #paced(aheadMs: number): Promise<void> {
     for (;;) {
       if (this.#state !== "open") throw this.#linkClosed();
-      const { rateBytesPerSecond, burstMs } = this.#pacer;
+      const { rateBytesPerSecond, memoryMs } = this.#pacer;
       const nowMs = this.#clock.nowMs();
-      const waitMs = this.#bucket.waitMs(nowMs, rateBytesPerSecond, burstMs);
+      const waitMs = this.#sender.waitMs(nowMs, rateBytesPerSecond, memoryMs);
       if (waitMs <= aheadMs) return;
       this.#pacedAtMs = nowMs;
       await this.#clock.sleep(Math.min(waitMs - aheadMs, HEARTBEAT_MS));
@@ -268,11 +278,23 @@ export class QuicCarrier implements Carrier {
       this.#pacedAtMs = this.#clock.nowMs();
       return null;
     }
-    for (const lane of this.#bulkLanes()) {
-      if (lane.outstandingBytes >= LANE_WINDOW_BYTES) continue;
+    const lanes = this.#bulkLanes();
+    const laneWindowBytes = this.#laneWindowBytes(lanes.length);
+    for (const lane of lanes) {
+      if (lane.outstandingBytes >= laneWindowBytes) continue;
       if (best === null || lane.outstandingBytes < best.outstandingBytes) best = lane;
     }
     return best;
+  }
+
+  /**
+   * A lane whose connection is held up (by loss, or by its own congestion control) must not gather
+   * what the others could carry: its share of some round trips, because loss delays all behind it.
+   */
+  #laneWindowBytes(laneCount: number): number {
+    const ms = LANE_ROUND_TRIPS * (this.#estimate.minRoundTripMs ?? 0) + LANE_MS;
+    const bytes = this.#pacer.rateBytesPerSecond * ms / 1000 / laneCount;
+    return Math.min(LANE_WINDOW_BYTES_MAX, Math.max(LANE_WINDOW_BYTES_MIN, bytes));
   }
 
   /** A few packets that are all full: a half-empty one costs as much as a full one. */
