@@ -104,6 +104,22 @@ Deno.test(
     }),
 );
 
+Deno.test(
+  "images that may outgrow their storage are refused before the first byte",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      await qemuImg("create", "-q", "-f", "qcow2", `${directory}/0`, "1000T");
+      const argv = bareArgv(64, ...diskArgv("vd0", `${directory}/0`, "qcow2"), ...INCOMING);
+      await using waiting = await startBare(directory, "d", argv);
+      await using target = await attach(waiting.qmpPath, "incoming");
+      const source = { ...await target.describe(), runState: "running" as const };
+      const [finding] = await target.destination.preflight(source);
+      assert.equal(finding.code, "space_too_little");
+      assert.match(finding.message, /vd0 may need \d+ bytes more than they have, \d+ are free/);
+    }),
+);
+
 async function qemuImg(...args: string[]): Promise<void> {
   const { success } = await new Deno.Command("qemu-img", { args, stdout: "null" }).output();
   assert.ok(success, `qemu-img ${args.join(" ")}`);
