@@ -1,4 +1,5 @@
 import { GatewayError } from "../../core/errors.ts";
+import { runsWith } from "../../qemu/host_process.ts";
 
 const ROOT = new URL("../../../", import.meta.url);
 
@@ -110,8 +111,7 @@ export async function endMachines(directory: string): Promise<void> {
     const pid = Number((await Deno.readTextFile(path).catch(() => "")).trim());
     if (!Number.isSafeInteger(pid) || pid <= 1) continue;
     // The number may have gone to another process since.
-    const command = await Deno.readTextFile(`/proc/${pid}/cmdline`).catch(() => "");
-    if (!command.includes(directory)) continue;
+    if (!await runsWith(pid, directory)) continue;
     try {
       Deno.kill(pid, "SIGKILL");
     } catch {
