@@ -5,7 +5,7 @@ import { listFiles, placeOf, readFiles, ROOT, type SourceFile } from "./files.ts
 const LINES_MAX = 450;
 /** Longer ones with the length they may have; an entry goes when its module is short enough. */
 const LONGER: Record<string, number> = {
-  "src/gateway/migrations.ts": 560,
+  "src/gateway/migrations.ts": 600,
   "src/migration/destination/actor.ts": 480,
 };
 
