@@ -4,6 +4,7 @@ import type { Guest } from "../guest/guest.ts";
 import type { Ledger, StoredMigration } from "../ledger/ledger.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import type { DestinationActor } from "../migration/destination/actor.ts";
+import { insist } from "../migration/destination/insist.ts";
 import { type DestinationEvent, replayDestination } from "../migration/destination/state.ts";
 import {
   decodeMessage,
@@ -195,21 +196,26 @@ export class Arrivals {
 
   /** An operator's verdict on a move that has ended here: its machine may be running at this site. */
   async #adjudicated(link: PeerLink, id: string, message: Message<"adjudicated">): Promise<void> {
-    const { ledger, guests, site, log } = this.deps;
+    const { ledger, guests, site, log, clock } = this.deps;
     const past = readPast(ledger, id, site);
     const record = ledger.ownership(message.guest);
     if (past?.stored.guestId !== message.guest) {
       ledger.audit("verdict_ignored", { migration: id, from: link.peerName, ...message });
       return;
     }
-    if (message.owner === site || (record && record.epoch >= message.epoch)) return;
-    // Rule 4: the machine is stopped before anything else, and nothing is deleted.
-    await guests.find(message.guest)?.guest?.source.pause().catch((error) =>
-      log("error", `${id}: cannot stop ${message.guest}: ${toGatewayError(error).message}`)
-    );
+    if (record && record.epoch >= message.epoch) return;
     const { guest: guestId, epoch, owner, by: decidedBy, reason } = message;
+    // Rule 4: the machine is stopped before anything else, and nothing is deleted. The verdict is not
+    // acknowledged, so the peer does not count it as known, until that has worked.
+    if (owner !== site) {
+      await insist({ clock, log, id }, `stop ${guestId}`, async () => {
+        if (!guests.find(guestId)) return;
+        const machine = await guests.machine(guestId);
+        if (await machine.runState() === "running") await machine.source.pause();
+      });
+    }
     ledger.claim({ guestId, epoch, owner, migrationId: id, decidedBy, reason });
-    if (replayDestination(past.destinationEvents).kind === "running") {
+    if (owner !== site && replayDestination(past.destinationEvents).kind === "running") {
       this.deps.conflicted(id, message);
     }
   }

@@ -90,8 +90,11 @@ export class MigrationManager {
 
   /** The migration that a guest is part of, if it has not ended. */
   movingGuest(guestId: string): string | null {
-    for (const [id, running] of this.#running) {
-      if (running.stored.guestId === guestId && !running.actor.ended) return id;
+    for (const [id, { side, stored, actor }] of this.#running) {
+      if (stored.guestId !== guestId || actor.ended) continue;
+      // What was stopped in a conflict waits for its operator, who must be able to remove it.
+      if (side === "destination" && actor.state.kind === "conflict") continue;
+      return id;
     }
     return null;
   }
@@ -250,7 +253,7 @@ export class MigrationManager {
           actor,
         };
         this.#running.set(stored.id, running);
-        void actor.run().then(() => this.#ended(stored.id));
+        this.#untilEnd(stored.id, actor.run());
         return actor.report();
       }
     } finally {
@@ -309,7 +312,7 @@ export class MigrationManager {
   }
 
   async #restoreSource(past: PastMigration): Promise<void> {
-    const { guests, peers, clock } = this.deps;
+    const { guests, peers } = this.deps;
     const { stored, verdict } = past;
     const state = replaySource(past.sourceEvents);
     const entry = guests.find(stored.guestId);
@@ -318,31 +321,47 @@ export class MigrationManager {
     const guest = lazyGuest(entry.definition.kind, () => guests.machine(stored.guestId));
     const actor = this.#sourceActor(stored, guest, link, past.epoch, past.sourceEvents);
     if (sourceEnded(state)) {
-      void actor.resumeVerdict(verdict!);
+      this.#untilEnd(stored.id, actor.resumeVerdict(verdict!));
       return;
     }
     this.#running.set(stored.id, { side: "source", stored, actor });
-    void actor.resume(past.notes, verdict).then(() => this.#ended(stored.id));
-    // Only an undo must be complete before anything else, and one whose machine does not answer
-    // goes on beside: other machines must not wait for it. A doubt waits for the peer.
-    const waiting = new AbortController();
-    await Promise.race([
-      actor.whenSettledHere(),
-      clock.sleep(RESTORE_TIMEOUT_MS, waiting.signal).catch(() => {}),
-    ]);
-    waiting.abort();
+    this.#untilEnd(stored.id, actor.resume(past.notes, verdict));
+    // Only an undo must be complete before anything else. A doubt waits for the peer.
+    await this.#awhile(actor.whenSettledHere());
   }
 
   async #restoreDestination(past: PastMigration): Promise<void> {
-    const { guests, peers } = this.deps;
+    const { guests, peers, ledger, site } = this.deps;
     const { stored, epoch, destinationEvents } = past;
     const entry = guests.find(stored.guestId);
-    if (!entry || destinationEnded(replayDestination(destinationEvents))) return;
+    if (!entry) return;
+    const state = replayDestination(destinationEvents);
+    if (state.kind === "running") {
+      const record = ledger.ownership(stored.guestId);
+      if (record?.owner === site && record.migrationId === stored.id) this.#runsHere(entry.id);
+    }
+    if (destinationEnded(state)) return;
     const link = await peers.linkOrOrphan(stored.peer);
     const guest = lazyGuest(entry.definition.kind, () => guests.machine(stored.guestId));
     const { actor } = this.#destination(stored, guest, link, epoch, destinationEvents);
-    await actor.resume(past.notes);
-    this.#destinationChanged(stored.id);
+    const resumed = actor.resume(past.notes).then(() => this.#destinationChanged(stored.id));
+    resumed.catch((error) => this.deps.log("error", `${stored.id}: ${error.stack ?? error}`));
+    await this.#awhile(resumed);
+  }
+
+  /** A machine that does not answer is taken care of beside: others must not wait for it. */
+  async #awhile(work: Promise<void>): Promise<void> {
+    const waiting = new AbortController();
+    const late = this.deps.clock.sleep(RESTORE_TIMEOUT_MS, waiting.signal).catch(() => {});
+    await Promise.race([work.catch(() => {}), late]);
+    waiting.abort();
+  }
+
+  /** A broken invariant ends its own move where it stands; other moves go on. */
+  #untilEnd(id: string, procedure: Promise<void>): void {
+    procedure.then(() => this.#ended(id)).catch((error) =>
+      this.deps.log("error", `${id}: ${error instanceof Error ? error.stack : error}`)
+    );
   }
 
   #claim(guestId: string): void {
@@ -424,6 +443,7 @@ export class MigrationManager {
       options: migrationOptions.parse(stored.options),
       epoch,
       journal: new Journal(ledger, stored.id, replayDestination(events), nextDestinationState),
+      recordedEpoch: () => ledger.ownership(stored.guestId)?.epoch ?? 0,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       changed: () => this.#destinationChanged(stored.id),
       log,
@@ -441,11 +461,21 @@ export class MigrationManager {
   #destinationChanged(id: string): void {
     const running = this.#running.get(id);
     if (running?.side !== "destination") return;
-    if (running.actor.state.kind === "owning" || running.actor.state.kind === "running") {
-      this.deps.guests.setRole(running.stored.guestId, "source");
-    }
-    if (running.actor.state.kind === "abandoned") this.#forgetLater(id);
+    const { kind } = running.actor.state;
+    if (kind === "owning" || kind === "running") this.#runsHere(running.stored.guestId);
+    if (kind === "abandoned") this.#forgetLater(id);
     this.#publish(this.#render(running));
+  }
+
+  /** The owner record says so already: where this cannot be written, the next start does it. */
+  #runsHere(guestId: string): void {
+    const { guests, log } = this.deps;
+    if (guests.find(guestId)?.role === "source") return;
+    try {
+      guests.setRole(guestId, "source");
+    } catch (error) {
+      log("error", `${guestId}: ${toGatewayError(error).message}`);
+    }
   }
 
   /** An abandoned move waits a while for the source's last report, then goes without it. */

@@ -2,17 +2,19 @@
  * The report of a migration: what the API serves, the demo prints and scripts measure. Field names
  * and meanings are fixed for users outside the project; values that are unknown are `null`.
  */
-export type MigrationState =
-  | "preparing"
-  | "copying"
-  | "holding"
-  | "switching"
-  | "inDoubt"
-  | "conflict"
-  | "completed"
-  | "failed"
-  | "cancelled"
-  | "rolledBack";
+export const MIGRATION_STATES = [
+  "preparing",
+  "copying",
+  "holding",
+  "switching",
+  "inDoubt",
+  "conflict",
+  "completed",
+  "failed",
+  "cancelled",
+  "rolledBack",
+] as const;
+export type MigrationState = typeof MIGRATION_STATES[number];
 
 /** States after which nothing happens any more. */
 export const ENDED_STATES: readonly MigrationState[] = [

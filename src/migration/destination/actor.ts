@@ -1,33 +1,18 @@
-import type { Clock } from "../../core/clock.ts";
-import { GatewayError, toGatewayError } from "../../core/errors.ts";
-import { decodeDiskBatch } from "../../codec/disk_batch.ts";
-import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_batch.ts";
-import type { Finding, Guest, GuestDescription, MoveOptions } from "../../guest/guest.ts";
-import type { Channel, PeerLink } from "../../link/peer_link.ts";
+import { type GatewayError, toGatewayError } from "../../core/errors.ts";
+import type { Finding, GuestDescription, MoveOptions } from "../../guest/guest.ts";
+import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
-import type { Journal } from "../journal.ts";
 import { encodeMessage, type ToDestination, type ToSource } from "../messages.ts";
-import type { MigrationOptions } from "../options.ts";
+import type { OwnershipRecord } from "../ports.ts";
+import { onlyLedger, persistently } from "../persistently.ts";
 import type { StoredError } from "../source/state.ts";
-import { destinationEnded, type DestinationEvent, type DestinationState } from "./state.ts";
+import type { DestinationActorDeps } from "./deps.ts";
+import { FrameApplier } from "./frames.ts";
+import { insist } from "./insist.ts";
+import * as refusals from "./refusals.ts";
+import { destinationEnded, type DestinationState } from "./state.ts";
 
-export interface DestinationActorDeps {
-  readonly id: string;
-  readonly site: string;
-  readonly peer: string;
-  readonly guestId: string;
-  readonly guest: Guest;
-  readonly link: PeerLink;
-  readonly clock: Clock;
-  readonly options: MigrationOptions;
-  /** The epoch that the hand-over will carry. */
-  readonly epoch: number;
-  readonly journal: Journal<DestinationState, DestinationEvent>;
-  readonly scratchDirectory: string;
-  /** Something that the report shows has changed. */
-  readonly changed: () => void;
-  readonly log: (level: "info" | "warn" | "error", message: string) => void;
-}
+export type { DestinationActorDeps } from "./deps.ts";
 
 /**
  * The destination end of one migration (design, section 3). It acts on the source's messages and on
@@ -37,12 +22,12 @@ export class DestinationActor {
   #control: Channel;
   #memory: Channel | null = null;
   #disk: Channel | null = null;
-  readonly #memoryDecoder: MemoryDecoder = createMemoryDecoder();
   #source: GuestDescription | null = null;
-  #writtenBytes = 0;
   #notes: Record<string, unknown> = {};
   #refusing: Promise<void> | null = null;
   #taking: Promise<void> | null = null;
+  /** A start of the machine that is under way: nothing may be decided over its head. */
+  #starting: Promise<void> = Promise.resolve();
   /** Every frame of the move is applied: nothing of it can be missing any more. */
   #complete = false;
   loadMs: number | null = null;
@@ -86,7 +71,7 @@ export class DestinationActor {
         case "handover":
           // Not awaited: what is applied until then arrives on other channels, and a query has to be
           // answered meanwhile.
-          this.#taking ??= this.#take(message);
+          this.#taking ??= this.#take(message).catch((error) => this.#defect(error));
           return;
         case "cancel":
           return await this.#cancelled(message.reason);
@@ -111,15 +96,11 @@ export class DestinationActor {
       case "accepted":
       case "receiving":
       case "taking":
+        if (await this.#runsUnrecorded()) return;
         // The machine's sockets died with the old process: it can never be complete.
-        return await this.refuse(
-          new GatewayError(
-            "gateway_restarted",
-            "Cannot take the machine over: the destination's gateway restarted",
-            { hint: "The machine runs at the source; start the move again" },
-          ),
-        );
+        return await this.refuse(refusals.restartedHere());
       case "refused":
+        if (await this.#runsUnrecorded()) return;
         return await this.#abandon(state.error);
       case "owning":
         return await this.#start(state.run);
@@ -133,7 +114,7 @@ export class DestinationActor {
    * gone, then answers (rule 3f). After an owner record it is too late: that is only logged.
    */
   refuse(cause: unknown): Promise<void> {
-    const { journal, guestId, id, log, epoch } = this.deps;
+    const { journal, id, log, epoch } = this.deps;
     const error = toGatewayError(cause).toJSON();
     const { state } = this;
     if (state.kind === "owning" || state.kind === "running" || state.kind === "conflict") {
@@ -141,21 +122,15 @@ export class DestinationActor {
       return Promise.resolve();
     }
     if (state.kind === "abandoned") return Promise.resolve();
-    return this.#refusing ??= (async () => {
+    return this.#refusing ??= (async (): Promise<void> => {
       log("warn", `${id}: refusing: ${error.code}: ${error.message}`);
-      if (state.kind !== "refused") {
-        journal.write({ kind: "refused", epoch, error }, {
-          guestId,
-          epoch,
-          owner: null,
-          migrationId: id,
-          decidedBy: "refusal",
-          reason: error.message,
-        });
-      }
+      await this.#recorded(() => {
+        if (this.state.kind === "refused") return;
+        journal.write({ kind: "refused", epoch, error }, this.#refusal(epoch, error));
+      });
       await this.#abandon(error);
       await this.send({ type: "refused", epoch, error }).catch(() => {});
-    })();
+    })().catch((failure) => this.#defect(failure));
   }
 
   /**
@@ -178,8 +153,16 @@ export class DestinationActor {
     if (this.state.kind !== "accepted") return;
     this.#memory = link.channel(id, "memory");
     this.#disk = link.channel(id, "disk");
-    this.#memory.receive((frame) => this.#applying(() => this.#memoryFrame(frame)));
-    this.#disk.receive((frame) => this.#applying(() => this.#diskFrame(frame)));
+    const applier = new FrameApplier(guest.destination, this.#source?.disks ?? []);
+    this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
+    this.#disk.receive((frame) =>
+      this.#applying(async () => {
+        const round = await applier.disk(frame);
+        if (round === null) return;
+        journal.write({ kind: "roundRecorded", round, bytes: applier.writtenBytes });
+        await this.send({ type: "roundRecorded", round });
+      })
+    );
     journal.write({ kind: "prepared" });
     this.deps.changed();
     await this.send({ type: "prepared" });
@@ -198,55 +181,6 @@ export class DestinationActor {
     }
   }
 
-  async #memoryFrame(frame: { type: number; payload: Uint8Array }): Promise<void> {
-    const { guest } = this.deps;
-    switch (frame.type) {
-      case FRAME_TYPES.memoryBatch:
-        return await guest.destination.writeMemory(this.#memoryDecoder.decode(frame.payload));
-      case FRAME_TYPES.memoryReset:
-        return await guest.destination.resetMemory();
-      default:
-        throw unexpectedFrame("memory", frame.type);
-    }
-  }
-
-  async #diskFrame(frame: { type: number; payload: Uint8Array }): Promise<void> {
-    const { guest, journal } = this.deps;
-    switch (frame.type) {
-      case FRAME_TYPES.diskBatch: {
-        const disks = this.#source?.disks ?? [];
-        const batch = decodeDiskBatch(frame.payload, disks.map(({ sizeBytes }) => sizeBytes));
-        const { id } = disks[batch.disk];
-        let at = 0;
-        const writes: Promise<void>[] = [];
-        for (const { kind, offsetBytes, lengthBytes } of batch.extents) {
-          if (kind === "zero") {
-            writes.push(guest.destination.zeroDisk(id, offsetBytes, lengthBytes));
-          } else {
-            const bytes = batch.contents.subarray(at, at += lengthBytes);
-            writes.push(guest.destination.writeDisk(id, offsetBytes, bytes));
-          }
-        }
-        // All must settle before one failure is told: no write may come after the refusal.
-        const failed = (await Promise.allSettled(writes)).find(({ status }) =>
-          status === "rejected"
-        );
-        if (failed) throw (failed as PromiseRejectedResult).reason;
-        this.#writtenBytes += batch.contents.byteLength;
-        return;
-      }
-      case FRAME_TYPES.diskRoundEnd: {
-        const round = Number(JSON.parse(new TextDecoder().decode(frame.payload)).round);
-        if (!Number.isSafeInteger(round) || round < 1) throw unexpectedFrame("disk", frame.type);
-        await guest.destination.flushDisks();
-        journal.write({ kind: "roundRecorded", round, bytes: this.#writtenBytes });
-        return await this.send({ type: "roundRecorded", round });
-      }
-      default:
-        throw unexpectedFrame("disk", frame.type);
-    }
-  }
-
   /** Rule 3 (d) and (e). */
   async #take(handover: Extract<ToDestination, { type: "handover" }>): Promise<void> {
     const { guest, journal, guestId, id, site, epoch, clock } = this.deps;
@@ -259,12 +193,9 @@ export class DestinationActor {
           framesGone: false,
         });
       }
-      if (handover.epoch !== epoch) {
-        throw new GatewayError(
-          "offer_stale",
-          `Cannot take the machine over: the hand-over has epoch ${handover.epoch}, expected ${epoch}`,
-          { hint: "Start the move again" },
-        );
+      const recorded = this.deps.recordedEpoch();
+      if (handover.epoch !== epoch || epoch <= recorded) {
+        throw refusals.staleHandover(handover.epoch, epoch, recorded);
       }
       journal.write({ kind: "handoverReceived", epoch, run: handover.run });
       this.deps.changed();
@@ -295,21 +226,22 @@ export class DestinationActor {
 
   /** The owner record stands: the machine runs here, however often that takes. */
   async #start(run: boolean): Promise<void> {
-    const { guest, journal, log, id, clock, epoch } = this.deps;
-    for (let waitMs = 50; run; waitMs = Math.min(5000, waitMs * 2)) {
-      try {
-        await guest.destination.start();
-        break;
-      } catch (error) {
-        const failure = toGatewayError(error);
-        log("error", `${id}: cannot start the machine: ${failure.message}`);
-        // It is this site's machine all the same; without its process there is nothing to repeat.
-        if (failure.code === "guest_gone") break;
-        await clock.sleep(waitMs);
-      }
+    const { guest, journal, epoch } = this.deps;
+    if (run) {
+      await insist(this.deps, "start the machine", async () => {
+        // An operator's verdict that came meanwhile ends it.
+        if (this.state.kind !== "owning") return;
+        const starting = guest.destination.start();
+        this.#starting = starting.catch(() => {});
+        await starting;
+      });
     }
-    if (this.state.kind === "owning") journal.write({ kind: "started" });
+    if (this.state.kind !== "owning") return;
+    // Told at once: the owner record decides, the note that it has started may wait for the ledger.
     await this.send({ type: "running", epoch, loadMs: this.loadMs }).catch(() => {});
+    await this.#recorded(() => {
+      if (this.state.kind === "owning") journal.write({ kind: "started" });
+    });
     this.deps.changed();
   }
 
@@ -325,87 +257,119 @@ export class DestinationActor {
     });
   }
 
-  /** Ends the machine that was to run here; its disks stay for a retry or `leftovers`. */
+  /**
+   * Ends the machine that was to run here and sees it gone; its disks stay for a retry or
+   * `leftovers`. Repeats until then: nobody may be told before.
+   */
   async #abandon(error: StoredError | null): Promise<void> {
-    const { guest, journal, log, id } = this.deps;
-    await guest.destination.abandon().catch((cause) =>
-      log("warn", `${id}: ${toGatewayError(cause).message}`)
-    );
-    if (this.state.kind !== "abandoned") journal.write({ kind: "abandoned", error });
+    const { guest, journal } = this.deps;
+    await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
+    await this.#recorded(() => {
+      if (this.state.kind !== "abandoned") journal.write({ kind: "abandoned", error });
+    });
     this.deps.changed();
+  }
+
+  /** A decision that has to be in the ledger before anything else happens; a full disk delays it. */
+  #recorded(write: () => void): Promise<void> {
+    const { clock, log, id } = this.deps;
+    const tell = (error: GatewayError) => log("error", `${id}: ${error.message}`);
+    return persistently(clock, write, onlyLedger(tell));
+  }
+
+  /** A broken invariant ends this move where it stands; it must not take other moves with it. */
+  #defect(error: unknown): void {
+    const { log, id } = this.deps;
+    log("error", `${id}: ${error instanceof Error ? error.stack : error}`);
   }
 
   /** The source asks how the hand-over of an epoch ended. */
   async #answer(query: Extract<ToDestination, { type: "query" }>): Promise<void> {
-    const { journal, epoch } = this.deps;
+    const { epoch, journal } = this.deps;
     const { state } = this;
     switch (state.kind) {
       case "running":
         return await this.send({ type: "running", epoch: state.epoch, loadMs: this.loadMs });
       case "owning":
-        return await this.send({ type: "pending", epoch });
       case "refused":
+        // Told when the machine runs, or when it is seen gone.
+        return await this.send({ type: "pending", epoch });
       case "abandoned": {
-        const error = state.error ?? abandonedError();
-        if (state.kind === "abandoned") await this.#recordRefusal(query.epoch, error);
+        const error = state.error ?? refusals.abandonedError();
+        const notes = { ...this.#notes, refusedEpoch: query.epoch };
+        await this.#recorded(() =>
+          journal.write({ kind: "noted", notes }, this.#refusal(query.epoch, error))
+        );
         return await this.send({ type: "refused", epoch: query.epoch, error });
       }
       case "taking":
         // Complete or on the way: it ends by itself, unless its frames can never come.
         if (this.#complete || !query.framesGone) return await this.send({ type: "pending", epoch });
-        return await this.refuse(framesGone());
+        return await this.refuse(refusals.framesGone());
       case "accepted":
       case "receiving":
         // The hand-over itself was lost with the source's old process.
         if (!query.framesGone) return await this.send({ type: "pending", epoch });
-        return await this.refuse(framesGone());
+        return await this.refuse(refusals.framesGone());
       case "conflict":
-        void journal;
         return;
     }
   }
 
   /** Rule 4: this side stops its machine before anything else, deletes nothing and says so. */
   async #adjudicated(message: Extract<ToDestination, { type: "adjudicated" }>): Promise<void> {
-    const { guest, journal, guestId, id, site, log } = this.deps;
+    const { journal, guestId, id, site } = this.deps;
     const { state } = this;
-    if (message.owner === site) return;
-    if (state.kind !== "owning" && state.kind !== "running") {
-      return await this.refuse(
-        new GatewayError(
-          "handover_refused",
-          `Cannot take the machine over: ${message.by} gave it to ${message.owner}`,
-          { hint: message.reason },
-        ),
+    const { epoch, owner, by: decidedBy, reason } = message;
+    const ownership = { guestId, epoch, owner, migrationId: id, decidedBy, reason };
+    if (owner === site) {
+      return await this.#recorded(() =>
+        journal.write({ kind: "noted", notes: this.#notes }, ownership)
       );
     }
-    await guest.source.pause().catch((error) =>
-      log("error", `${id}: cannot stop the machine: ${toGatewayError(error).message}`)
+    if (state.kind !== "owning" && state.kind !== "running") {
+      return await this.refuse(
+        refusals.adjudicatedAway(decidedBy, owner, reason),
+      );
+    }
+    const why = `${decidedBy} gave the machine to ${owner}: ${reason}`;
+    await this.#stopMachine(() =>
+      journal.write({ kind: "conflicted", epoch, reason: why }, ownership)
     );
-    const reason = `${message.by} gave the machine to ${message.owner}: ${message.reason}`;
-    journal.write({ kind: "conflicted", epoch: message.epoch, reason }, {
-      guestId,
-      epoch: message.epoch,
-      owner: message.owner,
-      migrationId: id,
-      decidedBy: message.by,
-      reason: message.reason,
+  }
+
+  /** Rule 5: a machine that runs here without an owner record is stopped and reported. */
+  async #runsUnrecorded(): Promise<boolean> {
+    const { guest, journal, epoch, guestId } = this.deps;
+    if (await guest.runState().catch(() => null) !== "running") return false;
+    await this.#stopMachine(() =>
+      journal.write({
+        kind: "conflicted",
+        epoch,
+        reason: `${guestId} was found running here without a record that it may`,
+      })
+    );
+    return true;
+  }
+
+  /** Stops the machine, however often that takes, then writes down why. Nothing is deleted. */
+  async #stopMachine(record: () => void): Promise<void> {
+    const { guest, log, id } = this.deps;
+    await this.#starting;
+    await insist(this.deps, "stop the machine", async () => {
+      if (await guest.runState() === "running") await guest.source.pause();
     });
+    await this.#recorded(record);
+    const { state } = this;
+    const reason = state.kind === "conflict" ? state.reason : state.kind;
     log("error", `${id}: conflict: ${reason}; the machine is stopped here, nothing is deleted`);
     this.deps.changed();
   }
 
-  async #recordRefusal(epoch: number, error: StoredError): Promise<void> {
-    const { journal, guestId, id } = this.deps;
-    journal.write({ kind: "noted", notes: { ...this.#notes, refusedEpoch: epoch } }, {
-      guestId,
-      epoch,
-      owner: null,
-      migrationId: id,
-      decidedBy: "refusal",
-      reason: error.message,
-    });
-    await Promise.resolve();
+  /** Nobody owns what was refused; the epoch is used up all the same. */
+  #refusal(epoch: number, { message: reason }: StoredError): Omit<OwnershipRecord, "decidedAt"> {
+    const { guestId, id: migrationId } = this.deps;
+    return { guestId, epoch, owner: null, migrationId, decidedBy: "refusal", reason };
   }
 
   #machineGone(): void {
@@ -415,15 +379,7 @@ export class DestinationActor {
     ) {
       return;
     }
-    void this.refuse(
-      new GatewayError(
-        "guest_gone",
-        `Cannot go on: the incoming machine ${this.deps.guestId} ended`,
-        {
-          hint: "Look at its own log; register it again for a retry",
-        },
-      ),
-    );
+    void this.refuse(refusals.incomingMachineGone(this.deps.guestId));
   }
 
   #moveOptions(): MoveOptions {
@@ -436,26 +392,4 @@ export class DestinationActor {
       },
     };
   }
-}
-
-function abandonedError(): StoredError {
-  return {
-    code: "handover_refused",
-    message: "Cannot take the machine over: this move was given up here before",
-    hint: "The machine runs at the source; start the move again",
-  };
-}
-
-function framesGone(): GatewayError {
-  return new GatewayError(
-    "handover_refused",
-    "Cannot take the machine over: frames are missing that the source cannot send again",
-    { hint: "The machine runs at the source; start the move again" },
-  );
-}
-
-function unexpectedFrame(channel: string, type: number): GatewayError {
-  return new GatewayError("frame_invalid", `Cannot apply a frame of type ${type} on ${channel}`, {
-    hint: "Check that both gateways run the same version",
-  });
 }

@@ -34,7 +34,7 @@ export function destinationReport(known: {
     state: mine,
     phase: here || state.kind === "taking" ? ownPhase(state) : shown.phase ?? ownPhase(state),
     owner: here ? site : stored.peer,
-    epoch: here ? epoch : shown.epoch ?? epoch - 1,
+    epoch: here ? epoch : state.kind === "conflict" ? state.epoch : shown.epoch ?? epoch - 1,
     machine: here
       ? {
         site,
@@ -42,6 +42,8 @@ export function destinationReport(known: {
           ? "running"
           : "paused",
       }
+      : state.kind === "conflict"
+      ? { site, runState: "paused" }
       : shown.machine ?? { site: stored.peer, runState: "running" },
     error: (state.kind === "refused" || state.kind === "abandoned")
       ? shown.error ?? (mine === "cancelled" ? null : state.error)

@@ -43,16 +43,22 @@ export type DestinationEvent =
 
 /** Legal moves. `noted`, `roundRecorded` and `leftoversDeleted` change nothing. */
 export const DESTINATION_TRANSITIONS = {
-  accepted: { prepared: "receiving", refused: "refused", abandoned: "abandoned" },
+  accepted: {
+    prepared: "receiving",
+    refused: "refused",
+    abandoned: "abandoned",
+    conflicted: "conflict",
+  },
   receiving: {
     handoverReceived: "taking",
     refused: "refused",
     abandoned: "abandoned",
+    conflicted: "conflict",
   },
-  taking: { owned: "owning", refused: "refused" },
+  taking: { owned: "owning", refused: "refused", conflicted: "conflict" },
   owning: { started: "running", conflicted: "conflict" },
   running: { conflicted: "conflict" },
-  refused: { abandoned: "abandoned" },
+  refused: { abandoned: "abandoned", conflicted: "conflict" },
   abandoned: { conflicted: "conflict" },
   conflict: {},
 } as const satisfies Record<

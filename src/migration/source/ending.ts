@@ -1,13 +1,11 @@
 import { GatewayError, toGatewayError } from "../../core/errors.ts";
+import { onlyLedger, persistently } from "../persistently.ts";
 import { Cancelled, type Move } from "./move.ts";
 import { decideOutcome } from "./outcome.ts";
 import { sourceEnded, type UndoneEnd } from "./state.ts";
 
 /** How often the peer is asked for the end of a hand-over that is in doubt. */
 const QUERY_INTERVAL_MS = 1000;
-/** Waits between attempts to give the machine back, and to write that down. */
-const RETRY_MS_MIN = 100;
-const RETRY_MS_MAX = 5000;
 
 /**
  * Every failure before the hand-over leads here and back to the machine running at the source; after
@@ -36,7 +34,7 @@ export async function fail(move: Move, error: unknown): Promise<void> {
     log("error", `${id}: ${toGatewayError(writeError).message}`);
   }
   await restoreMachine(move);
-  await persistently(move, () => {
+  await recorded(move, () => {
     begun();
     journal.write({ kind: "undone" });
   });
@@ -45,47 +43,36 @@ export async function fail(move: Move, error: unknown): Promise<void> {
 /** Gives the machine back to this site and records the end. State: `undoing`. */
 export async function undo(move: Move): Promise<void> {
   await restoreMachine(move);
-  await persistently(move, () => move.deps.journal.write({ kind: "undone" }));
+  await recorded(move, () => move.deps.journal.write({ kind: "undone" }));
 }
 
 async function restoreMachine(move: Move): Promise<void> {
   const { guest, draft, clock, log, id } = move.deps;
   draft.phase = "giving the machine back to this site";
   move.interrupt.raise(new Cancelled());
-  for (let waitMs = RETRY_MS_MIN;; waitMs = Math.min(RETRY_MS_MAX, waitMs * 2)) {
-    try {
-      await move.pump?.source.cancel();
-      await guest.source.restore(move.notes, move.moveOptions());
-      break;
-    } catch (error) {
-      const failure = toGatewayError(error);
-      log("error", `${id}: cannot give the machine back yet: ${failure.message}`);
-      if (failure.code === "guest_gone") break;
-      draft.phase = `giving the machine back: ${failure.message}`;
-      move.publish();
-      await clock.sleep(waitMs);
-    }
-  }
+  await persistently(clock, async () => {
+    await move.pump?.source.cancel();
+    await guest.source.restore(move.notes, move.moveOptions());
+  }, (failure) => {
+    if (failure.code === "guest_gone") throw failure;
+    log("error", `${id}: cannot give the machine back yet: ${failure.message}`);
+    draft.phase = `giving the machine back: ${failure.message}`;
+    move.publish();
+  }).catch((failure) => log("warn", `${id}: ${toGatewayError(failure).message}`));
   const runState = await guest.runState().catch(() => "gone" as const);
   draft.runState = runState === "running" || runState === "gone" ? runState : "paused";
   draft.endedAtWallMs = clock.wallMs();
   draft.phase = "ended";
 }
 
-/** Repeats a write until the ledger takes it: the machine is safe, only the record is missing. */
-async function persistently(move: Move, write: () => void): Promise<void> {
-  for (let waitMs = RETRY_MS_MIN;; waitMs = Math.min(RETRY_MS_MAX, waitMs * 2)) {
-    try {
-      write();
-      return move.changes.notify();
-    } catch (error) {
-      const failure = toGatewayError(error);
-      if (failure.code !== "ledger_write_failed") throw error;
-      move.deps.draft.phase = failure.message;
-      move.publish();
-      await move.deps.clock.sleep(waitMs);
-    }
-  }
+/** The machine is safe, only the record is missing: a ledger that cannot be written delays it. */
+async function recorded(move: Move, write: () => void): Promise<void> {
+  const tell = (error: GatewayError) => {
+    move.deps.draft.phase = error.message;
+    move.publish();
+  };
+  await persistently(move.deps.clock, write, onlyLedger(tell));
+  move.changes.notify();
 }
 
 /** From the hand-over, or from an undone move, to the end. */
@@ -99,11 +86,21 @@ export async function finish(move: Move): Promise<void> {
     await move.courier.say({ type: "cancel", reason }).catch(() => {});
   }
   move.publish();
-  if (move.verdict) await deliverVerdict(move);
+  if (move.verdict) {
+    await deliverVerdict(move);
+    await lastFramesArrived(move);
+  }
   await move.courier.farewell();
   move.unsubscribe();
   link.setMigrationRateLimit(id, null);
   link.closeChannels(id);
+}
+
+/** A peer that was given the machine in a doubt may still need frames that wait here. */
+async function lastFramesArrived(move: Move): Promise<void> {
+  if (move.verdict?.owner !== move.deps.peer) return;
+  const channels = [move.memoryChannel, move.diskChannel];
+  await Promise.allSettled(channels.map((each) => each?.whenAppliedByPeer(each.lastSent)));
 }
 
 /** Tells the peer an operator's verdict and notes that it knows. */
@@ -122,7 +119,7 @@ async function settle(move: Move): Promise<void> {
   const parties = { guestId, migrationId: id, site, peer };
   const decided = decideOutcome(move.state, move.courier.outcome, downtimeMs, parties);
   if (decided) {
-    await persistently(move, () => journal.write(decided.event, decided.ownership));
+    await recorded(move, () => journal.write(decided.event, decided.ownership));
     if (decided.event.kind === "ranAtPeer") draft.downtimeMs = decided.event.downtimeMs;
     return;
   }
@@ -160,7 +157,7 @@ async function retire(move: Move): Promise<void> {
   });
   draft.endedAtWallMs = clock.wallMs();
   draft.phase = "ended";
-  await persistently(move, () => journal.write({ kind: "retired", kept: keep }));
+  await recorded(move, () => journal.write({ kind: "retired", kept: keep }));
 }
 
 /** The failure of a move that a restart of its gateway interrupted before the hand-over. */

@@ -84,6 +84,9 @@ export class Move {
     this.#unsubscribe.push(
       link.onEvent((event) => {
         if (event.kind === "restarted") this.#peerRestarted();
+        if (event.kind === "closedByPeer" && event.migrationId === id) {
+          this.#peerClosed(event.reason);
+        }
         this.changes.notify();
         this.publish(false);
       }),
@@ -195,6 +198,23 @@ export class Move {
           hint: "The machine runs at the source; start the move again",
         },
       ),
+    );
+  }
+
+  /** The peer dropped this move without a word: a defect there, or it was not its to take. */
+  #peerClosed(reason: string): void {
+    const { id, link, peer } = this.deps;
+    if (sourceEnded(this.state) || this.state.kind === "retiring") return;
+    this.framesGone = true;
+    if (this.state.kind === "handedOver") {
+      link.closeChannels(id);
+      this.courier.reopen();
+      return;
+    }
+    this.interrupt.raise(
+      new GatewayError("link_closed", `Cannot go on: ${peer} closed the move: ${reason}`, {
+        hint: "Look at the log of its gateway, then start the move again",
+      }),
     );
   }
 

@@ -86,7 +86,13 @@ export async function giveAway(move: Move, undone = new Interrupt()): Promise<vo
   });
   // Written counts as sent, whatever happens next: from here only the destination's answer decides.
   draft.phase = "handed over, waiting for the destination";
-  await move.courier.say({ type: "handover", epoch: epoch + 1, lastSequences, run });
+  try {
+    await move.courier.say({ type: "handover", epoch: epoch + 1, lastSequences, run });
+  } catch (error) {
+    // It was never numbered, so it can never arrive: the destination may refuse at once.
+    move.framesGone = true;
+    throw error;
+  }
   move.publish();
 }
 

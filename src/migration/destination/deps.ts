@@ -1,0 +1,27 @@
+import type { Clock } from "../../core/clock.ts";
+import type { Guest } from "../../guest/guest.ts";
+import type { PeerLink } from "../../link/peer_link.ts";
+import type { Journal } from "../journal.ts";
+import type { MigrationOptions } from "../options.ts";
+import type { DestinationEvent, DestinationState } from "./state.ts";
+
+/** What the destination end of one migration is given. */
+export interface DestinationActorDeps {
+  readonly id: string;
+  readonly site: string;
+  readonly peer: string;
+  readonly guestId: string;
+  readonly guest: Guest;
+  readonly link: PeerLink;
+  readonly clock: Clock;
+  readonly options: MigrationOptions;
+  /** The epoch that the hand-over will carry. */
+  readonly epoch: number;
+  readonly journal: Journal<DestinationState, DestinationEvent>;
+  /** The highest epoch that this site's ledger has of the guest, 0 for none. */
+  readonly recordedEpoch: () => number;
+  readonly scratchDirectory: string;
+  /** Something that the report shows has changed. */
+  readonly changed: () => void;
+  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+}

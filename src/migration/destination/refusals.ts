@@ -1,0 +1,51 @@
+import { GatewayError } from "../../core/errors.ts";
+import type { StoredError } from "../source/state.ts";
+
+/** Why a destination does not take the machine over, where nothing else has said it. */
+export function abandonedError(): StoredError {
+  return {
+    code: "handover_refused",
+    message: "Cannot take the machine over: this move was given up here before",
+    hint: "The machine runs at the source; start the move again",
+  };
+}
+
+export function framesGone(): GatewayError {
+  return new GatewayError(
+    "handover_refused",
+    "Cannot take the machine over: frames are missing that the source cannot send again",
+    { hint: "The machine runs at the source; start the move again" },
+  );
+}
+
+export function restartedHere(): GatewayError {
+  return new GatewayError(
+    "gateway_restarted",
+    "Cannot take the machine over: the destination's gateway restarted",
+    { hint: "The machine runs at the source; start the move again" },
+  );
+}
+
+/** The hand-over names `told`, while `expected` was agreed and `recorded` is the highest one known. */
+export function staleHandover(told: number, expected: number, recorded: number): GatewayError {
+  const why = told === expected
+    ? `epoch ${told} is not above ${recorded}, recorded here`
+    : `it has epoch ${told}, expected ${expected}`;
+  return new GatewayError("offer_stale", `Cannot accept the hand-over: ${why}`, {
+    hint: "Compare the history of the guest at both sites, then start the move again",
+  });
+}
+
+export function adjudicatedAway(by: string, owner: string, reason: string): GatewayError {
+  return new GatewayError(
+    "handover_refused",
+    `Cannot take the machine over: ${by} gave it to ${owner}`,
+    { hint: reason },
+  );
+}
+
+export function incomingMachineGone(guestId: string): GatewayError {
+  return new GatewayError("guest_gone", `Cannot go on: the incoming machine ${guestId} ended`, {
+    hint: "Look at its own log; register it again for a retry",
+  });
+}
