@@ -224,9 +224,10 @@ export class MachineConnection {
       if (channel === null) throw await this.lossError();
       void channel.closed.then(() => this.#disk = null);
       return channel;
-    } catch (thrown) {
+    } catch {
       this.#disk = null;
-      throw thrown;
+      // One that ends just now accepts and drops: only another look tells which it is.
+      throw await this.lossError();
     }
   }
 
