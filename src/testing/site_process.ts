@@ -1,6 +1,11 @@
 import type { MigrationReport } from "../migration/report.ts";
 
 const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+/** Those of the task `causeway`, no more: what a user has must do. */
+const RIGHTS = [
+  ...["--no-prompt", "--frozen", "--allow-env=CAUSEWAY_CONFIG", "--allow-net", "--allow-read"],
+  ...["--allow-write", "--allow-run"],
+];
 const READY_TIMEOUT_MS = 30_000;
 const STOP_TIMEOUT_MS = 15_000;
 
@@ -13,7 +18,7 @@ export interface Ended {
 
 /** Runs a command to its end, as a user would; it does not judge the exit code. */
 export async function causeway(...args: string[]): Promise<Ended> {
-  const output = await command(args, "piped").output();
+  const output = await command(args).output();
   const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   return { code: output.code, stdout: text(output.stdout), stderr: text(output.stderr) };
 }
@@ -44,7 +49,7 @@ export class Serving implements AsyncDisposable {
 
   /** Starts it and waits for its `ready` line. */
   static async start(...args: string[]): Promise<Serving> {
-    const serving = new Serving(command(args, "piped").spawn());
+    const serving = new Serving(command(args).spawn());
     const deadlineMs = performance.now() + READY_TIMEOUT_MS;
     while (!serving.#stdout.startsWith("ready ") || !serving.#stdout.includes("\n")) {
       if (serving.#ended !== null || performance.now() > deadlineMs) {
@@ -157,11 +162,11 @@ export class SiteApi {
   }
 }
 
-function command(args: string[], output: "piped"): Deno.Command {
+function command(args: string[]): Deno.Command {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-check", "--cached-only", "--allow-all", MAIN, ...args],
+    args: ["run", "--quiet", "--no-check", "--cached-only", ...RIGHTS, MAIN, ...args],
     stdin: "null",
-    stdout: output,
-    stderr: output,
+    stdout: "piped",
+    stderr: "piped",
   });
 }
