@@ -1,5 +1,5 @@
 import type { PeerView } from "../gateway/service.ts";
-import { ENDED_STATES, type MigrationReport, type MigrationState } from "../migration/report.ts";
+import { ENDED_STATES, MIGRATION_STATES, type MigrationReport } from "../migration/report.ts";
 
 /** What the gateway's process uses, as the runtime tells it. */
 export interface ProcessFigures {
@@ -18,19 +18,6 @@ export interface MetricsInput {
 /** Ended migrations that keep series of their own: enough for a scrape to see each one end. */
 const ENDED_SHOWN_MAX = 20;
 
-const STATES: readonly MigrationState[] = [
-  "preparing",
-  "copying",
-  "holding",
-  "switching",
-  "inDoubt",
-  "conflict",
-  "completed",
-  "failed",
-  "cancelled",
-  "rolledBack",
-];
-
 type Sample = readonly [labels: Record<string, string>, value: number | null];
 
 /**
@@ -46,7 +33,7 @@ export function renderMetrics({ migrations, peers, process }: MetricsInput): str
     peers.map((peer) => [{ peer: peer.name }, value(peer)]);
   return [
     family("causeway_migrations", "gauge", "Migrations of this site by state.", [
-      ...STATES.map((state): Sample => [
+      ...MIGRATION_STATES.map((state): Sample => [
         { state },
         migrations.filter((report) => report.state === state).length,
       ]),

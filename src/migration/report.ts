@@ -2,6 +2,8 @@
  * The report of a migration: what the API serves, the demo prints and scripts measure. Field names
  * and meanings are fixed for users outside the project; values that are unknown are `null`.
  */
+
+/** Every state that a report can show. */
 export const MIGRATION_STATES = [
   "preparing",
   "copying",

@@ -1,6 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import { migrationOptions } from "../../migration/options.ts";
-import type { MigrationReport } from "../../migration/report.ts";
+import { MIGRATION_STATES, type MigrationReport } from "../../migration/report.ts";
 import { errorNote } from "./problem.ts";
 import { guestId } from "./path.ts";
 
@@ -40,18 +40,7 @@ export const migrationReport: z.ZodType<MigrationReport> = z.object({
   to: z.string(),
   side: z.enum(["source", "destination"]),
   strategy: z.enum(["precopy", "stop-and-copy"]),
-  state: z.enum([
-    "preparing",
-    "copying",
-    "holding",
-    "switching",
-    "inDoubt",
-    "conflict",
-    "completed",
-    "failed",
-    "cancelled",
-    "rolledBack",
-  ]),
+  state: z.enum(MIGRATION_STATES),
   phase: z.string(),
   owner: z.string(),
   epoch: z.number().int(),

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import { VirtualClock } from "../testing/virtual_clock.ts";
+import { runProgram } from "./program.ts";
+
+async function run(...args: string[]) {
+  const out: string[] = [];
+  const err: string[] = [];
+  const code = await runProgram(args, {
+    terminal: {
+      print: (line) => out.push(line),
+      note: (line) => err.push(line),
+      redraw: null,
+      columns: () => 80,
+    },
+    clock: new VirtualClock(),
+    configPath: undefined,
+  });
+  return { code, out: out.join("\n"), err: err.join("\n") };
+}
+
+async function inDirectory(body: (dir: string) => Promise<void>) {
+  const dir = await Deno.makeTempDir();
+  try {
+    await body(dir);
+  } finally {
+    await Deno.remove(dir, { recursive: true });
+  }
+}
+
+Deno.test("wrong usage ends with 2 and says what is right", async () => {
+  const cases: [string[], RegExp][] = [
+    [[], /Usage: causeway/],
+    [["fly"], /unknown command 'fly'/],
+    [["migrate", "web"], /--to <peer>/],
+    [["migrate", "web", "--to", "b", "--max-downtime", "soon"], /whole number/],
+    [["migrate", "web", "--to", "b", "--fast"], /unknown option '--fast'/],
+    [["demo", "--guest", "cat"], /reference or qemu/],
+    [["trust", "--peer", "b"], /--certificate FILE/],
+    [["status", "--config", "/nonexistent/causeway.json"], /Cannot use configuration/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, err } = await run(...args);
+    assert.equal(code, 2, args.join(" "));
+    assert.match(err, message);
+  }
+});
+
+Deno.test("help is an answer, for the whole and for each command", async () => {
+  const { code, out } = await run("--help");
+  assert.equal(code, 0);
+  for (
+    const command of [
+      ...["init", "trust", "gateway", "migrate", "status", "cancel", "switchover", "rollback"],
+      ...["hold", "guests", "peers", "redirects", "plan", "emulate", "demo"],
+    ]
+  ) {
+    assert.match(out, new RegExp(`^  ${command}\\b`, "m"));
+    const own = await run(command, "--help");
+    assert.equal(own.code, 0);
+    assert.match(own.out, /--json/, command);
+  }
+});
+
+Deno.test("init answers with the fingerprint, and as JSON with every path", () =>
+  inDirectory(async (dir) => {
+    const site = await run("init", "--site", "west", "--dir", `${dir}/west`);
+    assert.equal(site.code, 0);
+    assert.match(site.out, /^sha256:[0-9a-f]{64}\n/);
+    const json = await run("init", "--json", "--site", "east", "--dir", `${dir}/east`);
+    const made = JSON.parse(json.out);
+    assert.match(made.fingerprint, /^sha256:/);
+    assert.equal(made.configPath, `${dir}/east/causeway.json`);
+
+    const trusted = await run(
+      ...["trust", "--config", `${dir}/west/causeway.json`, "--peer", "east"],
+      ...["--certificate", made.certificatePath, "--address", "127.0.0.1:9"],
+    );
+    assert.equal(trusted.code, 0, trusted.err);
+    assert.ok(trusted.out.includes(made.fingerprint));
+    const again = await run("init", "--site", "west", "--dir", `${dir}/west`, "--json");
+    assert.equal(again.code, 1);
+    assert.match(again.err, /^Cannot initialise/);
+    assert.equal(JSON.parse(again.out).error.code, "site_exists");
+  }));
+
+Deno.test("a gateway that does not run ends every command of the API with 5", () =>
+  inDirectory(async (dir) => {
+    const free = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = free.addr;
+    free.close();
+    await run("init", "--site", "west", "--dir", `${dir}/w`, "--http", `127.0.0.1:${port}`);
+    const config = ["--config", `${dir}/w/causeway.json`];
+    const commands = [
+      ["status"],
+      ["status", "x"],
+      ["migrate", "web", "--to", "east"],
+      ["migrate", "web", "--to", "east", "--watch"],
+      ["cancel", "x"],
+      ["guests"],
+      ["guests", "remove", "web"],
+      ["peers"],
+      ["redirects"],
+      ["plan", "web", "--to", "east"],
+    ];
+    for (const command of commands) {
+      const { code, err } = await run(...command, ...config);
+      assert.equal(code, 5, `${command.join(" ")}: ${err}`);
+      assert.match(err, /^Cannot reach the gateway at 127\.0\.0\.1:/);
+      assert.match(err, /causeway gateway --config/);
+    }
+  }));
