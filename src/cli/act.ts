@@ -21,6 +21,7 @@ export function act(
   });
 }
 
+/** Options of `causeway adjudicate`. */
 export interface AdjudicateArguments {
   readonly owner: string;
   readonly reason: string;

@@ -1,6 +1,7 @@
 import { initSite } from "../config/init.ts";
 import { answer, type Cli } from "./cli.ts";
 
+/** Options of `causeway init`. */
 export interface InitArguments {
   readonly site: string;
   readonly dir: string;

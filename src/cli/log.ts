@@ -1,5 +1,6 @@
 import { type Clock, timestamp } from "../core/clock.ts";
 
+/** How much an event matters. */
 export type LogLevel = "info" | "warn" | "error";
 
 /** One event as one line: `time=… level=… message="…"`, with everything that is not plain quoted. */

@@ -5,6 +5,7 @@ import { exitCodeOfState } from "./exit_codes.ts";
 import { StopSignal } from "./signals.ts";
 import { watch } from "./watch.ts";
 
+/** Options of `causeway migrate`. */
 export interface MigrateArguments {
   readonly to: string;
   readonly strategy?: string;

@@ -2,6 +2,7 @@ import { type TrustOptions, trustPeer } from "../config/trust.ts";
 import { GatewayError } from "../core/errors.ts";
 import { answer, type Cli } from "./cli.ts";
 
+/** Options of `causeway trust`. */
 export interface TrustArguments {
   readonly peer: string;
   readonly certificate?: string;

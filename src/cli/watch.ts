@@ -8,11 +8,14 @@ import type { Terminal } from "./terminal.ts";
 const LINE_PERIOD_MS = 1_000;
 const BAR_PERIOD_MS = 100;
 
+/** How a migration is shown. */
 export interface WatchOptions {
   readonly clock: Clock;
   readonly terminal: Terminal;
   /** No progress, for programs that read the report at the end. */
   readonly quiet: boolean;
+  /** Hears of each new state or phase, without what the phase says about figures. */
+  readonly onPhase?: (phase: string) => void;
   /** Stops watching; the move goes on. */
   readonly stop: AbortSignal;
 }
@@ -26,7 +29,7 @@ export interface WatchOptions {
 export async function watch(
   source: EventSource,
   id: string,
-  { clock, terminal, quiet, stop }: WatchOptions,
+  { clock, terminal, quiet, onPhase, stop }: WatchOptions,
 ): Promise<MigrationReport | null> {
   const meter = new RateMeter();
   let last: MigrationReport | null = null;
@@ -35,6 +38,7 @@ export async function watch(
     const nowMs = clock.nowMs();
     const rate = meter.add(nowMs, report.wireBytes.total);
     const changed = report.state !== last?.state || report.phase !== last.phase;
+    if (last === null || phaseOf(report) !== phaseOf(last)) onPhase?.(phaseOf(report));
     last = report;
     if (quiet) continue;
     const periodMs = terminal.redraw ? BAR_PERIOD_MS : LINE_PERIOD_MS;
@@ -46,4 +50,9 @@ export async function watch(
   if (stop.aborted) return null;
   if (last && !quiet) { for (const line of summary(last)) terminal.print(line); }
   return last;
+}
+
+/** "copying memory: the pause would take 412 ms" is still the phase of copying memory. */
+function phaseOf({ phase }: MigrationReport): string {
+  return phase.split(":")[0];
 }

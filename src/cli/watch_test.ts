@@ -36,14 +36,16 @@ async function watched(
 ) {
   const clock = new VirtualClock();
   const screen = terminal(redraws);
+  const phases: string[] = [];
   const watching = watch(source(clock, steps), "m-1", {
     clock,
     terminal: screen.value,
     quiet,
+    onPhase: (phase) => phases.push(phase),
     stop: new AbortController().signal,
   });
   await clock.advance(60_000);
-  return { ...screen, report: await watching };
+  return { ...screen, phases, report: await watching };
 }
 
 const done: [number, Partial<MigrationReport>] = [10, { state: "completed", downtimeMs: 9 }];
@@ -68,4 +70,14 @@ Deno.test("a quiet watch prints nothing and returns the report", async () => {
   const { lines, report } = await watched([[0, {}], done], { quiet: true });
   assert.deepEqual(lines, []);
   assert.equal(report?.downtimeMs, 9);
+});
+
+Deno.test("each phase is told once, whatever figures it names", async () => {
+  const { phases } = await watched([
+    [0, { phase: "copying memory" }],
+    [9, { phase: "copying memory: the pause would take 9 ms" }],
+    [9, { phase: "copying memory: the pause would take 8 ms" }],
+    [9, { phase: "pausing the machine", state: "completed" }],
+  ]);
+  assert.deepEqual(phases, ["copying memory", "pausing the machine"]);
 });

@@ -9,6 +9,7 @@ export interface ProcessFigures {
   readonly startedAtSeconds: number;
 }
 
+/** What a scrape is rendered from. */
 export interface MetricsInput {
   readonly migrations: readonly MigrationReport[];
   readonly peers: readonly PeerView[];

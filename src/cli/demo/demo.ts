@@ -16,6 +16,7 @@ import type { DemoMachine, MachineSetting } from "./machine.ts";
 import { referenceMachine } from "./reference_machine.ts";
 import { makeSite, trust } from "./sites.ts";
 
+/** Options of `causeway demo`. */
 export interface DemoArguments {
   readonly guest?: "reference" | "qemu";
   /** A name in wan-profiles/, or a path. */
@@ -157,6 +158,7 @@ async function perform(
     // With --json the progress belongs to people, too: on standard error.
     terminal: cli.json ? { ...cli.terminal, print: cli.terminal.note, redraw: null } : cli.terminal,
     quiet: false,
+    onPhase: (phase) => stage.say(phase),
     stop: signal,
   });
   if (report === null) throw new DOMException("The demo was interrupted", "AbortError");
