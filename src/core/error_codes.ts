@@ -373,6 +373,11 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "The strategy is unknown to this version.",
   },
+  switchover_not_held: {
+    retry: "never",
+    httpStatus: 200,
+    meaning: "A warning: this hypervisor decides by itself when it pauses (QEMU before 8.1).",
+  },
   tun_unavailable: {
     retry: "never",
     httpStatus: 503,

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
@@ -19,6 +20,9 @@ import type { GuestRegistry } from "./guests.ts";
 import { readPast } from "./past.ts";
 
 type Message<T extends ToDestination["type"]> = Extract<ToDestination, { type: T }>;
+
+/** Of a migration that this site has no record of, either end may speak. */
+const either = z.union([toDestination, toSource]);
 
 /** How far ahead of this site's record the epoch of an honest question can be. */
 const EPOCHS_AHEAD_MAX = 2;
@@ -71,7 +75,11 @@ export class Arrivals {
       if (past?.stored.side === "source") {
         return await this.#askedAfterwards(link, id, decodeMessage(toSource, payload));
       }
-      await this.#receive(link, id, decodeMessage(toDestination, payload));
+      const message = decodeMessage(past ? toDestination : either, payload);
+      if (message.type === "waiting" || message.type === "prepared") {
+        return await this.#askedAfterwards(link, id, message);
+      }
+      await this.#receive(link, id, message as ToDestination);
     });
   }
 

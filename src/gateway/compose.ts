@@ -47,7 +47,7 @@ async function attach(
   return await attachReferenceGuest({
     id,
     definition,
-    stateDirectory: `${stateDirectory}/reference/${encodeURIComponent(id)}`,
+    stateDirectory,
     clock,
     mayStart: launch,
   });

@@ -265,12 +265,14 @@ export class MigrationManager {
   watch(link: PeerLink): void {
     link.onNewMigration((id) => this.#arrivals.listen(link, id));
     link.onEvent((event) => {
+      if (event.kind === "closedByPeer") {
+        const running = this.#running.get(event.migrationId);
+        if (running?.side === "destination") void running.actor.closedBySource(event.reason);
+      }
       if (event.kind !== "restarted") return;
       for (const running of this.#running.values()) {
-        if (
-          running.side === "destination" && running.stored.peer === link.peerName &&
-          !running.actor.ended
-        ) {
+        // One that has ended here is asked all the same: the new process may have a doubt to end.
+        if (running.side === "destination" && running.stored.peer === link.peerName) {
           this.#arrivals.listen(link, running.stored.id);
           void running.actor.reconnected().catch(() => {});
         }

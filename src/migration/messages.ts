@@ -95,8 +95,8 @@ export const toSource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("waiting") }),
   z.object({ type: z.literal("running"), epoch, loadMs: z.number().nonnegative().nullable() }),
   z.object({ type: z.literal("refused"), epoch, error }),
-  /** Asked while the take-over is still going on. */
-  z.object({ type: z.literal("pending"), epoch }),
+  /** Asked while the take-over is still going on; `problem` where only an operator can end it. */
+  z.object({ type: z.literal("pending"), epoch, problem: z.string().max(4096).optional() }),
 ]);
 export type ToSource = z.infer<typeof toSource>;
 

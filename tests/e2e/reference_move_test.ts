@@ -205,3 +205,30 @@ Deno.test("what cannot move is refused by name before anything is touched", asyn
   await sites.a.cancel(id);
   await sites.ended("a", id);
 });
+
+Deno.test("a machine that cannot be held keeps only its disks in sync until the switch is asked for", async () => {
+  await using sites = await TwoSites.start((_, stateDirectory) => async (request) => {
+    const guest = await attachReferenceGuest({
+      id: request.id,
+      definition: request.definition as ReturnType<typeof definition> & { kind: "reference" },
+      stateDirectory: `${stateDirectory}/guest-${request.id}`,
+      clock,
+      mayStart: request.launch,
+    });
+    const describe = async () => ({ ...await guest.describe(), canHoldSwitchover: false });
+    return new Proxy(guest, {
+      get(target, name) {
+        if (name === "describe") return describe;
+        const value = Reflect.get(target, name, target);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
+    });
+  });
+  const id = await move(sites, { hold: true });
+  const held = await sites.until("a", id, ({ state }) => state === "holding");
+  assert.ok(held.findings.some(({ code }) => code === "switchover_not_held"));
+  assert.equal(held.wireBytes.memory, 0);
+  await sites.a.switchover(id);
+  assert.equal((await sites.ended("a", id)).state, "completed", sites.log.join("\n"));
+  await assertRunsWhole(sites, "b", "a");
+});

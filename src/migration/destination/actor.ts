@@ -31,6 +31,7 @@ export class DestinationActor {
   /** Every frame of the move is applied: nothing of it can be missing any more. */
   #complete = false;
   loadMs: number | null = null;
+  #problem: string | undefined;
 
   constructor(private readonly deps: DestinationActorDeps) {
     this.#control = deps.link.channel(deps.id, "control");
@@ -226,15 +227,23 @@ export class DestinationActor {
 
   /** The owner record stands: the machine runs here, however often that takes. */
   async #start(run: boolean): Promise<void> {
-    const { guest, journal, epoch } = this.deps;
-    if (run) {
-      await insist(this.deps, "start the machine", async () => {
-        // An operator's verdict that came meanwhile ends it.
-        if (this.state.kind !== "owning") return;
-        const starting = guest.destination.start();
-        this.#starting = starting.catch(() => {});
-        await starting;
-      });
+    const { guest, journal, epoch, clock, log, id } = this.deps;
+    const start = async () => {
+      // An operator's verdict that came meanwhile ends it.
+      if (this.state.kind !== "owning") return;
+      const starting = guest.destination.start();
+      this.#starting = starting.catch(() => {});
+      await starting;
+    };
+    try {
+      if (run) {
+        await persistently(clock, start, (error) => {
+          if (error.code === "guest_gone") throw error;
+          log("error", `${id}: cannot start the machine yet: ${error.message}`);
+        });
+      }
+    } catch (error) {
+      return await this.#lost(toGatewayError(error));
     }
     if (this.state.kind !== "owning") return;
     // Told at once: the owner record decides, the note that it has started may wait for the ledger.
@@ -243,6 +252,24 @@ export class DestinationActor {
       if (this.state.kind === "owning") journal.write({ kind: "started" });
     });
     this.deps.changed();
+  }
+
+  /**
+   * The machine is gone although this site owns it. Whether it had begun to run nobody can tell, and
+   * the source holds what may be the last good copy: only an operator can end this.
+   */
+  async #lost(error: GatewayError): Promise<void> {
+    const { epoch, log, id, site } = this.deps;
+    this.#problem = `${site} owns the machine, but it ended as it was started: ${error.message}. ` +
+      "Adjudicate with force: to the source to run its copy";
+    log("error", `${id}: ${this.#problem}`);
+    await this.send({ type: "pending", epoch, problem: this.#problem }).catch(() => {});
+    this.deps.changed();
+  }
+
+  /** The source closed the move without a word: with no hand-over received, it keeps the machine. */
+  async closedBySource(reason: string): Promise<void> {
+    await this.#cancelled(reason).catch((error) => this.#defect(error));
   }
 
   async #cancelled(reason: string): Promise<void> {
@@ -293,7 +320,7 @@ export class DestinationActor {
       case "owning":
       case "refused":
         // Told when the machine runs, or when it is seen gone.
-        return await this.send({ type: "pending", epoch });
+        return await this.send({ type: "pending", epoch, problem: this.#problem });
       case "abandoned": {
         const error = state.error ?? refusals.abandonedError();
         const notes = { ...this.#notes, refusedEpoch: query.epoch };

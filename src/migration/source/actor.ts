@@ -1,4 +1,5 @@
 import { GatewayError } from "../../core/errors.ts";
+import type { Finding, GuestDescription } from "../../guest/guest.ts";
 import { decideSwitch } from "../convergence.ts";
 import type { MigrationReport } from "../report.ts";
 import { begin, diskRound, measure, startMemory } from "./copy.ts";
@@ -75,7 +76,7 @@ export class SourceActor {
       throw errorOf(answer.error);
     }
     const findings = await guest.source.preflight(answer.description);
-    draft.findings = [...findings, ...answer.findings];
+    draft.findings = [...findings, ...answer.findings, ...notHeld(description)];
     const refusal = draft.findings.find(({ severity }) => severity === "refusal");
     if (!refusal) return null;
     await courier.say({ type: "cancel", reason: refusal.message });
@@ -219,6 +220,8 @@ export class SourceActor {
     const { guest, draft, clock } = this.deps;
     draft.phase = "copying the disks";
     await diskRound(move);
+    // A machine that cannot be held switches by itself: its memory waits until it may.
+    if (this.#move.description?.canHoldSwitchover === false) await this.#holdDisksOnly();
     draft.phase = "copying memory";
     await startMemory(move);
     let roundEndedAtMs = clock.nowMs();
@@ -241,6 +244,24 @@ export class SourceActor {
       move.publish(false);
       await this.#tick();
     }
+  }
+
+  /** Keeps only the disks in sync while a hold is asked for. */
+  async #holdDisksOnly(): Promise<void> {
+    const move = this.#move;
+    while (move.holdRequested) {
+      move.interrupt.check();
+      move.holding = true;
+      this.deps.draft.phase = "disks in sync, holding; memory starts with the switch";
+      if (await this.deps.guest.source.dirtyDiskBytes() > ROUND_BACKLOG_BYTES) {
+        await diskRound(move);
+      }
+      move.publish(false);
+      await this.#tick();
+    }
+    move.holding = false;
+    // The word that ended the hold starts memory; the switch then follows when it fits.
+    move.switchRequested = false;
   }
 
   /** Measures, says what it means, and decides. */
@@ -320,4 +341,15 @@ export class SourceActor {
       { hint },
     );
   }
+}
+
+/** What an operator has to know of a machine that decides by itself when it pauses. */
+function notHeld({ canHoldSwitchover, version }: GuestDescription): Finding[] {
+  if (canHoldSwitchover) return [];
+  return [{
+    severity: "warning",
+    code: "switchover_not_held",
+    message: `Version ${version} cannot be held at the switch: it pauses when its memory fits`,
+    hint: "A hold keeps only the disks in sync; memory starts when the switch is asked for",
+  }];
 }

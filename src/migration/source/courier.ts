@@ -36,6 +36,8 @@ export class Courier {
   recordedRound = 0;
   /** How the hand-over ended at the destination, once it said so. */
   outcome: Outcome | null = null;
+  /** What keeps the destination from answering, where only an operator can end it. */
+  problem: string | null = null;
   #answer: ((message: OfferAnswer) => void) | null = null;
   #control!: Channel;
   /** Wire bytes of channels that a restart of the peer has closed. */
@@ -90,6 +92,7 @@ export class Courier {
           this.onWaiting();
           break;
         case "pending":
+          this.problem = message.problem ?? null;
           break;
       }
       this.changes.notify();

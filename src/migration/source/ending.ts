@@ -134,6 +134,7 @@ async function settle(move: Move): Promise<void> {
     const { framesGone } = move;
     await move.courier.say({ type: "query", guest: guestId, epoch, framesGone }).catch(() => {});
   }
+  if (move.courier.problem !== null) draft.phase = move.courier.problem;
   move.publish(false);
 }
 

@@ -93,6 +93,7 @@ export class Move {
       guest.onEvent((event) => {
         if (event.kind === "log") log(event.level, event.message);
         if (event.kind === "gone") this.#machineGone(event.guestInitiated);
+        if (event.kind === "stopped") this.#machineStopped();
       }),
     );
     if (options.rate !== null) link.setMigrationRateLimit(id, options.rate);
@@ -112,7 +113,7 @@ export class Move {
     draft.opaqueBytes = this.pump?.opaqueBytes ?? draft.opaqueBytes;
     draft.opaqueReason = this.pump?.opaqueReason ?? draft.opaqueReason;
     return draft.render(this.state, this.holding, {
-      state: link.state,
+      state: this.courier.problem === null ? link.state : "down",
       path: () => link.path(),
       wireBytes: { memory, disk, control, total: memory + disk + control },
     });
@@ -216,6 +217,15 @@ export class Move {
         hint: "Look at the log of its gateway, then start the move again",
       }),
     );
+  }
+
+  /** A machine that cannot be held pauses by itself when its memory fits: the moment is now. */
+  #machineStopped(): void {
+    if (this.state.kind !== "copying" || !this.pump) return;
+    if (this.description?.canHoldSwitchover !== false) return;
+    this.deps.draft.decide("switch", "the machine paused itself: its version cannot be held", {});
+    this.switchRequested = true;
+    this.changes.notify();
   }
 
   #machineGone(guestInitiated: boolean): void {
