@@ -24,6 +24,7 @@ import {
 import { Arrivals } from "./arrivals.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { lazyGuest } from "./lazy_guest.ts";
+import { requireOwner } from "./ownership.ts";
 import { type PastMigration, readPast, reportOfPast } from "./past.ts";
 import type { PeerRegistry } from "./peers.ts";
 
@@ -203,6 +204,7 @@ export class MigrationManager {
         },
       );
     }
+    requireOwner(ledger.ownership(request.guest), site, `move ${request.guest} from here`);
     this.#claim(request.guest);
     try {
       const guest = await guests.machine(request.guest);
@@ -548,7 +550,10 @@ export class MigrationManager {
 
   #finalReport(running: Extract<Running, { side: "destination" }>): boolean {
     const state = running.sourceReport?.state as MigrationReport["state"] | undefined;
-    return running.actor.ended && state !== undefined && ENDED_STATES.includes(state);
+    if (!running.actor.ended || state === undefined) return false;
+    // A source that ended otherwise while the machine runs here has a verdict to tell.
+    if (running.actor.state.kind === "running") return state === "completed";
+    return ENDED_STATES.includes(state);
   }
 
   #publish(report: MigrationReport): void {

@@ -23,6 +23,7 @@ export function destinationReport(known: {
   const shown = (known.sourceReport ?? {}) as Partial<MigrationReport>;
   const mine = ownState(state, shown.state);
   const here = state.kind === "owning" || state.kind === "running";
+  const knowsBetter = here || state.kind === "taking" || state.kind === "conflict";
   return {
     ...blank(stored),
     ...shown,
@@ -32,7 +33,7 @@ export function destinationReport(known: {
     to: site,
     side: "destination",
     state: mine,
-    phase: here || state.kind === "taking" ? ownPhase(state) : shown.phase ?? ownPhase(state),
+    phase: knowsBetter ? ownPhase(state) : shown.phase ?? ownPhase(state),
     owner: here ? site : stored.peer,
     epoch: here ? epoch : state.kind === "conflict" ? state.epoch : shown.epoch ?? epoch - 1,
     machine: here

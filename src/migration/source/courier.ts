@@ -131,14 +131,20 @@ export class Courier {
     }
   }
 
-  /** Tells the peer an operator's verdict, across outages and restarts, until it has applied it. */
-  async deliverVerdict(guest: string, verdict: Verdict): Promise<void> {
+  /**
+   * Tells the peer an operator's verdict, across outages and restarts, until it has applied it.
+   *
+   * @param drop forgets the channels of a move that the peer has closed, so that it is asked anew
+   */
+  async deliverVerdict(guest: string, verdict: Verdict, drop: () => void): Promise<void> {
     for (;;) {
       try {
         await this.say({ type: "adjudicated", guest, ...verdict });
         return await this.#control.whenAppliedByPeer(this.#control.lastSent);
       } catch {
         await this.clock.sleep(RETRY_MS);
+        drop();
+        this.reopen();
       }
     }
   }

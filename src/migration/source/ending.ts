@@ -105,7 +105,8 @@ async function lastFramesArrived(move: Move): Promise<void> {
 
 /** Tells the peer an operator's verdict and notes that it knows. */
 export async function deliverVerdict(move: Move): Promise<void> {
-  await move.courier.deliverVerdict(move.deps.guestId, move.verdict!);
+  const { id, guestId, link } = move.deps;
+  await move.courier.deliverVerdict(guestId, move.verdict!, () => link.closeChannels(id));
   move.deps.journal.write({ kind: "noted", notes: { ...move.notes, verdictDelivered: true } });
 }
 

@@ -158,6 +158,14 @@ export class ReferenceSites implements AsyncDisposable {
     Deno.kill(Number(await Deno.readTextFile(`${directory}/machine.pid`)), "SIGKILL");
   }
 
+  /** Starts a loaded machine behind its gateway's back, as an operator with a monitor could. */
+  async startLoadedMachine(site: Site, guest = "g"): Promise<void> {
+    const definition = machineDefinition("incoming") as ReferenceDefinition;
+    const machine = await attach(`${this.sites.directory}/${site}`, guest, definition, false);
+    await machine.destination.start();
+    await machine.detach();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#watching.abort();
     await this.#watched;
