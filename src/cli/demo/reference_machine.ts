@@ -1,18 +1,21 @@
 import type { DemoMachine, MachineSetting } from "./machine.ts";
 
-const MEMORY_MIB = 128;
-const DISK_MIB = 64;
+const MEMORY_MIB = 96;
+const DISK_MIB = 48;
 const MIB = 1024 * 1024;
 
 /** Long enough that the hot pages have been written and the disk has been touched. */
 const WARM_UP_MS = 1_000;
 
-/** Busy enough that the last round decides the downtime, small enough for half a minute. */
+/**
+ * Busy enough that the last rounds decide the downtime, slow enough that the move also converges on
+ * a computer so loaded that it fills a tenth of the link.
+ */
 const WORKLOAD = {
   seed: 42,
-  hotMiB: 8,
-  memoryBytesPerSecond: 2_000_000,
-  diskBytesPerSecond: 500_000,
+  hotMiB: 6,
+  memoryBytesPerSecond: 1_000_000,
+  diskBytesPerSecond: 300_000,
 };
 
 /** The embedded machine: needs neither QEMU nor root, and can check itself page by page. */
