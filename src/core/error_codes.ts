@@ -25,6 +25,11 @@ export const ERRORS = {
     httpStatus: 502,
     meaning: "The peer sent a batch of pages or blocks that cannot be decoded or does not fit.",
   },
+  batch_mismatch: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "A batch of pages was rebuilt to other contents than the source had.",
+  },
   bitmap_not_possible: {
     retry: "never",
     httpStatus: 422,
@@ -41,6 +46,11 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 500,
     meaning: "The site's configuration file cannot be used; the message names file and field.",
+  },
+  data_host_not_allowed: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "The configuration does not list the host that a machine names as its data host.",
   },
   destination_not_registered: {
     retry: "never",
@@ -128,6 +138,11 @@ export const ERRORS = {
     httpStatus: 502,
     meaning: "The machine could not be started; the message ends with what it printed.",
   },
+  guest_lives_elsewhere: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "By the ledger the machine lives at another site; here it would run twice.",
+  },
   guest_moving: {
     retry: "never",
     httpStatus: 409,
@@ -174,6 +189,11 @@ export const ERRORS = {
     httpStatus: 409,
     meaning: "The image of a disk at the destination is open in another process.",
     preflight: true,
+  },
+  image_io: {
+    retry: "never",
+    httpStatus: 507,
+    meaning: "The file that keeps what the destination holds could not be written or read.",
   },
   internal: {
     retry: "never",
