@@ -1,0 +1,79 @@
+/**
+ * `deno task bench`: every bench with its canonical inputs, or with tiny ones that only show that it
+ * runs.
+ *
+ *     bench/run.ts [--quick] [--only limits,cost,goodput] [--out DIR]
+ *
+ * With `--out`, each writes its runs and where they were made to `DIR/NAME.json`.
+ */
+import { parseArgs } from "node:util";
+import { missingRequirements, type Requirement } from "../src/testing/requirements.ts";
+
+interface Bench {
+  readonly name: string;
+  readonly script: string;
+  readonly quickArgs: readonly string[];
+  readonly needs: readonly Requirement[];
+}
+
+const BENCHES: readonly Bench[] = [
+  {
+    name: "limits",
+    script: "runtime_limits.ts",
+    quickArgs: ["--mib", "4", "--repeat", "1"],
+    needs: [],
+  },
+  {
+    name: "cost",
+    script: "gateway_cost.ts",
+    quickArgs: ["--memory-mib", "8,16", "--disk-mib", "1", "--repeat", "1"],
+    needs: [],
+  },
+  {
+    name: "goodput",
+    script: "goodput.ts",
+    quickArgs: ["--profiles", "metro", "--seconds", "4", "--repeat", "1"],
+    needs: ["namespaces", "tun"],
+  },
+];
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    quick: { type: "boolean", default: false },
+    only: { type: "string", default: BENCHES.map(({ name }) => name).join(",") },
+    out: { type: "string" },
+  },
+});
+const chosen = values.only.split(",").map((only) => {
+  const bench = BENCHES.find(({ name }) => name === only);
+  if (bench !== undefined) return bench;
+  const known = BENCHES.map(({ name }) => name).join(", ");
+  console.error(`Cannot run a bench named ${only}: there are ${known}`);
+  Deno.exit(2);
+});
+if (values.out !== undefined) await Deno.mkdir(values.out, { recursive: true });
+
+let failures = 0;
+for (const { name, script, quickArgs, needs } of chosen) {
+  console.log(`\n== ${name}`);
+  const lacking = await missingRequirements(...needs);
+  if (lacking.length > 0) {
+    console.log(`SKIPPED: ${lacking.join("; ")}`);
+    continue;
+  }
+  const args = [
+    ...(values.quick ? quickArgs : []),
+    ...(values.out === undefined ? [] : ["--json", `${values.out}/${name}.json`]),
+  ];
+  const { success } = await new Deno.Command(Deno.execPath(), {
+    // Each starts whole gateways or namespaces, and what those may do is not for a bench to say.
+    args: ["run", "--quiet", "--allow-all", new URL(script, import.meta.url).pathname, ...args],
+    cwd: new URL("..", import.meta.url).pathname,
+  }).spawn().status;
+  if (!success) failures++;
+}
+if (failures > 0) {
+  console.error(`${failures} of ${chosen.length} benches failed`);
+  Deno.exit(1);
+}

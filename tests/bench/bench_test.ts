@@ -1,0 +1,62 @@
+import assert from "node:assert/strict";
+
+const ROOT = new URL("../../", import.meta.url).pathname;
+
+interface CostRun {
+  readonly source: EndCost;
+  readonly destination: EndCost;
+  readonly guestBytesPerSecond: number;
+}
+
+interface EndCost {
+  readonly cpuSecondsPerGiB: number;
+  readonly idleBytes: number;
+  readonly peakBytes: number;
+}
+
+Deno.test("the cost bench moves machines of two sizes and measures both gateways", async () => {
+  const out = await Deno.makeTempDir();
+  try {
+    const printed = await bench("--quick", "--only", "cost", "--out", out);
+    assert.match(printed, /^8 MiB +\d.*$/m);
+    assert.match(printed, /^source: peak grows by -?[\d.]+ MiB, -?[\d.]+ %/m);
+    const { commit, results } = JSON.parse(await Deno.readTextFile(`${out}/cost.json`));
+    assert.notEqual(commit, "");
+    const runs: CostRun[] = results.flatMap(({ runs }: { runs: CostRun[] }) => runs);
+    assert.equal(runs.length, 2);
+    for (const { source, destination, guestBytesPerSecond } of runs) {
+      assert(guestBytesPerSecond > 0);
+      for (const { cpuSecondsPerGiB, idleBytes, peakBytes } of [source, destination]) {
+        assert(cpuSecondsPerGiB > 0);
+        assert(peakBytes >= idleBytes && idleBytes > 0);
+      }
+    }
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
+
+Deno.test("the bench of the runtime's limits names each step of a move", async () => {
+  const printed = await bench("--quick", "--only", "limits");
+  for (const step of ["zstd level 3", "zstd decompression", "QUIC", "unix socket"]) {
+    assert.match(printed, new RegExp(`^${step}.* \\d+\\.\\d\\d `, "m"));
+  }
+});
+
+Deno.test("a bench that does not exist is refused by name", async () => {
+  await assert.rejects(
+    bench("--only", "nothing"),
+    /named nothing: there are limits, cost, goodput/,
+  );
+});
+
+/** What `deno task bench` prints with these arguments. */
+async function bench(...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["task", "--quiet", "bench", ...args],
+    cwd: ROOT,
+  }).output();
+  const [printed, complaints] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+  if (!success) throw new Error(`${printed}\n${complaints}`);
+  return printed;
+}
