@@ -58,7 +58,11 @@ Deno.test("parseConfig() names file, line or field, and what is allowed", () => 
       "peers[0].fingerprint",
       "64 hex digits",
     ],
-    ['{"site":"a","limits":{"pagePoolBytesMax":1}}', "limits.pagePoolBytesMax", "1048576"],
+    [
+      '{"site":"a","limits":{"unacknowledgedBytesMax":1}}',
+      "limits.unacknowledgedBytesMax",
+      "4194304",
+    ],
     ['{"site":"a","peers":[{"name":"b","certificate":"b","x":1}]}', "peers[0]", "x"],
   ];
   for (const [text, ...parts] of cases) {

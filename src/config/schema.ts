@@ -32,14 +32,15 @@ export const peerEntry = z.strictObject({
 
 const MIB = 1024 * 1024;
 
-/** Bounds on memory and rate; each has a default that suits one move at a time. */
+/** Bounds of the link to each peer. */
 export const limits = z.strictObject({
-  /** Cap over everything that goes to one peer; null is none. */
+  /** Cap over everything that goes to one peer until PATCH /v1/peers changes it; null is none. */
   linkBytesPerSecond: z.number().int().min(1024).nullable().default(null),
-  /** Frames that one peer has not applied yet. */
-  unacknowledgedBytesMax: z.number().int().min(MIB).max(4096 * MIB).default(64 * MIB),
-  /** Pages that wait for the link, of one migration. */
-  pagePoolBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(256 * MIB),
+  /**
+   * Frames that one peer has not applied yet; both gateways hold them in memory, and the smaller of
+   * their two limits counts. A window must hold two of the longest frames.
+   */
+  unacknowledgedBytesMax: z.number().int().min(4 * MIB).max(4096 * MIB).default(32 * MIB),
 });
 
 /** causeway.json; paths are relative to the directory of the file. */

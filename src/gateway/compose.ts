@@ -21,6 +21,8 @@ export async function composeGateway(
     ledgerFile: config.ledgerFile,
     stateDirectory: config.stateDirectory,
     clock,
+    limits: config.limits,
+    dataHosts: config.dataHosts,
     attach: (request) => attach(request, config.stateDirectory, clock),
     readPeers: async () =>
       (await loadPeers(config.path)).map(({ name, address, certificate }) => ({

@@ -3,7 +3,8 @@ import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
 import { openLedger } from "../ledger/ledger.ts";
-import type { MigrationReport } from "../migration/report.ts";
+import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
+import { requireDataHost } from "./data_hosts.ts";
 import {
   type AttachGuest,
   describeIfThere,
@@ -12,8 +13,9 @@ import {
 } from "./guests.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { MigrationManager } from "./migrations.ts";
-import { PeerRegistry, type TrustedPeer } from "./peers.ts";
+import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
 import { planMove } from "./plan.ts";
+import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
 
 export interface GatewayDeps {
@@ -23,6 +25,9 @@ export interface GatewayDeps {
   readonly clock: Clock;
   readonly attach: AttachGuest;
   readonly readPeers: () => Promise<readonly TrustedPeer[]>;
+  /** `limits` and `dataHosts` of the configuration; without them nothing is capped or listed. */
+  readonly limits?: LinkLimits;
+  readonly dataHosts?: readonly string[];
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
@@ -45,7 +50,7 @@ export interface Gateway {
 export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   const { site, clock, log } = deps;
   const ledger = openLedger(deps.ledgerFile, clock);
-  const guests = new GuestRegistry(ledger, deps.attach);
+  const guests = new GuestRegistry(site, ledger, deps.attach);
   const audit = (kind: string, body: Record<string, unknown>) => {
     try {
       ledger.audit(kind, body);
@@ -60,6 +65,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     readPeers: deps.readPeers,
     onLink: (link) => migrations.watch(link),
     audit,
+    limits: deps.limits,
   });
   const migrations: MigrationManager = new MigrationManager({
     site,
@@ -106,6 +112,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     site,
     async putGuest(id, definition) {
       refuseWhileMoving(id, "register");
+      requireDataHost(definition, deps.dataHosts ?? []);
       const { created } = await guests.put(id, definition);
       if (definition.role === "source" && ledger.ownership(id) === null) {
         ledger.claim({
@@ -149,23 +156,15 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     switchover: (id) => acted(id, () => migrations.source(id, "switch over").switchover()),
     hold: (id) => acted(id, () => migrations.source(id, "hold").hold()),
     async rollback(id) {
-      const report = migrations.report(id);
-      if (
-        report.state === "completed" || report.state === "inDoubt" || report.state === "conflict"
-      ) {
-        throw new GatewayError(
-          "rollback_not_possible",
-          `Cannot roll ${id} back: the machine ${
-            report.state === "completed" ? "has run" : "may run"
-          } at ${report.to}`,
-          {
-            hint: report.state === "completed"
-              ? `Register ${report.guest} as incoming at ${report.from} and move it back from ${report.to}`
-              : "Await the destination's answer, or adjudicate",
-          },
-        );
+      try {
+        return await acted(id, () => migrations.source(id, "roll back").cancel());
+      } catch (error) {
+        const report = migrations.report(id);
+        const elsewhere = report.side === "destination" && !ENDED_STATES.includes(report.state);
+        throw elsewhere || toGatewayError(error).code !== "migration_state"
+          ? error
+          : noWayBack(report);
       }
-      return await acted(id, () => migrations.source(id, "roll back").cancel());
     },
     adjudicate: (id, decision) => acted(id, () => migrations.adjudicate(id, decision)),
     change: (id, changes) => acted(id, () => migrations.source(id, "change").change(changes)),

@@ -2,6 +2,7 @@ import { GatewayError, toGatewayError } from "../core/errors.ts";
 import { type GuestDefinition, guestDefinition } from "../guest/definition.ts";
 import type { Guest, GuestDescription } from "../guest/guest.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import { requireOwner } from "./ownership.ts";
 
 /**
  * Attaches to a machine, launching it where its definition says so and `launch` allows it. After a
@@ -28,7 +29,11 @@ export interface RegisteredGuest {
 export class GuestRegistry {
   readonly #guests = new Map<string, RegisteredGuest>();
 
-  constructor(private readonly ledger: Ledger, private readonly attach: AttachGuest) {}
+  constructor(
+    private readonly site: string,
+    private readonly ledger: Ledger,
+    private readonly attach: AttachGuest,
+  ) {}
 
   list(): RegisteredGuest[] {
     return [...this.#guests.values()].sort((a, b) => a.id < b.id ? -1 : 1);
@@ -91,7 +96,7 @@ export class GuestRegistry {
   /**
    * Registers and attaches; the same definition again re-attaches a machine that is gone.
    *
-   * @throws {GatewayError} `guest_exists`, and what attaching throws
+   * @throws {GatewayError} `guest_exists`, `guest_lives_elsewhere`, and what attaching throws
    */
   async put(id: string, definition: GuestDefinition): Promise<{ created: boolean }> {
     const known = this.find(id);
@@ -102,6 +107,9 @@ export class GuestRegistry {
       });
     }
     if (known && there) return { created: false };
+    if (definition.role === "source") {
+      requireOwner(this.ledger.ownership(id), this.site, `register ${id} as running here`);
+    }
     await known?.guest?.detach().catch(() => {});
     const entry: RegisteredGuest = {
       id,

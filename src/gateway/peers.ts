@@ -4,6 +4,7 @@ import type { CarrierEndpoint } from "../link/carrier.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import { createSessionLink, type SessionLink } from "../link/session_link.ts";
 import type { PeerView } from "./service.ts";
+import { shownPath } from "./shown_path.ts";
 
 /** A peer as the site's configuration names it. */
 export interface TrustedPeer {
@@ -19,6 +20,14 @@ interface Entry {
   lastError: { code: ErrorCode; message: string; hint: string } | null;
 }
 
+/** Bounds of each link, as the site's configuration has them. */
+export interface LinkLimits {
+  /** Cap on everything that goes to one peer until `setRate`; null is none. */
+  readonly linkBytesPerSecond: number | null;
+  /** Frames that one peer has not applied yet. */
+  readonly unacknowledgedBytesMax: number;
+}
+
 export interface PeerRegistryDeps {
   readonly clock: Clock;
   /** This gateway process, as peers tell its restarts by. */
@@ -27,6 +36,8 @@ export interface PeerRegistryDeps {
   readonly readPeers: () => Promise<readonly TrustedPeer[]>;
   readonly onLink: (link: PeerLink) => void;
   readonly audit: (kind: string, body: Record<string, unknown>) => void;
+  /** Default: no cap, and the protocol's own window. */
+  readonly limits?: LinkLimits;
 }
 
 /** One link for each trusted peer, dialled where an address is known and accepted from anywhere. */
@@ -92,7 +103,7 @@ export class PeerRegistry {
       address: peer.address,
       fingerprint: peer.fingerprint,
       state: link.state,
-      path: link.path(),
+      path: shownPath(link.path()),
       rateBytesPerSecond,
       lastError: link.state === "up" ? null : lastError,
     }));
@@ -124,15 +135,18 @@ export class PeerRegistry {
   }
 
   #open(peer: TrustedPeer): void {
-    const { clock, incarnation, audit } = this.#deps;
+    const { clock, incarnation, audit, limits } = this.#deps;
     const link = createSessionLink({
       peerName: peer.name,
       clock,
       incarnation,
+      limits: limits && { unacknowledgedBytesMax: limits.unacknowledgedBytesMax },
       // The address is read at each dial: it may be added or changed later.
       dial: async (signal) => (await this.#endpoint).dial(peer.name, signal),
     });
-    const entry: Entry = { peer, link, rateBytesPerSecond: null, lastError: null };
+    const rateBytesPerSecond = limits?.linkBytesPerSecond ?? null;
+    link.setRateLimit(rateBytesPerSecond);
+    const entry: Entry = { peer, link, rateBytesPerSecond, lastError: null };
     link.onEvent((event) => {
       if (event.kind !== "refused") return;
       const first = entry.lastError?.message !== event.message;

@@ -2,6 +2,7 @@ import type { PeerLink } from "../link/peer_link.ts";
 import { DEVICE_STATE_BYTES, predictDowntime } from "../migration/convergence.ts";
 import type { GuestRegistry } from "./guests.ts";
 import type { Plan } from "./service.ts";
+import { shownPath } from "./shown_path.ts";
 
 /** Shares of the machine's bytes that cross in the best, common and worst case. */
 const WIRE_SHARE = { low: 0.2, expected: 0.45, high: 1.05 };
@@ -44,7 +45,7 @@ export async function planMove(
   return {
     guest: guestId,
     to,
-    path,
+    path: shownPath(path),
     findings: [],
     strategies: [
       {
