@@ -1,4 +1,3 @@
-import { z } from "zod";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
@@ -12,6 +11,7 @@ import {
   encodeMessage,
   type ToDestination,
   toDestination,
+  toEither,
   type ToSource,
   toSource,
 } from "../migration/messages.ts";
@@ -20,9 +20,6 @@ import type { GuestRegistry } from "./guests.ts";
 import { readPast } from "./past.ts";
 
 type Message<T extends ToDestination["type"]> = Extract<ToDestination, { type: T }>;
-
-/** Of a migration that this site has no record of, either end may speak. */
-const either = z.union([toDestination, toSource]);
 
 /** How far ahead of this site's record the epoch of an honest question can be. */
 const EPOCHS_AHEAD_MAX = 2;
@@ -75,7 +72,7 @@ export class Arrivals {
       if (past?.stored.side === "source") {
         return await this.#askedAfterwards(link, id, decodeMessage(toSource, payload));
       }
-      const message = decodeMessage(past ? toDestination : either, payload);
+      const message = decodeMessage(past ? toDestination : toEither, payload);
       if (message.type === "waiting" || message.type === "prepared") {
         return await this.#askedAfterwards(link, id, message);
       }

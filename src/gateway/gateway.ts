@@ -183,12 +183,17 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     plan: async ({ guest, to }) => await planMove(guests, await peers.link(to), guest, to),
     audit: (limit) => ledger.auditEntries(limit),
     health() {
-      const checks: Record<string, string> = { ledger: "ok", link: "ok" };
+      const checks: Record<string, string> = {
+        ledger: ledger.isWritable() ? "ok" : "unwritable",
+        link: endpoint.address,
+      };
       for (const peer of peers.views()) checks[`peer ${peer.name}`] = peer.state;
       for (const { id, problem } of guests.list()) {
         if (problem) checks[`guest ${id}`] = problem.message;
       }
-      return { status: "ok", checks };
+      const wrong = Object.entries(checks)
+        .some(([name, state]) => name.startsWith("guest ") || state === "unwritable");
+      return { status: wrong ? "degraded" : "ok", checks };
     },
   };
 

@@ -40,6 +40,8 @@ export interface Ledger extends DecisionLog {
 
   audit(kind: string, body: Record<string, unknown>): void;
   auditEntries(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
+  /** False while the disk refuses writes: no decision can be made then. */
+  isWritable(): boolean;
   close(): void;
 }
 
@@ -164,6 +166,14 @@ export function openLedger(path: string, clock: Clock): Ledger {
           kind: row.kind as string,
           body: JSON.parse(row.body as string),
         })),
+    isWritable() {
+      try {
+        database.exec("BEGIN IMMEDIATE; ROLLBACK");
+        return true;
+      } catch {
+        return false;
+      }
+    },
     close: () => database.close(),
   };
 }

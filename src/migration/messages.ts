@@ -100,6 +100,9 @@ export const toSource = z.discriminatedUnion("type", [
 ]);
 export type ToSource = z.infer<typeof toSource>;
 
+/** Of a migration that a site has no record of, either end may speak. */
+export const toEither = z.union([toDestination, toSource]);
+
 const encoder = new TextEncoder();
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
