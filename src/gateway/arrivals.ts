@@ -17,6 +17,7 @@ import {
 } from "../migration/messages.ts";
 import { FRAME_TYPES } from "../wire/frame_types.ts";
 import type { GuestRegistry } from "./guests.ts";
+import { endError, replaySource } from "../migration/source/state.ts";
 import { readPast } from "./past.ts";
 
 type Message<T extends ToDestination["type"]> = Extract<ToDestination, { type: T }>;
@@ -90,8 +91,12 @@ export class Arrivals {
   /** A destination still waits for a move that has ended here, perhaps in an earlier process. */
   async #askedAfterwards(link: PeerLink, id: string, message: ToSource): Promise<void> {
     if (message.type !== "waiting" && message.type !== "prepared") return;
-    const reason = "the move has ended at the source";
-    await this.#lastWord(link, id, { type: "cancel", reason });
+    const past = readPast(this.deps.ledger, id, this.deps.site);
+    const error = past === null
+      ? forgotten(this.deps.site)
+      : endError(replaySource(past.sourceEvents));
+    const reason = error?.message ?? "the move has ended at the source";
+    await this.#lastWord(link, id, { type: "cancel", reason, error });
   }
 
   async #receive(link: PeerLink, id: string, message: ToDestination): Promise<void> {
@@ -233,6 +238,15 @@ export class Arrivals {
       if (!this.deps.isRunning(id)) link.closeChannels(id);
     }, () => {});
   }
+}
+
+/** What a site says of a move that its ledger does not know. */
+function forgotten(site: string) {
+  return {
+    code: "gateway_restarted",
+    message: `Cannot go on with the move: ${site} has no record of it`,
+    hint: "The machine runs at the source; start the move again",
+  };
 }
 
 function notWaiting(guestId: string, runState: string): GatewayError {

@@ -53,11 +53,22 @@ export type SwitchDecision = {
   readonly prediction: Prediction;
 };
 
-/** Decides whether the pause would fit the budget now. */
+/**
+ * Decides whether the pause would fit the budget now.
+ *
+ * @param budgetMs Infinity for a machine that stands still anyway: it has no pause
+ */
 export function decideSwitch(measured: SwitchMeasurement, budgetMs: number): SwitchDecision {
   const prediction = predictDowntime(measured);
   if (measured.memoryRemainingBytes === null || measured.firstPass) {
     return { action: "wait", reason: "memory is still in its first pass", prediction };
+  }
+  if (budgetMs === Infinity) {
+    return {
+      action: "switch",
+      reason: "the machine stands still, no pause to keep short",
+      prediction,
+    };
   }
   const fits = prediction.budgetedMs <= budgetMs;
   const figures = `${Math.round(prediction.budgetedMs)} ms of the ${budgetMs} ms budget`;

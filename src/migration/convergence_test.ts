@@ -32,6 +32,13 @@ Deno.test("what still has to cross is weighed by its ratio and the measured good
   assert.ok(predictDowntime(busy).transferMs >= 400);
 });
 
+Deno.test("a machine that stands still has no pause to keep short", () => {
+  const slow = { ...calm, parkedWireBytes: 50_000_000 };
+  assert.equal(decideSwitch(slow, 300).action, "wait");
+  assert.equal(decideSwitch(slow, Infinity).action, "switch");
+  assert.equal(decideSwitch({ ...slow, firstPass: true }, Infinity).action, "wait");
+});
+
 Deno.test("the first pass over memory never switches", () => {
   assert.equal(decideSwitch({ ...calm, firstPass: true }, 10_000).action, "wait");
   assert.equal(decideSwitch({ ...calm, memoryRemainingBytes: null }, 10_000).action, "wait");

@@ -54,8 +54,12 @@ export const toDestination = z.discriminatedUnion("type", [
     lastSequences: z.object({ memory: sequence, disk: sequence }),
     run: z.boolean(),
   }),
-  /** Before any handover: the source keeps the machine. */
-  z.object({ type: z.literal("cancel"), reason: z.string().max(4096) }),
+  /** Before any handover: the source keeps the machine. `error` is null where it was cancelled. */
+  z.object({
+    type: z.literal("cancel"),
+    reason: z.string().max(4096),
+    error: error.nullable().default(null),
+  }),
   /**
    * Asks how the hand-over of `epoch` ended. `framesGone` says that the source cannot send its
    * missing frames any more: what is not complete has to be refused.

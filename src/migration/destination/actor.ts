@@ -21,6 +21,10 @@ export type { DestinationActorDeps } from "./deps.ts";
 export class DestinationActor {
   #control: Channel;
   #memory: Channel | null = null;
+  /** A cancel by the source that is being carried out: nothing is left to refuse. */
+  #cancelling: Promise<void> | null = null;
+  /** The machine was told of the move: before that, a move that ends leaves it as it waits. */
+  #touched = false;
   #disk: Channel | null = null;
   #source: GuestDescription | null = null;
   #notes: Record<string, unknown> = {};
@@ -75,7 +79,7 @@ export class DestinationActor {
           this.#taking ??= this.#take(message).catch((error) => this.#defect(error));
           return;
         case "cancel":
-          return await this.#cancelled(message.reason);
+          return await this.#cancelled(message.error);
         case "query":
           return await this.#answer(message);
         case "adjudicated":
@@ -122,6 +126,7 @@ export class DestinationActor {
       log("error", `${id}: after the owner record: ${error.message}`);
       return Promise.resolve();
     }
+    if (this.#cancelling) return this.#cancelling;
     if (state.kind === "abandoned") return Promise.resolve();
     return this.#refusing ??= (async (): Promise<void> => {
       log("warn", `${id}: refusing: ${error.code}: ${error.message}`);
@@ -150,6 +155,7 @@ export class DestinationActor {
   async #prepare(): Promise<void> {
     const { guest, journal, link, id } = this.deps;
     if (this.state.kind !== "accepted") return;
+    this.#touched = true;
     await guest.destination.prepare(this.#moveOptions());
     if (this.state.kind !== "accepted") return;
     this.#memory = link.channel(id, "memory");
@@ -269,28 +275,30 @@ export class DestinationActor {
 
   /** The source closed the move without a word: with no hand-over received, it keeps the machine. */
   async closedBySource(reason: string): Promise<void> {
-    await this.#cancelled(reason).catch((error) => this.#defect(error));
+    await this.#cancelled(refusals.closedBySource(reason)).catch((error) => this.#defect(error));
   }
 
-  async #cancelled(reason: string): Promise<void> {
+  /** @param error why it ended at the source; null where its operator cancelled it */
+  async #cancelled(error: StoredError | null): Promise<void> {
     const { state } = this;
     // After a hand-over a cancel can only be a late one of a source that did not hand over, and then
     // none was received: a source that wrote one never cancels.
     if (state.kind !== "accepted" && state.kind !== "receiving") return;
-    await this.#abandon({
-      code: "internal",
-      message: `Cancelled by the source: ${reason}`,
-      hint: "",
-    });
+    if (this.#refusing) return await this.#refusing;
+    await (this.#cancelling ??= this.#abandon(error, this.#touched));
   }
 
   /**
    * Ends the machine that was to run here and sees it gone; its disks stay for a retry or
    * `leftovers`. Repeats until then: nobody may be told before.
+   *
+   * @param end false where the machine was never touched: it goes on waiting for another move
    */
-  async #abandon(error: StoredError | null): Promise<void> {
+  async #abandon(error: StoredError | null, end = true): Promise<void> {
     const { guest, journal } = this.deps;
-    await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
+    if (end) {
+      await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
+    }
     await this.#recorded(() => {
       if (this.state.kind !== "abandoned") journal.write({ kind: "abandoned", error });
     });

@@ -10,6 +10,15 @@ export function abandonedError(): StoredError {
   };
 }
 
+/** The source let go of the move without saying why. */
+export function closedBySource(reason: string): StoredError {
+  return {
+    code: "link_closed",
+    message: `Cannot go on: the source closed the move: ${reason}`,
+    hint: "The machine runs at the source; look at the log of its gateway, then start again",
+  };
+}
+
 export function framesGone(): GatewayError {
   return new GatewayError(
     "handover_refused",

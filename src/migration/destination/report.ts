@@ -64,8 +64,9 @@ function ownState(state: DestinationState, source: MigrationState | undefined): 
     case "running":
       return "completed";
     case "refused":
-    case "abandoned":
       return source === "cancelled" ? "cancelled" : "failed";
+    case "abandoned":
+      return state.error === null || source === "cancelled" ? "cancelled" : "failed";
     case "conflict":
       return "conflict";
   }

@@ -13,6 +13,10 @@ export type { SourceActorDeps } from "./move.ts";
 
 /** How often the switch is considered and the machine asked for its progress. */
 const TICK_MS = 100;
+/** How long the answer to a refused move waits for the destination to have let go of it. */
+const REFUSAL_TOLD_MS = 5_000;
+/** How often the memory figures are renewed while a disk round takes the link's time. */
+const NOTE_MS = 1_000;
 /** A disk round is worth its round trip above this backlog, or after this long. */
 const ROUND_BACKLOG_BYTES = 1024 * 1024;
 const ROUND_INTERVAL_MS = 1000;
@@ -79,7 +83,10 @@ export class SourceActor {
     draft.findings = [...findings, ...answer.findings, ...notHeld(description)];
     const refusal = draft.findings.find(({ severity }) => severity === "refusal");
     if (!refusal) return null;
-    await courier.say({ type: "cancel", reason: refusal.message });
+    const { code, message: reason, hint } = refusal;
+    await courier.say({ type: "cancel", reason, error: { code, message: reason, hint } });
+    // Whoever is told of the refusal may change the machine there at once.
+    await courier.farewell(REFUSAL_TOLD_MS);
     throw errorOf(refusal);
   }
 
@@ -232,11 +239,12 @@ export class SourceActor {
       const backlog = await guest.source.dirtyDiskBytes();
       const roundIsDue = clock.nowMs() - roundEndedAtMs > ROUND_INTERVAL_MS;
       if (backlog > ROUND_BACKLOG_BYTES || (backlog > 0 && roundIsDue)) {
-        await diskRound(move);
+        await this.#noting(diskRound(move));
         roundEndedAtMs = clock.nowMs();
       }
       if (await this.#wantsSwitch(clock.nowMs() >= notBeforeMs)) {
-        if (await trySwitch(move, move.switchRequested)) return;
+        // A machine that stands still anyway has no pause to keep short.
+        if (await trySwitch(move, move.switchRequested || !move.wasRunning)) return;
         notBeforeMs = clock.nowMs() + retryMs;
         retryMs = Math.min(SWITCH_RETRY_MS_MAX, retryMs * 2);
         continue;
@@ -268,7 +276,8 @@ export class SourceActor {
   async #wantsSwitch(mayRetry: boolean): Promise<boolean> {
     const move = this.#move;
     const { draft, options } = this.deps;
-    const { action, reason, prediction } = decideSwitch(await measure(move), options.maxDowntimeMs);
+    const budgetMs = move.wasRunning ? options.maxDowntimeMs : Infinity;
+    const { action, reason, prediction } = decideSwitch(await measure(move), budgetMs);
     draft.predictedDowntimeMs = Math.round(prediction.downtimeMs);
     move.holding = move.holdRequested && action === "switch";
     const silent = isSilent(move);
@@ -300,6 +309,7 @@ export class SourceActor {
     journal.write({ kind: "switchBegan" });
     await guest.source.pause();
     notePause(move, clock.nowMs());
+    draft.copyingPaused = true;
     draft.phase = "machine paused, copying the disks";
     await diskRound(move);
     draft.phase = "machine paused, copying memory";
@@ -311,8 +321,28 @@ export class SourceActor {
       await this.#tick();
     }
     move.holding = false;
+    draft.copyingPaused = false;
     await move.whilePumping(move.pump!.source.pauseAtGate());
     await giveAway(move);
+  }
+
+  /** Waits for a disk round. On a slow link it takes minutes: the report must not stand still. */
+  async #noting(round: Promise<void>): Promise<void> {
+    const { draft, clock } = this.deps;
+    const over = new AbortController();
+    const renew = async () => {
+      while (!over.signal.aborted) {
+        const progress = await this.#move.pump?.source.progress().catch(() => null);
+        if (progress && !over.signal.aborted) draft.noteMemory(progress);
+        await clock.sleep(NOTE_MS, over.signal).catch(() => {});
+      }
+    };
+    void renew();
+    try {
+      await round;
+    } finally {
+      over.abort();
+    }
   }
 
   async #tick(): Promise<void> {

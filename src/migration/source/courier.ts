@@ -150,11 +150,11 @@ export class Courier {
   }
 
   /** Waits a while for the last words to arrive; a peer that missed them asks when it is back. */
-  async farewell(): Promise<void> {
+  async farewell(waitMs = FAREWELL_MS): Promise<void> {
     const waiting = new AbortController();
     await Promise.race([
       this.#control.whenAppliedByPeer(this.#control.lastSent).catch(() => {}),
-      this.clock.sleep(FAREWELL_MS, waiting.signal).catch(() => {}),
+      this.clock.sleep(waitMs, waiting.signal).catch(() => {}),
     ]);
     waiting.abort();
   }

@@ -41,6 +41,8 @@ export class ReportDraft {
   predictedDowntimeMs: number | null = null;
   endedAtWallMs: number | null = null;
   runState: "running" | "paused" | "gone" = "running";
+  /** Stop-and-copy: the machine stands still and the copy goes on, which is not the switch yet. */
+  copyingPaused = false;
   findings: readonly Finding[] = [];
   memoryProgress: MemoryProgress | null = null;
   memoryTotalBytes = 0;
@@ -143,7 +145,7 @@ export class ReportDraft {
     link: Pick<PeerLink, "state" | "path"> & { wireBytes: MigrationReport["wireBytes"] },
   ): MigrationReport {
     const now = this.clock.nowMs();
-    const reported = reportedState(state, holding, link);
+    const reported = reportedState(state, holding, this.copyingPaused, link);
     const done = this.memory.rawBytes + this.disk.rawBytes + this.memory.saved.zero;
     const remaining = this.#remainingBytes();
     if (state.kind === "completed") this.#progress = 1;
@@ -230,10 +232,14 @@ export class ReportDraft {
 function reportedState(
   state: SourceState,
   holding: boolean,
+  copyingPaused: boolean,
   link: Pick<PeerLink, "state" | "path">,
 ): MigrationState {
   switch (state.kind) {
     case "copying":
+      return holding ? "holding" : "copying";
+    case "switching":
+      if (!copyingPaused) return "switching";
       return holding ? "holding" : "copying";
     case "handedOver":
       return link.state === "down" || (link.path().silentMs ?? Infinity) > DOUBT_AFTER_SILENT_MS

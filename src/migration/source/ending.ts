@@ -2,7 +2,7 @@ import { GatewayError, toGatewayError } from "../../core/errors.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
 import { Cancelled, type Move } from "./move.ts";
 import { decideOutcome } from "./outcome.ts";
-import { sourceEnded, type UndoneEnd } from "./state.ts";
+import { endError, sourceEnded, type UndoneEnd } from "./state.ts";
 
 /** How often the peer is asked for the end of a hand-over that is in doubt. */
 const QUERY_INTERVAL_MS = 1000;
@@ -82,8 +82,9 @@ export async function finish(move: Move): Promise<void> {
   if (move.state.kind === "undoing") await undo(move);
   if (move.state.kind === "retiring") await retire(move);
   if (move.state.kind === "failed" || move.state.kind === "cancelled") {
-    const reason = move.state.kind === "failed" ? move.state.error.message : "cancelled";
-    await move.courier.say({ type: "cancel", reason }).catch(() => {});
+    const error = endError(move.state);
+    const reason = error?.message ?? "cancelled";
+    await move.courier.say({ type: "cancel", reason, error }).catch(() => {});
   }
   move.publish();
   if (move.verdict) {

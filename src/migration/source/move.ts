@@ -11,7 +11,7 @@ import type { MigrationReport } from "../report.ts";
 import { Courier, type Verdict } from "./courier.ts";
 import type { ReportDraft } from "./draft.ts";
 import type { MemoryPump } from "./memory.ts";
-import { sourceEnded, type SourceEvent, type SourceState } from "./state.ts";
+import { endError, sourceEnded, type SourceEvent, type SourceState } from "./state.ts";
 
 /** Progress is published at most this often, and sent to the peer at most every second one. */
 const PUBLISH_INTERVAL_MS = 250;
@@ -185,7 +185,9 @@ export class Move {
   /** A destination that missed the end of this move. */
   #askedWhetherAlive(): void {
     if (!sourceEnded(this.state)) return;
-    void this.courier.say({ type: "cancel", reason: "the move has ended" }).catch(() => {});
+    const error = endError(this.state);
+    const reason = error?.message ?? "the move has ended";
+    void this.courier.say({ type: "cancel", reason, error }).catch(() => {});
   }
 
   #peerRestarted(): void {

@@ -175,6 +175,12 @@ export function replaySource(events: Iterable<SourceEvent>): SourceState {
   return state;
 }
 
+/** Why a move ended, or is being undone; null for one that was cancelled, or goes on. */
+export function endError(state: SourceState): StoredError | null {
+  if (state.kind === "failed") return state.error;
+  return state.kind === "undoing" && state.end.kind === "failed" ? state.end.error : null;
+}
+
 /** True after the last event that concerns who runs the machine. */
 export function sourceEnded(state: SourceState): boolean {
   return state.kind === "completed" || state.kind === "failed" || state.kind === "cancelled";

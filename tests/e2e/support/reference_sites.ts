@@ -15,6 +15,8 @@ type ReferenceDefinition = Extract<GuestDefinition, { kind: "reference" }>;
 
 /** Slow enough that a test can act in the middle of the copy. */
 export const SLOW_PATH: PathShape = { delayMs: 5, bytesPerSecond: 6_000_000 };
+/** A busy computer must not undo switches, and silence is to be noticed after a second. */
+const DOWNTIME_BUDGET_MS = 900;
 const LOOK_MS = 20;
 const clock = systemClock();
 
@@ -69,7 +71,11 @@ export class ReferenceSites implements AsyncDisposable {
   async move(options: Record<string, unknown> = {}, guest = "g"): Promise<string> {
     await this.register("a", "source", guest);
     await this.register("b", "incoming", guest);
-    const request = { guest, to: "b", options: migrationOptions.parse(options) };
+    const request = {
+      guest,
+      to: "b",
+      options: migrationOptions.parse({ maxDowntimeMs: DOWNTIME_BUDGET_MS, ...options }),
+    };
     return (await this.a.startMigration(request)).id;
   }
 
@@ -156,6 +162,14 @@ export class ReferenceSites implements AsyncDisposable {
   async killMachine(site: Site, guest = "g"): Promise<void> {
     const directory = machineDirectory(stateDirectory(this.sites, site, guest), guest);
     Deno.kill(Number(await Deno.readTextFile(`${directory}/machine.pid`)), "SIGKILL");
+  }
+
+  /** Pauses a running machine behind its gateway's back. */
+  async pauseMachine(site: Site, guest = "g"): Promise<void> {
+    const definition = machineDefinition("source") as ReferenceDefinition;
+    const machine = await attach(`${this.sites.directory}/${site}`, guest, definition, false);
+    await machine.source.pause();
+    await machine.detach();
   }
 
   /** Starts a loaded machine behind its gateway's back, as an operator with a monitor could. */
