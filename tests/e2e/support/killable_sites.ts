@@ -1,0 +1,187 @@
+import { DatabaseSync } from "node:sqlite";
+import assert from "node:assert/strict";
+import { initSite } from "../../../src/config/init.ts";
+import { trustPeer } from "../../../src/config/trust.ts";
+import { systemClock } from "../../../src/host/system_clock.ts";
+import type { MigrationReport } from "../../../src/migration/report.ts";
+import { connectQmp, type QmpClient } from "../../../src/qemu/qmp/client.ts";
+import { createDisk, type QemuProcess, startQemu } from "../../../src/testing/qemu_process.ts";
+import { SupervisedGateway } from "../../../src/testing/supervised_gateway.ts";
+
+const DISK_MIB = 64;
+const MEMORY_MIB = 160;
+/** A busy computer must not undo switches here: that has tests of its own. */
+const DOWNTIME_BUDGET_MS = 5_000;
+const STEP_TIMEOUT_MS = 30_000;
+const POLL_MS = 20;
+const ENDED = ["completed", "failed", "cancelled"];
+
+/** A QEMU with a monitor of the test's own beside the gateway's. */
+export class WatchedQemu implements AsyncDisposable {
+  private constructor(readonly process: QemuProcess, readonly monitor: QmpClient) {}
+
+  static async start(directory: string, name: string, incoming: boolean): Promise<WatchedQemu> {
+    const path = `${directory}/${name}.raw`;
+    await createDisk(path, "raw", DISK_MIB);
+    const monitorPath = `${directory}/${name}.own`;
+    const process = await startQemu({
+      directory,
+      name,
+      memoryMiB: MEMORY_MIB,
+      disks: [{ id: "root", path, format: "raw" }],
+      workload: { memoryMiB: 8, memoryKiBPerSecond: 512, diskKiBPerSecond: 128 },
+      incoming,
+      extraArgs: ["-qmp", `unix:${monitorPath},server=on,wait=off`],
+    });
+    return new WatchedQemu(process, await connectQmp(monitorPath, { clock: systemClock() }));
+  }
+
+  /** Resolves at the event that its outgoing migration has come to `status`. */
+  reaches(status: string): Promise<void> {
+    const reached = new Promise<void>((resolve) => {
+      const stop = this.monitor.onEvent(({ name, data }) => {
+        if (name !== "MIGRATION" || data.status !== status) return;
+        stop();
+        resolve();
+      });
+    });
+    return inTime(`migration status ${status}`, reached);
+  }
+
+  async status(): Promise<string> {
+    return (await this.monitor.execute("query-status") as { status: string }).status;
+  }
+
+  async migrationStatus(): Promise<string> {
+    return (await this.monitor.execute("query-migrate") as { status: string }).status;
+  }
+
+  /** Nothing of a move is left: no export, no bitmap of a round. */
+  async assertTidy(): Promise<void> {
+    assert.deepEqual(await this.monitor.execute("query-block-exports"), []);
+    const nodes = await this.monitor.execute("query-named-block-nodes", { flat: true });
+    assert.doesNotMatch(JSON.stringify(nodes), /causeway-round/);
+  }
+
+  async assertVerifies(): Promise<void> {
+    const answer = await this.process.ask("verify", STEP_TIMEOUT_MS);
+    assert.match(answer, /^verify ok /, answer);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.monitor.close();
+    await this.process.kill();
+  }
+}
+
+/** Two sites of supervised gateway processes over loopback QUIC, with a real machine at site a. */
+export class KillableSites implements AsyncDisposable {
+  #machineCount = 0;
+
+  private constructor(
+    readonly directory: string,
+    readonly a: SupervisedGateway,
+    readonly b: SupervisedGateway,
+    readonly machine: WatchedQemu,
+    private readonly owned: AsyncDisposableStack,
+  ) {}
+
+  static async start({ booted = true } = {}): Promise<KillableSites> {
+    const directory = await Deno.makeTempDir({ prefix: "cw-kill-" });
+    await using made = new AsyncDisposableStack();
+    made.defer(() => Deno.remove(directory, { recursive: true }).catch(() => {}));
+    const boot = WatchedQemu.start(directory, "a", false);
+    boot.catch(() => {});
+    made.defer(async () => await (await boot.catch(() => null))?.[Symbol.asyncDispose]());
+    // A restarted gateway must be found where it was: b has a port of its own, a dials it.
+    const address = `127.0.0.1:${freePort()}`;
+    const site = (name: string, link: string) =>
+      initSite({ site: name, dir: `${directory}/${name}-site`, link, http: "127.0.0.1:0" });
+    const [a, b] = await Promise.all([site("a", "127.0.0.1:0"), site("b", address)]);
+    const trust = (config: string, peer: string, certificate: string, at?: string) =>
+      trustPeer({ config, peer, certificate, ...(at ? { address: at } : {}) });
+    await trust(a.configPath, "b", b.certificatePath, address);
+    await trust(b.configPath, "a", a.certificatePath);
+    const gateways = await Promise.all(
+      [a, b].map((made) => SupervisedGateway.start(made.configPath, made.apiTokenPath)),
+    );
+    for (const gateway of gateways) made.use(gateway);
+    const machine = await boot;
+    await (await gateways[0].api()).call("PUT", "/guests/vm", {
+      kind: "qemu",
+      qmp: machine.process.qmpPath,
+    });
+    if (booted) await machine.process.waitReady();
+    return new KillableSites(directory, gateways[0], gateways[1], machine, made.move());
+  }
+
+  /** A new incoming machine, registered at b. */
+  async incoming(): Promise<WatchedQemu> {
+    const qemu = this.owned.use(
+      await WatchedQemu.start(this.directory, `b${++this.#machineCount}`, true),
+    );
+    const definition = { kind: "qemu", qmp: qemu.process.qmpPath, role: "incoming" };
+    await (await this.b.api()).call("PUT", "/guests/vm", definition);
+    return qemu;
+  }
+
+  async move(options: Record<string, unknown> = {}): Promise<string> {
+    const request = { guest: "vm", to: "b", maxDowntimeMs: DOWNTIME_BUDGET_MS, ...options };
+    return (await (await this.a.api()).call<MigrationReport>("POST", "/migrations", request)).id;
+  }
+
+  async until(
+    site: "a" | "b",
+    id: string,
+    fits: (report: MigrationReport) => boolean,
+  ): Promise<MigrationReport> {
+    const api = await this[site].api();
+    return await api.until(id, fits, STEP_TIMEOUT_MS).catch((error) => {
+      throw new Error(`${error.message}\na: ${this.a.log}\nb: ${this.b.log}`);
+    });
+  }
+
+  ended(site: "a" | "b", id: string): Promise<MigrationReport> {
+    return this.until(site, id, ({ state }) => ENDED.includes(state));
+  }
+
+  /** A connection of the test's own to a site's ledger; the caller closes it. */
+  ledger(site: "a" | "b"): DatabaseSync {
+    const database = new DatabaseSync(`${this.directory}/${site}-site/state/ledger.sqlite`);
+    database.exec("PRAGMA busy_timeout = 5000");
+    return database;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.owned.disposeAsync();
+  }
+}
+
+/** Resolves when `isTrue` says so; rejects with `what` when it never does. */
+export async function eventually(
+  what: string,
+  isTrue: () => boolean | Promise<boolean>,
+  timeoutMs = STEP_TIMEOUT_MS,
+): Promise<void> {
+  const endMs = performance.now() + timeoutMs;
+  while (!await isTrue()) {
+    if (performance.now() > endMs) throw new Error(`Not within ${timeoutMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+async function inTime<T>(what: string, promise: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`Not within ${STEP_TIMEOUT_MS} ms: ${what}`)),
+      STEP_TIMEOUT_MS,
+    );
+  });
+  return await Promise.race([promise, late]).finally(() => clearTimeout(timer));
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
