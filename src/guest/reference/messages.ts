@@ -17,6 +17,8 @@ export const BODY_BYTES_MAX = 64 * 1024 * 1024;
 const JOINED_BODY_BYTES_MAX = 16 * 1024;
 const READ_BYTES = 64 * 1024;
 const NO_BODY = new Uint8Array(0);
+const encoder = new TextEncoder();
+const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /**
  * Writes messages to a connection, each whole and in the order of the calls.
@@ -36,7 +38,7 @@ export class MessageWriter {
   }
 
   async #write(head: Head, body: Uint8Array): Promise<void> {
-    const headBytes = new TextEncoder().encode(JSON.stringify(head));
+    const headBytes = encoder.encode(JSON.stringify(head));
     if (headBytes.length > HEAD_BYTES_MAX || body.length > BODY_BYTES_MAX) {
       throw new RangeError(`message of ${headBytes.length} + ${body.length} bytes is too long`);
     }
@@ -124,7 +126,7 @@ export class MessageReader {
 function parseHead(bytes: Uint8Array): Head {
   let head: unknown;
   try {
-    head = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+    head = JSON.parse(decoder.decode(bytes));
   } catch (cause) {
     throw invalidHead(cause);
   }

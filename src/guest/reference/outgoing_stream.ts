@@ -151,13 +151,13 @@ export class OutgoingStream {
     }
   }
 
-  /** Sends every page that is dirty when the pass comes to it. */
+  /** Sends every page that is dirty when the pass comes to it, none of them twice. */
   async #sendPass(): Promise<void> {
     const { memory } = this.host;
     const contentsAt = ITEM_PAGES_MAX * 4;
+    const ranges: number[] = [];
     for (let page = this.#dirty.next(0); page >= 0;) {
       let count = 0;
-      const ranges: number[] = [];
       for (let scanned = 0; page >= 0 && scanned < SCAN_PAGES_MAX; scanned++) {
         if (count === ITEM_PAGES_MAX || ranges.length >= 2 * ITEM_RANGES_MAX) break;
         // Cleared before it is read: a write after the copy sets it again.
@@ -173,8 +173,13 @@ export class OutgoingStream {
         }
         page = this.#dirty.next(page + 1);
       }
-      if (ranges.length > 0) {
-        await this.#send({ item: "zeros" }, new Uint8Array(Uint32Array.from(ranges).buffer));
+      // They wait for company: a short message costs whoever carries it nearly as much as a long
+      // one. A scan that found nothing else sends them, so that the machine gets a turn.
+      if (page < 0 || count === 0 || ranges.length >= 2 * ITEM_RANGES_MAX) {
+        if (ranges.length > 0) {
+          await this.#send({ item: "zeros" }, new Uint8Array(Uint32Array.from(ranges).buffer));
+        }
+        ranges.length = 0;
       }
       if (count > 0) {
         const start = contentsAt - count * 4;
