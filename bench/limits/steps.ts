@@ -1,15 +1,13 @@
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import { createMemoryBatcher } from "../../src/codec/batcher.ts";
-import { createMemoryDecoder } from "../../src/codec/memory_batch.ts";
+import { open } from "../../src/codec/envelope.ts";
+import { encodeMemoryBatch } from "../../src/codec/memory_batch.ts";
 import type { Layout } from "../../src/codec/memory_layout.ts";
-import type { MemoryItem } from "../../src/guest/memory_items.ts";
 import { PAGE_BYTES } from "../../src/guest/reference/units.ts";
 import { quicLoopback } from "./quic.ts";
 import { unixSocket } from "./unix_socket.ts";
 
 /** What one frame carries, before compression. */
 const BATCH_BYTES = 256 * 1024;
-const BATCH_PAGES = BATCH_BYTES / PAGE_BYTES;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -30,7 +28,7 @@ export const STEPS: readonly Step[] = [
   { name: "zstd level 3, 256 KiB", prepare: (pages) => compressing(pages, 3) },
   { name: "zstd decompression, 256 KiB", prepare: decompressing },
   { name: "our batches, encoded", prepare: encoding },
-  { name: "our batches, decoded", prepare: decoding },
+  { name: "our batches, opened", prepare: decoding },
   { name: "unix socket, both ends, 256 KiB", prepare: (pages) => () => unixSocket(batches(pages)) },
   { name: "QUIC over the loopback, both ends", prepare: (pages) => () => quicLoopback(pages) },
 ];
@@ -71,25 +69,15 @@ function decompressing(pages: Bytes) {
   };
 }
 
-/** Items as the machine gives them. */
-function* items(pages: Bytes): Generator<MemoryItem[]> {
+function* encode(pages: Bytes): Generator<Uint8Array> {
   const blocks = [{ name: "ram", lengthBytes: pages.length }];
   const layout: Layout = { kind: "layout", pageBytes: PAGE_BYTES, section: 0, blocks };
-  yield [layout];
   let first = 0;
   for (const contents of batches(pages)) {
     const pageIndexes = new Uint32Array(contents.length / PAGE_BYTES);
     for (let i = 0; i < pageIndexes.length; i++) pageIndexes[i] = first + i;
-    first += BATCH_PAGES;
-    yield [{ kind: "pages", block: 0, pageIndexes, contents }];
-  }
-}
-
-function* encode(pages: Bytes): Generator<Uint8Array> {
-  const batcher = createMemoryBatcher();
-  for (const item of items(pages)) {
-    for (const { payload } of batcher.add(item)) yield payload;
-    for (const { payload } of batcher.flush()) yield payload;
+    first += pageIndexes.length;
+    yield encodeMemoryBatch([{ kind: "pages", block: 0, pageIndexes, contents }], { layout });
   }
 }
 
@@ -104,7 +92,6 @@ function encoding(pages: Bytes) {
 function decoding(pages: Bytes) {
   const payloads = [...encode(pages)];
   return () => {
-    const decoder = createMemoryDecoder();
-    for (const payload of payloads) decoder.decode(payload);
+    for (const payload of payloads) open(payload);
   };
 }
