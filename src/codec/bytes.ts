@@ -126,6 +126,11 @@ export class ByteSource {
     return this.bytes.subarray(this.#at, this.#at += lengthBytes);
   }
 
+  /** A view of everything that is left; nothing is used up. */
+  rest(): Uint8Array {
+    return this.bytes.subarray(this.#at);
+  }
+
   text(bytesMax: number): string {
     const lengthBytes = this.varint();
     if (lengthBytes > bytesMax) throw batchInvalid(`a text of ${lengthBytes} bytes`);

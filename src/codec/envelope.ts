@@ -47,26 +47,22 @@ export interface Body {
 /**
  * Encodes a batch; `contents` gets `description` appended. Raw where zstd does not help.
  *
- * @param level -7 to 22, not 0 or -1 (which zlib reads as "not set")
+ * @param level -7 to 22, not 0 or -1 (which zlib reads as "not set"); null: raw
  * @returns a payload of its own
  */
-export function seal(contents: ByteSink, description: Uint8Array, level: number): Uint8Array {
-  checkLevel(level);
+export function seal(
+  contents: ByteSink,
+  description: Uint8Array,
+  level: number | null,
+): Uint8Array {
+  if (level !== null) checkLevel(level);
   const contentsBytes = contents.lengthBytes;
   contents.raw(description);
   const body = contents.view();
   if (body.byteLength > BODY_BYTES_MAX) {
     throw new RangeError(`A batch holds ${BODY_BYTES_MAX} bytes, got ${body.byteLength}`);
   }
-  const packed = zstdCompressSync(body, {
-    // Whatever it takes in one piece: default chunks of 16 KiB would collect it in many.
-    chunkSize: body.byteLength + ROOM_BYTES,
-    params: {
-      [constants.ZSTD_c_compressionLevel]: level,
-      // A flipped bit is good data to zstd without it.
-      [constants.ZSTD_c_checksumFlag]: 1,
-    },
-  });
+  const packed = level === null ? body : compress(body, level);
   const compresses = packed.byteLength < body.byteLength;
   const stored = compresses ? packed : body;
   const payload = new Uint8Array(BATCH_HEADER_BYTES + stored.byteLength);
@@ -108,6 +104,18 @@ export function open(payload: Uint8Array): Body {
     throw batchInvalid(`it announces ${bodyBytes} bytes and holds ${body.byteLength}`);
   }
   return { contents: body.subarray(0, contentsBytes), description: body.subarray(contentsBytes) };
+}
+
+function compress(body: Uint8Array, level: number): Uint8Array {
+  return zstdCompressSync(body, {
+    // Whatever it takes in one piece: default chunks of 16 KiB would collect it in many.
+    chunkSize: body.byteLength + ROOM_BYTES,
+    params: {
+      [constants.ZSTD_c_compressionLevel]: level,
+      // A flipped bit is good data to zstd without it.
+      [constants.ZSTD_c_checksumFlag]: 1,
+    },
+  });
 }
 
 function decompress(stored: Uint8Array, bodyBytes: number): Uint8Array {

@@ -4,7 +4,8 @@ import golden from "../../tests/golden/wire-v1/batches.json" with { type: "json"
 import type { Extent } from "../core/extents.ts";
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { decodeDiskBatch, encodeDiskBatch } from "./disk_batch.ts";
-import { createMemoryDecoder, encodeMemoryBatch } from "./memory_batch.ts";
+import { encodeMemoryBatch } from "./memory_batch.ts";
+import { createMemoryDecoder } from "./memory_decoder.ts";
 import type { Layout } from "./memory_layout.ts";
 
 const LAYOUT = golden.layout as Layout;

@@ -2,9 +2,10 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { GatewayError } from "../core/errors.ts";
 import type { MemoryItem } from "../guest/memory_items.ts";
-import { createMemoryBatcher } from "./batcher.ts";
 import { BATCH_BYTES_MAX, BATCH_HEADER_BYTES } from "./envelope.ts";
-import { createMemoryDecoder, encodeMemoryBatch } from "./memory_batch.ts";
+import { encodeMemoryBatch } from "./memory_batch.ts";
+import { createMemoryDecoder } from "./memory_decoder.ts";
+import { createMemoryEncoder } from "./memory_encoder.ts";
 import type { Layout } from "./memory_layout.ts";
 
 const PAGE = 512;
@@ -83,50 +84,54 @@ Deno.test("items come back as they were", () => {
 
 Deno.test("a stream cut into batches anywhere comes back whole, and every batch fits a frame", () => {
   fc.assert(fc.property(fc.array(anyItems, { maxLength: 5 }), fc.nat(2), (groups, flushEvery) => {
-    const batcher = createMemoryBatcher({ targetBytes: 65_536 });
+    const encoder = createMemoryEncoder({ targetBytes: 65_536 });
     const decoder = createMemoryDecoder();
     const decoded: MemoryItem[] = [];
-    let rawBytes = 0;
     groups.forEach((group, i) => {
-      const batches = [...batcher.add(group)];
-      if (i % (flushEvery + 1) === 0 || i === groups.length - 1) batches.push(...batcher.flush());
+      const batches = [...encoder.add(group)];
+      if (i % (flushEvery + 1) === 0 || i === groups.length - 1) batches.push(...encoder.flush());
       for (const batch of batches) {
-        assert.ok(batch.payload.byteLength <= BATCH_BYTES_MAX);
-        rawBytes += batch.rawBytes;
-        decoded.push(...decoder.decode(batch.payload));
+        assert.ok(batch.byteLength <= BATCH_BYTES_MAX);
+        decoded.push(...decoder.decode(batch));
       }
     });
     assert.deepEqual(atoms(decoded), atoms(groups.flat()));
-    assert.equal(rawBytes, groups.flat().reduce((sum, item) => sum + rawBytesOf(item), 0));
+    const { offeredBytes } = encoder.totals;
+    assert.equal(offeredBytes, groups.flat().reduce((sum, item) => sum + bytesOf(item), 0));
   }));
 });
 
-function rawBytesOf(item: MemoryItem): number {
+function bytesOf(item: MemoryItem): number {
   if (item.kind === "pages") return item.contents.byteLength;
-  return item.kind === "opaque" ? item.bytes.byteLength : 0;
+  if (item.kind === "opaque") return item.bytes.byteLength;
+  if (item.kind === "layout") return 0;
+  return item.ranges.reduce((sum, count, i) => sum + (i % 2 === 1 ? count * PAGE : 0), 0);
 }
 
 Deno.test("the maker may use its buffers again as soon as an item was added", () => {
-  const batcher = createMemoryBatcher();
+  const encoder = createMemoryEncoder();
   const item = pagesItem(0, [1, 2, 3]) as Extract<MemoryItem, { kind: "pages" }>;
   const expected = atoms([LAYOUT, pagesItem(0, [1, 2, 3])]);
-  assert.deepEqual([...batcher.add([LAYOUT, item])], []);
+  assert.deepEqual([...encoder.add([LAYOUT, item])], []);
   item.contents.fill(0xff);
   item.pageIndexes.fill(9);
-  const [batch] = batcher.flush();
-  assert.deepEqual(atoms(createMemoryDecoder().decode(batch.payload)), expected);
+  const [batch] = encoder.flush();
+  assert.deepEqual(atoms(createMemoryDecoder().decode(batch)), expected);
 });
 
-Deno.test("a batch says how much content and how many zero bytes it stands for", () => {
-  const batcher = createMemoryBatcher();
+Deno.test("the encoder says how much it was given and what became of it", () => {
+  const encoder = createMemoryEncoder();
   const zeros: MemoryItem = { kind: "zeros", block: 0, ranges: Uint32Array.of(4, 10, 40, 1) };
   const opaque: MemoryItem = { kind: "opaque", bytes: new Uint8Array(100) };
-  assert.deepEqual([...batcher.add([LAYOUT, zeros, pagesItem(0, [1, 3]), opaque])], []);
-  const [{ rawBytes, zeroBytes, payload }] = batcher.flush();
-  assert.equal(rawBytes, 2 * PAGE + 100);
-  assert.equal(zeroBytes, 11 * PAGE);
-  assert.ok(payload.byteLength < 300, "text-like pages compress");
-  assert.deepEqual([...batcher.flush()], []);
+  assert.deepEqual([...encoder.add([LAYOUT, zeros, pagesItem(0, [1, 3]), opaque])], []);
+  const [payload] = encoder.flush();
+  const { offeredBytes, payloadBytes, saved } = encoder.totals;
+  assert.equal(offeredBytes, 13 * PAGE + 100);
+  assert.equal(payloadBytes, payload.byteLength);
+  assert.equal(saved.zero, 11 * PAGE);
+  assert.equal(saved.compression, 2 * PAGE + 100 - payloadBytes);
+  assert.ok(payloadBytes < 300, "text-like pages compress");
+  assert.deepEqual([...encoder.flush()], []);
 });
 
 Deno.test("what zstd cannot shrink travels raw, with the description as its only cost", () => {

@@ -1,3 +1,4 @@
+import { type EncoderTotals, noTotals, TECHNIQUES } from "../codec/techniques.ts";
 import { noSavedBytes, type SavedBytes } from "./report.ts";
 
 /** Window over which a compression ratio is remembered, in raw bytes. */
@@ -8,6 +9,8 @@ export class TrafficMeter {
   rawBytes = 0;
   payloadBytes = 0;
   readonly saved: SavedBytes = noSavedBytes();
+  /** What the present encoder had said when it was followed last. */
+  #followed: EncoderTotals = noTotals();
   #recentRaw = 0;
   #recentPayload = 0;
 
@@ -16,6 +19,23 @@ export class TrafficMeter {
     this.rawBytes += rawBytes;
     this.payloadBytes += payloadBytes;
     this.saved.compression += Math.max(0, rawBytes - payloadBytes);
+    this.#remember(rawBytes, payloadBytes);
+  }
+
+  /** Takes over what an encoder has done since it was followed last. */
+  follow({ offeredBytes, payloadBytes, saved }: EncoderTotals): void {
+    const before = this.#followed;
+    this.#followed = { offeredBytes, payloadBytes, saved: { ...saved } };
+    for (const name of TECHNIQUES) this.saved[name] += saved[name] - before.saved[name];
+    const zeroBytes = saved.zero - before.saved.zero;
+    const rawBytes = offeredBytes - before.offeredBytes - zeroBytes;
+    const sentBytes = payloadBytes - before.payloadBytes;
+    this.rawBytes += rawBytes;
+    this.payloadBytes += sentBytes;
+    this.#remember(rawBytes, sentBytes);
+  }
+
+  #remember(rawBytes: number, payloadBytes: number): void {
     this.#recentRaw += rawBytes;
     this.#recentPayload += payloadBytes;
     if (this.#recentRaw > RATIO_WINDOW_BYTES) {

@@ -1,6 +1,6 @@
 import { GatewayError } from "../../core/errors.ts";
 import { decodeDiskBatch } from "../../codec/disk_batch.ts";
-import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_batch.ts";
+import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_decoder.ts";
 import type { DestinationSide, DiskDescription } from "../../guest/guest.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 

@@ -1,6 +1,6 @@
 import type { MemoryItem } from "../../guest/memory_items.ts";
 import type { MemorySource } from "../../guest/guest.ts";
-import { createMemoryBatcher } from "../../codec/batcher.ts";
+import { createMemoryEncoder, type MemoryEncoder } from "../../codec/memory_encoder.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { TrafficMeter } from "../traffic.ts";
@@ -26,13 +26,13 @@ export class MemoryPump {
   }
 
   async #run(): Promise<void> {
-    const batcher = createMemoryBatcher();
+    const encoder = createMemoryEncoder();
     for await (const items of this.source.items()) {
       this.stop.throwIfAborted();
       for (const item of items) this.#note(item);
-      for (const batch of batcher.add(items)) await this.#send(batch);
-      // Nothing waits in the batcher for company: what is parked becomes downtime.
-      for (const batch of batcher.flush()) await this.#send(batch);
+      for (const batch of encoder.add(items)) await this.#send(encoder, batch);
+      // Nothing waits in the encoder for company: what is parked becomes downtime.
+      for (const batch of encoder.flush()) await this.#send(encoder, batch);
     }
   }
 
@@ -42,9 +42,8 @@ export class MemoryPump {
     if (item.reason !== undefined) this.opaqueReason ??= item.reason;
   }
 
-  async #send(batch: { payload: Uint8Array; rawBytes: number; zeroBytes: number }): Promise<void> {
-    this.meter.sent(batch.rawBytes, batch.payload.byteLength);
-    this.meter.saved.zero += batch.zeroBytes;
-    await this.channel.send(FRAME_TYPES.memoryBatch, batch.payload);
+  async #send(encoder: MemoryEncoder, payload: Uint8Array): Promise<void> {
+    this.meter.follow(encoder.totals);
+    await this.channel.send(FRAME_TYPES.memoryBatch, payload);
   }
 }

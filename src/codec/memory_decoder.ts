@@ -1,0 +1,165 @@
+import type { MemoryItem } from "../guest/memory_items.ts";
+import type { PageImage } from "../image/page_image.ts";
+import { batchInvalid, ByteSource } from "./bytes.ts";
+import { open } from "./envelope.ts";
+import { CHANGES, LAYOUT, OPAQUE, PAGES, REASON_BYTES_MAX, SUM, ZEROS } from "./item_kinds.ts";
+import { getLayout, type Layout, pagesOfBlock } from "./memory_layout.ts";
+import { PageRebuilder } from "./page_rebuilder.ts";
+import { isSameLayout, PageSpace } from "./page_space.ts";
+
+/** Decodes the batches of one channel in order; remembers layout and image from batch to batch. */
+export interface MemoryDecoder {
+  /** Null before the first layout. */
+  readonly layout: Layout | null;
+  /**
+   * @returns items whose bytes are views into the batch; they stay valid as long as `payload`
+   * @throws {GatewayError} `batch_invalid`, or `batch_mismatch` where a page was rebuilt wrongly;
+   *   before any item is given out, and with layout and image as they were
+   */
+  decode(payload: Uint8Array): MemoryItem[];
+  /** Gives the image back. Idempotent. */
+  close(): void;
+}
+
+/**
+ * A decoder for the batches of one `memory` channel, which it needs in their order.
+ *
+ * @param openImage keeps what the machine holds, for deltas and references; null: neither is taken
+ */
+export function createMemoryDecoder(
+  openImage: ((pageBytes: number) => PageImage) | null = null,
+): MemoryDecoder {
+  return new Decoder(openImage);
+}
+
+interface Memory {
+  readonly layout: Layout;
+  readonly space: PageSpace;
+  readonly image: PageImage | null;
+}
+
+class Decoder implements MemoryDecoder {
+  #memory: Memory | null = null;
+
+  constructor(private readonly openImage: ((pageBytes: number) => PageImage) | null) {}
+
+  get layout(): Layout | null {
+    return this.#memory?.layout ?? null;
+  }
+
+  decode(payload: Uint8Array): MemoryItem[] {
+    const body = open(payload);
+    let memory = this.#memory;
+    let rebuilder = memory && new PageRebuilder(memory.space, memory.image);
+    const contents = new ByteSource(body.contents);
+    const source = new ByteSource(body.description);
+    const items: MemoryItem[] = [];
+    try {
+      while (source.remaining > 0) {
+        const kind = source.u8();
+        if (kind === OPAQUE) {
+          items.push(getOpaque(source));
+        } else if (kind === LAYOUT) {
+          const layout = getLayout(source);
+          items.push(layout);
+          if (memory === null || !isSameLayout(memory.layout, layout)) {
+            rebuilder?.check();
+            if (memory !== this.#memory) memory?.image?.close();
+            memory = this.#open(layout);
+            rebuilder = new PageRebuilder(memory.space, memory.image);
+          }
+        } else if (memory === null || rebuilder === null) {
+          throw batchInvalid("pages come before the layout of the memory");
+        } else if (kind === PAGES) {
+          const item = getPages(source, contents, memory.layout);
+          rebuilder.notePages(item);
+          items.push(item);
+        } else if (kind === ZEROS) {
+          const item = getZeros(source, memory.layout);
+          rebuilder.noteZeros(item);
+          items.push(item);
+        } else if (kind === CHANGES) {
+          rebuilder.rebuild(source, contents, (item) => items.push(item));
+        } else if (kind === SUM) {
+          rebuilder.verify(source);
+        } else throw batchInvalid(`item of kind ${kind}`);
+      }
+      if (items.length === 0) throw batchInvalid("it is empty");
+      contents.end();
+      rebuilder?.check();
+    } catch (thrown) {
+      if (memory !== this.#memory) memory?.image?.close();
+      throw thrown;
+    }
+    rebuilder?.commit();
+    if (memory !== this.#memory) this.close();
+    this.#memory = memory;
+    return items;
+  }
+
+  close(): void {
+    this.#memory?.image?.close();
+    this.#memory = null;
+  }
+
+  #open(layout: Layout): Memory {
+    const space = new PageSpace(layout);
+    const image = space.canBeFollowed ? this.openImage?.(layout.pageBytes) ?? null : null;
+    return { layout, space, image };
+  }
+}
+
+type Pages = Extract<MemoryItem, { kind: "pages" }>;
+type Zeros = Extract<MemoryItem, { kind: "zeros" }>;
+
+function getPages(source: ByteSource, contents: ByteSource, layout: Layout): Pages {
+  const { block, blockPages, pageBytes } = getBlock(source, layout);
+  const count = source.count(1, "pages");
+  if (count === 0 || count * pageBytes > contents.remaining) {
+    throw batchInvalid(`${count} pages in ${contents.remaining} bytes`);
+  }
+  const pageIndexes = new Uint32Array(count);
+  let expected = 0;
+  for (let i = 0; i < count; i++) {
+    const index = expected + source.signed();
+    if (index < 0 || index >= blockPages) throw batchInvalid(`block ${block} has no page ${index}`);
+    pageIndexes[i] = index;
+    expected = index + 1;
+  }
+  return { kind: "pages", block, pageIndexes, contents: contents.raw(count * pageBytes) };
+}
+
+function getZeros(source: ByteSource, layout: Layout): Zeros {
+  const { block, blockPages } = getBlock(source, layout);
+  const count = source.count(2, "ranges");
+  if (count === 0) throw batchInvalid("no range of zero pages");
+  const ranges = new Uint32Array(2 * count);
+  let expected = 0;
+  for (let i = 0; i < count; i++) {
+    const firstPage = expected + source.signed();
+    const pageCount = source.varint();
+    // A page count of 2^32 does not fit a u32; such a block is sent as two ranges.
+    const endPage = firstPage + pageCount;
+    if (firstPage < 0 || pageCount === 0 || endPage > blockPages || pageCount >= 2 ** 32) {
+      throw batchInvalid(`block ${block} has no pages ${firstPage} + ${pageCount}`);
+    }
+    ranges[2 * i] = firstPage;
+    ranges[2 * i + 1] = pageCount;
+    expected = endPage;
+  }
+  return { kind: "zeros", block, ranges };
+}
+
+function getOpaque(source: ByteSource): MemoryItem {
+  const reasonBytes = source.varint() - 1;
+  if (reasonBytes > REASON_BYTES_MAX) throw batchInvalid(`a reason of ${reasonBytes} bytes`);
+  const reason = reasonBytes < 0 ? null : new TextDecoder().decode(source.raw(reasonBytes));
+  const bytes = source.raw(source.varint());
+  return reason === null ? { kind: "opaque", bytes } : { kind: "opaque", bytes, reason };
+}
+
+function getBlock(source: ByteSource, layout: Layout) {
+  const block = source.varint();
+  if (block >= layout.blocks.length) throw batchInvalid(`there is no block ${block}`);
+  return { block, blockPages: pagesOfBlock(layout, block), pageBytes: layout.pageBytes };
+}

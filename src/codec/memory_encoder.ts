@@ -1,0 +1,285 @@
+import { Buffer } from "node:buffer";
+import type { MemoryItem } from "../guest/memory_items.ts";
+import type { PageImage } from "../image/page_image.ts";
+import { BODY_BYTES_MAX, checkLevel } from "./envelope.ts";
+import { CHANGED_BYTES_MAX } from "./item_kinds.ts";
+import { itemPieces } from "./item_pieces.ts";
+import { type Bottleneck, chooseLevel } from "./level_policy.ts";
+import { MemoryBatchWriter } from "./memory_batch.ts";
+import { type Layout, PAGE_BYTES_MAX } from "./memory_layout.ts";
+import { DELTA, DUPLICATE, PageCoder, UNCHANGED, ZEROS } from "./page_coder.ts";
+import { ZEROS_BEFORE_REFERENCES_MAX } from "./page_rebuilder.ts";
+import { isSameLayout, PageSpace } from "./page_space.ts";
+import { type EncoderTotals, noTotals, type Technique } from "./techniques.ts";
+
+/** Raw bytes of a batch: large enough for zstd, short enough (tens of ms) on a slow link. */
+export const MEMORY_BATCH_BYTES = 256 * 1024;
+
+/** What an encoder needs to send less than whole pages. */
+export interface PageMemory {
+  /** Keeps what the destination holds. */
+  openImage(pageBytes: number): PageImage;
+  /** Of the destination's image, as it said: see `PageImage.reachPages`. */
+  reachPages(pageBytes: number): number;
+}
+
+export interface MemoryEncoderOptions {
+  /** A batch is full at so many bytes before compression. */
+  readonly targetBytes?: number;
+  /** One zstd level for all batches; else it is chosen for each (`level_policy.ts`). */
+  readonly level?: number;
+  /** Null: every page travels whole, in the form that any decoder takes. */
+  readonly memory?: PageMemory | null;
+  /** Techniques not to use. */
+  readonly disable?: readonly Technique[];
+}
+
+/**
+ * Turns a stream of memory items into batches of about equal size. What it knows of the destination
+ * holds only if every batch is sent, in order, on one channel; it outlives the stream that it began
+ * with, because the destination's memory does.
+ */
+export interface MemoryEncoder {
+  /** For the choice of compression, from now on. */
+  bottleneck: Bottleneck;
+  readonly totals: EncoderTotals;
+  /** Takes items, copying their bytes; gives each batch that became full. */
+  add(items: Iterable<MemoryItem>): Generator<Uint8Array>;
+  /** Gives what is left, if anything. */
+  flush(): Generator<Uint8Array>;
+  /** Pages that the destination has not got right: they travel whole when they come next. */
+  forget(block: number, pageIndexes: Iterable<number>): void;
+  /** Gives the image back. Idempotent. */
+  close(): void;
+}
+
+/** An encoder with nothing in it. @throws {RangeError} for a target or level out of range */
+export function createMemoryEncoder(options: MemoryEncoderOptions = {}): MemoryEncoder {
+  const { targetBytes = MEMORY_BATCH_BYTES, level } = options;
+  // Half of the limit, so that indexes and the last item beyond the target fit as well.
+  if (!(targetBytes >= PAGE_BYTES_MAX && targetBytes <= BODY_BYTES_MAX / 2)) {
+    throw new RangeError(`targetBytes must be ${PAGE_BYTES_MAX} to ${BODY_BYTES_MAX / 2}`);
+  }
+  if (level !== undefined) checkLevel(level);
+  return new Encoder(targetBytes, level ?? null, options.memory ?? null, options.disable ?? []);
+}
+
+type Pages = Extract<MemoryItem, { kind: "pages" }>;
+type Zeros = Extract<MemoryItem, { kind: "zeros" }>;
+
+class Encoder implements MemoryEncoder {
+  bottleneck: Bottleneck = "link";
+  readonly totals = noTotals();
+  readonly #disabled: ReadonlySet<Technique>;
+  readonly #writer: MemoryBatchWriter;
+  #space: PageSpace | null = null;
+  #coder: PageCoder | null = null;
+  #zeroPage = new Uint8Array(0);
+  /** Of the open batch: what it carries before compression, and how. */
+  #carriedBytes = 0;
+  #deltaPages = 0;
+  #zeroPages = 0;
+
+  constructor(
+    private readonly targetBytes: number,
+    private readonly level: number | null,
+    private readonly memory: PageMemory | null,
+    disable: readonly Technique[],
+  ) {
+    this.#disabled = new Set(disable);
+    this.#writer = new MemoryBatchWriter(targetBytes + PAGE_BYTES_MAX);
+  }
+
+  *add(items: Iterable<MemoryItem>): Generator<Uint8Array> {
+    for (const item of items) {
+      if (item.kind === "layout") this.#adopt(item);
+      if (item.kind === "pages") yield* this.#addPages(item);
+      else if (item.kind === "zeros") yield* this.#addZeros(item);
+      else yield* this.#put(item);
+    }
+  }
+
+  *flush(): Generator<Uint8Array> {
+    const payload = this.#writer.take(this.#levelOfBatch());
+    if (payload === null) return;
+    this.totals.payloadBytes += payload.byteLength;
+    this.totals.saved.compression += this.#carriedBytes - payload.byteLength;
+    this.#carriedBytes = this.#deltaPages = this.#zeroPages = 0;
+    yield payload;
+  }
+
+  forget(block: number, pageIndexes: Iterable<number>): void {
+    if (this.#coder === null || this.#space === null) return;
+    const first = this.#space.firstOf(block);
+    for (const index of pageIndexes) this.#coder.forget(first + index);
+  }
+
+  close(): void {
+    this.#coder?.image.close();
+    this.#coder = null;
+  }
+
+  #adopt(layout: Layout): void {
+    if (this.#space !== null && isSameLayout(this.#space.layout, layout)) return;
+    this.#space = new PageSpace(layout);
+    this.#zeroPage = new Uint8Array(layout.pageBytes);
+    this.#coder?.image.close();
+    this.#coder = null;
+    if (this.memory === null || !this.#space.canBeFollowed) return;
+    const { pageBytes } = layout;
+    const reachPages = this.memory.reachPages(pageBytes);
+    this.#coder = new PageCoder(this.memory.openImage(pageBytes), reachPages, this.#disabled);
+  }
+
+  *#addPages(item: Pages): Generator<Uint8Array> {
+    if (this.#coder === null || this.#space === null) return yield* this.#put(item);
+    const { block, pageIndexes } = item;
+    const { pageBytes } = this.#space;
+    if (item.contents.byteLength !== pageIndexes.length * pageBytes) {
+      throw new TypeError(
+        `${pageIndexes.length} pages come with ${item.contents.byteLength} bytes`,
+      );
+    }
+    const contents = aligned(item.contents);
+    const words = new Uint32Array(
+      contents.buffer,
+      contents.byteOffset,
+      contents.byteLength / 4,
+    );
+    for (let i = 0; i < pageIndexes.length; i++) {
+      const index = pageIndexes[i];
+      if (index >= this.#space.pagesOf(block)) {
+        throw new TypeError(`Block ${block} has no page ${index}`);
+      }
+      if (this.#isFull()) yield* this.flush();
+      this.#addPage(this.#coder, block, index, contents, i, words);
+    }
+  }
+
+  #addPage(
+    coder: PageCoder,
+    block: number,
+    index: number,
+    contents: Buffer,
+    place: number,
+    words: Uint32Array,
+  ): void {
+    const { pageBytes } = this.#space!;
+    const { totals } = this;
+    const { saved } = totals;
+    const at = place * pageBytes;
+    totals.offeredBytes += pageBytes;
+    const page = this.#space!.firstOf(block) + index;
+    const code = coder.code(page, contents, at, words, at / 4);
+    if (code === UNCHANGED) {
+      saved.unchanged += pageBytes;
+      return;
+    }
+    const changes = this.#writer.changes(block);
+    if (code === ZEROS) {
+      changes.zeros(index);
+      saved.zero += pageBytes;
+      this.#zeroPages++;
+      return;
+    }
+    this.#writer.sum.add(words, at / 4, pageBytes / 4);
+    if (code === DUPLICATE) {
+      changes.duplicate(index, coder.source);
+      saved.duplicate += pageBytes;
+    } else if (code === DELTA) {
+      const before = this.#writer.bodyBytes;
+      changes.delta(index, coder.delta);
+      const deltaBytes = this.#writer.bodyBytes - before;
+      saved.delta += pageBytes - deltaBytes;
+      this.#carriedBytes += deltaBytes;
+      this.#deltaPages++;
+    } else {
+      changes.whole(index, contents.subarray(at, at + pageBytes));
+      this.#carriedBytes += pageBytes;
+    }
+  }
+
+  *#addZeros(item: Zeros): Generator<Uint8Array> {
+    if (this.#disabled.has("zero")) return yield* this.#addZerosWhole(item);
+    const pageBytes = this.#space?.pageBytes ?? 0;
+    const ranges = this.#coder === null ? item.ranges : this.#changedRanges(this.#coder, item);
+    for (let i = 1; i < ranges.length; i += 2) {
+      this.totals.offeredBytes += ranges[i] * pageBytes;
+      this.totals.saved.zero += ranges[i] * pageBytes;
+      this.#zeroPages += ranges[i];
+    }
+    yield* this.#put({ ...item, ranges });
+  }
+
+  /** The ranges without the pages that are zero at the destination already. */
+  #changedRanges(coder: PageCoder, { block, ranges }: Zeros): Uint32Array {
+    const { pageBytes } = this.#space!;
+    const first = this.#space!.firstOf(block);
+    const changed: number[] = [];
+    for (let i = 0; i < ranges.length; i += 2) {
+      const end = ranges[i] + ranges[i + 1];
+      if (end > this.#space!.pagesOf(block)) {
+        throw new TypeError(`Block ${block} ends before ${end}`);
+      }
+      for (let index = ranges[i]; index < end; index++) {
+        if (coder.codeZeros(first + index) === UNCHANGED) {
+          this.totals.offeredBytes += pageBytes;
+          this.totals.saved.unchanged += pageBytes;
+        } else if (changed.at(-2)! + changed.at(-1)! === index) changed[changed.length - 1]++;
+        else changed.push(index, 1);
+      }
+    }
+    return Uint32Array.from(changed);
+  }
+
+  *#addZerosWhole({ block, ranges }: Zeros): Generator<Uint8Array> {
+    for (let i = 0; i < ranges.length; i += 2) {
+      for (let index = ranges[i]; index < ranges[i] + ranges[i + 1]; index++) {
+        const pageIndexes = Uint32Array.of(index);
+        yield* this.#addPages({ kind: "pages", block, pageIndexes, contents: this.#zeroPage });
+      }
+    }
+  }
+
+  *#put(item: MemoryItem): Generator<Uint8Array> {
+    const pageBytes = this.#space?.pageBytes ?? PAGE_BYTES_MAX;
+    for (const piece of itemPieces(item, pageBytes, () => this.#roomBytes())) {
+      this.#writer.put(piece);
+      const bytes = piece.kind === "pages"
+        ? piece.contents.byteLength
+        : piece.kind === "opaque"
+        ? piece.bytes.byteLength
+        : 0;
+      this.totals.offeredBytes += bytes;
+      this.#carriedBytes += bytes;
+      if (this.#isFull()) yield* this.flush();
+    }
+  }
+
+  #isFull(): boolean {
+    const pageBytes = this.#space?.pageBytes ?? PAGE_BYTES_MAX;
+    return this.#writer.bodyBytes >= this.targetBytes ||
+      (this.#writer.changedPages + 1) * pageBytes > CHANGED_BYTES_MAX ||
+      this.#zeroPages > ZEROS_BEFORE_REFERENCES_MAX;
+  }
+
+  #roomBytes(): number {
+    return this.targetBytes - this.#writer.bodyBytes;
+  }
+
+  #levelOfBatch(): number | null {
+    if (this.#disabled.has("compression")) return null;
+    if (this.level !== null) return this.level;
+    return chooseLevel({
+      contents: this.#writer.contents,
+      deltaShare: this.#deltaPages / Math.max(1, this.#writer.changedPages),
+      bottleneck: this.bottleneck,
+    });
+  }
+}
+
+/** The same bytes at an address where they can be read as words. */
+function aligned(contents: Uint8Array): Buffer {
+  if (contents.byteOffset % 4 !== 0) return aligned(new Uint8Array(contents));
+  return Buffer.from(contents.buffer, contents.byteOffset, contents.byteLength);
+}

@@ -1,0 +1,151 @@
+import { Buffer } from "node:buffer";
+import { ChunkedU32 } from "../image/chunked.ts";
+import { digestBuffer, DigestIndex } from "../image/digest_index.ts";
+import { digestPage } from "../image/page_digest.ts";
+import { HELD, PageImage, SPILLED, UNKNOWN, ZERO } from "../image/page_image.ts";
+import { createDelta, type Delta, encodeDelta } from "./delta.ts";
+import type { Technique } from "./techniques.ts";
+
+/** What becomes of a page; the last one does not travel. */
+export const WHOLE = 0;
+export const DELTA = 1;
+export const DUPLICATE = 2;
+export const ZEROS = 3;
+export const UNCHANGED = 4;
+export type PageCode = 0 | 1 | 2 | 3 | 4;
+
+/** A longer delta is not worth it: the page goes whole (2.7 % of dirty pages of a Linux guest). */
+const DELTA_SHARE_MAX = 0.7;
+/** A delta as short as this is taken without a look for a duplicate, which costs a digest. */
+const SHORT_DELTA_SHARE = 1 / 16;
+
+/**
+ * Decides for each page how it travels, against the image of what the destination holds, and keeps
+ * that image. The order of pages is the order in which the destination will have them.
+ */
+export class PageCoder {
+  /** Of the page coded last as `DELTA`. */
+  readonly delta: Delta;
+  /** Of the page coded last as `DUPLICATE`: the page that holds the same content already. */
+  source = 0;
+  readonly #index: DigestIndex;
+  readonly #digest = digestBuffer();
+  readonly #zeroPage: Buffer;
+  readonly #zeroWords: Uint32Array;
+  readonly #old: Buffer;
+  readonly #oldWords: Uint32Array;
+  /** Number of each page's last write; kept only where the destination's reach ends. */
+  readonly #lastWrite = new ChunkedU32();
+  #writeCount = 0;
+
+  /**
+   * @param reachPages pages written last of which the destination has the content; see
+   *   `PageImage.reachPages`
+   */
+  constructor(
+    readonly image: PageImage,
+    private readonly reachPages: number,
+    private readonly disabled: ReadonlySet<Technique>,
+  ) {
+    const { pageBytes, pageWords } = image;
+    this.delta = createDelta(pageWords);
+    this.#index = new DigestIndex(image);
+    this.#zeroPage = Buffer.alloc(pageBytes);
+    this.#zeroWords = new Uint32Array(pageWords);
+    const old = new ArrayBuffer(pageBytes);
+    this.#old = Buffer.from(old);
+    this.#oldWords = new Uint32Array(old);
+  }
+
+  /** @returns `ZEROS`, or `UNCHANGED` when the destination has it so */
+  codeZeros(page: number): PageCode {
+    if (this.image.stateOf(page) === ZERO && !this.disabled.has("unchanged")) return UNCHANGED;
+    this.image.setZero(page);
+    return ZEROS;
+  }
+
+  /**
+   * @param bytes the page's content lies at `at`
+   * @param words the same memory; the content begins at word `wordAt`
+   */
+  code(page: number, bytes: Buffer, at: number, words: Uint32Array, wordAt: number): PageCode {
+    const { image, disabled } = this;
+    const { pageBytes } = image;
+    if (bytes.compare(this.#zeroPage, 0, pageBytes, at, at + pageBytes) === 0) {
+      if (!disabled.has("zero")) return this.codeZeros(page);
+    }
+    const state = image.stateOf(page);
+    let digest: Uint32Array | null = null;
+    if (state === HELD) {
+      if (!disabled.has("unchanged") && image.equalsHeld(page, bytes, at)) return UNCHANGED;
+    } else if (state !== UNKNOWN && state !== ZERO) {
+      digest = this.#digestOf(bytes, at);
+      if (!disabled.has("unchanged") && image.hasThisDigest(page, digest)) return UNCHANGED;
+    }
+    const deltaBytes = this.#canRefer(page, state) ? this.#encodeDelta(page, words, wordAt) : -1;
+    if (deltaBytes >= 0 && deltaBytes <= pageBytes * SHORT_DELTA_SHARE) {
+      this.#write(page, bytes, at, digest);
+      return DELTA;
+    }
+    if (!disabled.has("duplicate")) {
+      digest ??= this.#digestOf(bytes, at);
+      const found = this.#index.find(digest);
+      if (found >= 0 && found !== page && this.#isSame(found, bytes, at)) {
+        this.source = found;
+        this.#write(page, bytes, at, digest);
+        return DUPLICATE;
+      }
+    }
+    this.#write(page, bytes, at, digest);
+    if (digest !== null) this.#index.add(page);
+    return deltaBytes >= 0 ? DELTA : WHOLE;
+  }
+
+  /** The destination's copy of a page is not to be relied on: it travels whole when it comes next. */
+  forget(page: number): void {
+    this.image.forget(page);
+  }
+
+  #write(page: number, bytes: Buffer, at: number, digest: Uint32Array | null): void {
+    this.image.set(page, bytes, at, digest);
+    if (this.reachPages !== Infinity) this.#lastWrite.set(page, ++this.#writeCount >>> 0);
+  }
+
+  /** The destination still has this page's content. */
+  #isInReach(page: number): boolean {
+    if (this.reachPages === Infinity) return true;
+    return ((this.#writeCount - this.#lastWrite.get(page)) >>> 0) < this.reachPages;
+  }
+
+  #canRefer(page: number, state: number): boolean {
+    if (this.disabled.has("delta") || this.reachPages === 0) return false;
+    return state === ZERO || ((state === HELD || state === SPILLED) && this.#isInReach(page));
+  }
+
+  #encodeDelta(page: number, words: Uint32Array, wordAt: number): number {
+    const { image, delta } = this;
+    const bytesMax = Math.floor(image.pageBytes * DELTA_SHARE_MAX);
+    let old = this.#zeroWords;
+    let oldAt = 0;
+    const state = image.stateOf(page);
+    if (state === HELD) {
+      old = image.heldWords(page);
+      oldAt = image.heldAt(page);
+    } else if (state === SPILLED) {
+      image.read(page, this.#old);
+      old = this.#oldWords;
+    }
+    return encodeDelta(old, oldAt, words, wordAt, image.pageWords, bytesMax, delta);
+  }
+
+  /** 128 bits of SHA-256 say so already; what is at hand is compared all the same. */
+  #isSame(page: number, bytes: Buffer, at: number): boolean {
+    if (!this.#isInReach(page)) return false;
+    return this.image.stateOf(page) !== HELD || this.image.equalsHeld(page, bytes, at);
+  }
+
+  #digestOf(bytes: Buffer, at: number): Uint32Array {
+    digestPage(bytes.subarray(at, at + this.image.pageBytes), this.#digest);
+    return this.#digest;
+  }
+}
