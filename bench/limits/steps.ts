@@ -8,6 +8,8 @@ import { unixSocket } from "./unix_socket.ts";
 
 /** What one frame carries, before compression. */
 const BATCH_BYTES = 256 * 1024;
+/** As our batches have: without it, zlib fetches a second chunk for nothing. */
+const ROOM_BYTES = 64;
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
@@ -46,7 +48,7 @@ function copying(pages: Bytes) {
 
 function zstd(batch: Bytes, level: number): Uint8Array {
   return zstdCompressSync(batch, {
-    chunkSize: BATCH_BYTES,
+    chunkSize: BATCH_BYTES + ROOM_BYTES,
     params: {
       [constants.ZSTD_c_compressionLevel]: level,
       [constants.ZSTD_c_checksumFlag]: 1,
@@ -65,7 +67,7 @@ function compressing(pages: Bytes, level: number) {
 function decompressing(pages: Bytes) {
   const packed = [...batches(pages)].map((batch) => zstd(batch, 3));
   return () => {
-    for (const batch of packed) zstdDecompressSync(batch, { chunkSize: BATCH_BYTES });
+    for (const batch of packed) zstdDecompressSync(batch, { chunkSize: BATCH_BYTES + ROOM_BYTES });
   };
 }
 
