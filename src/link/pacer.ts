@@ -1,3 +1,4 @@
+import { ReadBacklog } from "./pacer_backlog.ts";
 import { Headroom } from "./pacer_headroom.ts";
 import { QueueDelay } from "./pacer_queue.ts";
 import type { DeliverySample } from "./path_delivery.ts";
@@ -25,18 +26,24 @@ const GAIN_MIN = 0.5;
  */
 const PROBE_LEAST = 0.04;
 const PROBE_MOST = 1;
+const PROBE_MS_MIN = 80;
 /** A path that carries less of what was sent, on the mean of some round trips, is the limit. */
 const CARRIED_RATIO_LEAST = 0.9;
 const CARRIED_ROUND_TRIPS = 3;
-const CARRIED_MS_MIN = 150;
+const CARRIED_MS_MIN = 300;
 /** On a short path, so does one that loses more than this. */
 const SHORT_LOSS_RATIO = 0.03;
 
 /** The estimate is the best rate of this many round trips. */
 const ESTIMATE_ROUND_TRIPS = 8;
-const ESTIMATE_MS_MIN = 250;
-/** After a queue of two round trips, at least this, only what was measured since counts. */
-const LATEST_MS_MIN = 100;
+const ESTIMATE_MS_MIN = 400;
+/** When a queue has lasted so long, only what was measured meanwhile counts. */
+const LASTING_ROUND_TRIPS = 2;
+const LASTING_MS_MIN = 100;
+/** The estimate falls by at most this share in that time. */
+const FALL = 0.5;
+/** Where only a queue says so, which jitter may be: */
+const FALL_BY_QUEUE = 0.15;
 /** A sample of what the path carried lowers the estimate when it is below what was sent by this. */
 const CARRIED_RATIO = 0.96;
 /** A queue that stays this long is not ours to drain. */
@@ -53,8 +60,14 @@ const SHORT_ROUND_TRIP_MS = 30;
  * room again; longer each time that it meets the same limit.
  */
 const HOLD_MS_MIN = 250;
-const HOLD_MS_MAX = 2_000;
-const SAME_LIMIT_RATIO = 1.1;
+const HOLD_MS_MAX = 4_000;
+const SETTLING_MS = 150;
+/** What looks like a queue below the limit, and how much more than that is one. */
+const NOISE_SMOOTHING = 1 / 32;
+const NOISE_GAIN = 2.5;
+const NOISE_MS_MAX = 30;
+const SAME_LIMIT_RATIO = 0.1;
+const NEAR_PROBES = 5;
 
 /** Feedback and timers: what the loop is late by beside the round trip. */
 const LOOP_MS_MIN = 12;
@@ -75,6 +88,9 @@ export interface PacerInput {
   readonly transitMs: number | null;
   readonly delivery: DeliverySample | null;
   readonly minRoundTripMs: number;
+  /** Totals of all streams: written here, read by the peer. */
+  readonly sentBytes: number;
+  readonly readBytes: number;
   /** True when the pacer, and not the lack of data, decided how much was sent. */
   readonly isPaced: boolean;
 }
@@ -98,10 +114,14 @@ export class Pacer {
   #probe = PROBE_MOST;
   /** Falling from the best to the latest. */
   #best: { atMs: number; bytesPerSecond: number }[] = [];
+  #estimatedAtMs: number | null = null;
   readonly #queue = new QueueDelay();
   readonly #headroom = new Headroom();
-  /** When the present probe began. */
+  readonly #backlog = new ReadBacklog();
+  #probes = 0;
+  /** When probing began, and the estimate then. */
   #probeSinceMs: number | null = null;
+  #probeFrom = START_BYTES_PER_SECOND;
   /** Mean share of what was sent that the path carried. */
   #carriedRatio = 1;
   #carriedAtMs: number | null = null;
@@ -112,6 +132,7 @@ export class Pacer {
   #limitedAtMs = -Infinity;
   #limitedEstimate = 0;
   #holdMs = HOLD_MS_MIN;
+  #noiseMs = 0;
   #minRoundTripMs = 100;
 
   get phase(): PacerPhase {
@@ -133,7 +154,8 @@ export class Pacer {
 
   /** Bytes that may be under way at once: what fills path and a short queue. */
   get windowBytes(): number {
-    const ms = this.#minRoundTripMs + this.#allowedMs() + WINDOW_SLACK_MS;
+    const queueMs = this.#isShort ? 0 : this.#allowedMs();
+    const ms = this.#minRoundTripMs + queueMs + WINDOW_SLACK_MS;
     return Math.max(WINDOW_BYTES_MIN, (1 + this.#probe) * this.#estimate * ms / 1000);
   }
 
@@ -147,27 +169,42 @@ export class Pacer {
     this.#minRoundTripMs = input.minRoundTripMs;
     if (transitMs !== null) this.#queue.add(transitMs, nowMs, this.#minRoundTripMs);
     if (delivery !== null) this.#estimateFrom(delivery, nowMs, isPaced);
-    this.#headroom.take(delivery?.newLossRatio ?? null, nowMs);
+    // What the probe that met the limit did is still being told for a while.
+    const isSettled = this.#isHolding(nowMs) && nowMs - this.#limitedAtMs > SETTLING_MS;
+    this.#headroom.take(isSettled ? delivery?.newLossRatio ?? null : null, nowMs);
+    // Below the limit there is no queue: what looks like one then is jitter, or a busy program.
+    if (isSettled) this.#noiseMs += (this.#queue.ms - this.#noiseMs) * NOISE_SMOOTHING;
+    this.#watchBacklog(input);
     this.#watchQueue(nowMs);
     this.#watchProbe(nowMs, isPaced);
     this.#rate = clamp(this.#estimate * this.#gain(nowMs, isPaced));
   }
 
   #estimateFrom(delivery: DeliverySample, nowMs: number, isPaced: boolean): void {
-    const { sentBytesPerSecond, carriedBytesPerSecond } = delivery;
-    const windowMs = Math.max(ESTIMATE_MS_MIN, ESTIMATE_ROUND_TRIPS * this.#loopMs());
-    const isLimit = carriedBytesPerSecond < CARRIED_RATIO * sentBytesPerSecond ||
-      this.#queue.ms > this.#allowedMs() / 2;
+    const { sentBytesPerSecond, carriedBytesPerSecond, arrivedBytesPerSecond } = delivery;
     this.#watchCarried(delivery, nowMs, isPaced);
-    // What was not sent, for lack of data or of turns, could not arrive: no reason for less.
-    const known = isPaced && isLimit
-      ? carriedBytesPerSecond
-      : Math.max(carriedBytesPerSecond, this.#estimate);
+    const elapsedMs = nowMs - (this.#estimatedAtMs ?? nowMs);
+    this.#estimatedAtMs = nowMs;
+    let known = carriedBytesPerSecond;
+    let fall = FALL;
+    // What was not sent, for lack of data or of turns, could not arrive: no reason for less, unless
+    // it was the window that kept it back because of a queue.
+    const isWindowFull = this.#isQueued && carriedBytesPerSecond < CARRIED_RATIO_LEAST * this.#rate;
+    const isCarried = carriedBytesPerSecond > CARRIED_RATIO * sentBytesPerSecond;
+    if (!isPaced || (isCarried && !isWindowFull)) {
+      known = Math.max(known, this.#estimate);
+      fall = FALL_BY_QUEUE;
+    }
+    // Out of a queue that stays comes what the bottleneck can do, however little goes in.
+    if (this.#isQueueLasting(nowMs)) known = Math.min(known, arrivedBytesPerSecond);
+    const windowMs = Math.max(ESTIMATE_MS_MIN, ESTIMATE_ROUND_TRIPS * this.#loopMs());
     this.#best = this.#best.filter((entry) =>
       entry.bytesPerSecond > known && entry.atMs > nowMs - windowMs
     );
     this.#best.push({ atMs: nowMs, bytesPerSecond: known });
-    this.#estimate = clamp(this.#best[0].bytesPerSecond);
+    // Where everything stood still for a moment, the path has not become that much slower.
+    const least = this.#estimate * (1 - fall * Math.min(1, elapsedMs / this.#lastingMs()));
+    this.#estimate = clamp(Math.max(this.#best[0].bytesPerSecond, least));
   }
 
   #watchCarried(delivery: DeliverySample, nowMs: number, isPaced: boolean): void {
@@ -177,8 +214,27 @@ export class Pacer {
     const ratio = Math.min(1, carriedBytesPerSecond / sentBytesPerSecond);
     this.#carriedAtMs = nowMs;
     this.#carriedRatio += share * ((isPaced ? ratio : 1) - this.#carriedRatio);
-    const isLossy = this.#isShort && (newLossRatio ?? 0) > SHORT_LOSS_RATIO;
+    // Once held, loss only widens the headroom.
+    const lossRatioMax = SHORT_LOSS_RATIO + 2 * this.#headroom.randomLossRatio;
+    const isLossy = this.#isShort && !this.#isHolding(nowMs) && (newLossRatio ?? 0) > lossRatioMax;
+    // What a probe seemed to find was the part of it that got through.
+    if (isLossy) this.#lower(this.#probeFrom, nowMs);
     if (this.#carriedRatio < CARRIED_RATIO_LEAST || isLossy) this.#limited(nowMs);
+  }
+
+  #watchBacklog({ sentBytes, readBytes, nowMs, minRoundTripMs, isPaced }: PacerInput): void {
+    const readRate = this.#backlog.take(sentBytes, readBytes, nowMs, minRoundTripMs);
+    if (readRate === null || !isPaced || readRate >= this.#estimate) return;
+    this.#lower(readRate, nowMs);
+    this.#limited(nowMs);
+  }
+
+  /** The estimate was wrong. */
+  #lower(bytesPerSecond: number, nowMs: number): void {
+    const lowered = Math.max(bytesPerSecond, this.#estimate * (1 - FALL));
+    if (lowered >= this.#estimate) return;
+    this.#best = [{ atMs: nowMs, bytesPerSecond: lowered }];
+    this.#estimate = clamp(lowered);
   }
 
   #watchQueue(nowMs: number): void {
@@ -192,41 +248,58 @@ export class Pacer {
     // Programs pause as well; a queue that is ours stays.
     if (queuedMs > loopMs / 2) this.#limited(nowMs);
     // A queue in spite of our restraint: the bottleneck has become slower, believe the latest.
-    const lateMs = Math.max(LATEST_MS_MIN, 2 * loopMs);
-    if (queuedMs > lateMs) this.#best = this.#best.filter(({ atMs }) => atMs > nowMs - lateMs);
+    if (this.#isQueueLasting(nowMs)) {
+      this.#best = this.#best.filter(({ atMs }) => atMs > nowMs - this.#lastingMs());
+    }
     if (queuedMs > Math.max(FOREIGN_MS_MIN, FOREIGN_ROUND_TRIPS * loopMs)) {
       this.#queue.accept(nowMs);
       this.#queuedSinceMs = null;
     }
   }
 
+  #isQueueLasting(nowMs: number): boolean {
+    return this.#queuedSinceMs !== null && nowMs - this.#queuedSinceMs > this.#lastingMs();
+  }
+
+  #lastingMs(): number {
+    return Math.max(LASTING_MS_MIN, LASTING_ROUND_TRIPS * this.#loopMs());
+  }
+
   /** The path has shown that it is the limit. */
   #limited(nowMs: number): void {
     if (this.#phase === "startup") this.#dipFromMs = nowMs + DIP_INTERVAL_MS;
     this.#phase = "cruise";
-    if (nowMs - this.#limitedAtMs > this.#holdMs) {
-      const isSame = this.#estimate < SAME_LIMIT_RATIO * this.#limitedEstimate;
-      this.#holdMs = isSame ? Math.min(HOLD_MS_MAX, 2 * this.#holdMs) : HOLD_MS_MIN;
+    if (!this.#isHolding(nowMs)) {
+      this.#holdMs = this.#isNearLimit ? Math.min(HOLD_MS_MAX, 2 * this.#holdMs) : HOLD_MS_MIN;
       this.#limitedEstimate = this.#estimate;
+      this.#limitedAtMs = nowMs;
     }
-    this.#limitedAtMs = nowMs;
     this.#restartProbe(nowMs);
   }
 
   #watchProbe(nowMs: number, isPaced: boolean): void {
     const sinceMs = this.#probeSinceMs ??= nowMs;
     const isStartup = this.#phase === "startup";
-    if (!isStartup && (this.#queue.ms > this.#allowedMs() / 2 || this.#isHolding(nowMs))) {
+    if (!isStartup && (this.#isShort ? this.#isHolding(nowMs) : this.#isQueued)) {
       this.#restartProbe(nowMs);
     } else if (!isPaced) this.#probeSinceMs = nowMs;
-    else if (nowMs - sinceMs > 2 * this.#loopMs()) {
-      this.#probe = Math.min(PROBE_MOST, 2 * this.#probe);
+    else if (nowMs - sinceMs > Math.max(PROBE_MS_MIN, 2 * this.#loopMs())) {
+      // Near a known limit a short path is asked for little, until that has found more.
+      const isNear = this.#isShort && !isStartup && this.#isNearLimit &&
+        ++this.#probes < NEAR_PROBES;
+      if (!isNear) this.#probe = Math.min(PROBE_MOST, 2 * this.#probe);
       this.#probeSinceMs = nowMs;
     }
   }
 
+  get #isQueued(): boolean {
+    return this.#queue.ms > this.#allowedMs() / 2;
+  }
+
   #restartProbe(nowMs: number): void {
     this.#probe = PROBE_LEAST;
+    this.#probes = 0;
+    this.#probeFrom = this.#estimate;
     this.#probeSinceMs = nowMs;
   }
 
@@ -238,8 +311,16 @@ export class Pacer {
     const wantedMs = this.#allowedMs() / 2;
     const excessMs = this.#queue.ms - wantedMs;
     const drained = Math.max(GAIN_MIN, 1 - DRAIN * Math.max(0, excessMs) / this.#loopMs());
-    if (this.#isHolding(nowMs)) return Math.min(drained, 1 - this.#headroom.ratio);
+    if (this.#isShort) {
+      const held = this.#isHolding(nowMs) ? -this.#headroom.ratio : this.#probe;
+      return Math.min(excessMs > 0 ? drained : Infinity, 1 + held);
+    }
     return excessMs > 0 ? drained : 1 - this.#probe * excessMs / wantedMs;
+  }
+
+  /** True where the estimate is about what it was when the path last was the limit. */
+  get #isNearLimit(): boolean {
+    return Math.abs(this.#estimate / this.#limitedEstimate - 1) < SAME_LIMIT_RATIO;
   }
 
   get #isShort(): boolean {
@@ -252,7 +333,8 @@ export class Pacer {
   }
 
   #allowedMs(): number {
-    const ms = Math.max(QUEUE_MS_MIN, QUEUE_RATIO * this.#minRoundTripMs);
+    const noiseMs = this.#isShort ? Math.min(NOISE_MS_MAX, NOISE_GAIN * this.#noiseMs) : 0;
+    const ms = Math.max(QUEUE_MS_MIN, QUEUE_RATIO * this.#minRoundTripMs, noiseMs);
     return Math.max(Math.min(QUEUE_MS_MAX, ms), QUEUE_BYTES_MIN * 1000 / this.#estimate);
   }
 

@@ -1,16 +1,19 @@
 const LEAST = 0.02;
-const MOST = 0.15;
+const MOST = 0.12;
 /** Less loss than this is nobody's fault. */
 const LOSS_RATIO_MIN = 0.002;
-const PER_SECOND = 0.01;
+const LOSS_GAIN = 0.4;
+const PER_SECOND = 0.02;
+/** Share of a new figure in the mean of random loss. */
+const SMOOTHING = 1 / 8;
 
 /**
  * How far below the bottleneck's rate to stay where its queue is over before it can be seen: loss
- * widens it, time narrows it; pure. Where the loss is random after all, that costs no more than the
- * widest headroom.
+ * widens it, time narrows it; pure. What is still lost at the widest headroom is random.
  */
 export class Headroom {
   #ratio = LEAST;
+  #randomLossRatio = 0;
   #atMs: number | null = null;
 
   /** 0 to 1, of the bottleneck's rate. */
@@ -18,11 +21,21 @@ export class Headroom {
     return this.#ratio;
   }
 
-  /** @param newLossRatio of marks that were not counted before; null without */
-  take(newLossRatio: number | null, nowMs: number): void {
+  /** Loss that slowing down does not avoid. */
+  get randomLossRatio(): number {
+    return this.#randomLossRatio;
+  }
+
+  /** @param lossRatio of marks that were not counted before; null without */
+  take(lossRatio: number | null, nowMs: number): void {
     const seconds = (nowMs - (this.#atMs ?? nowMs)) / 1000;
     this.#atMs = nowMs;
-    const excess = Math.max(0, (newLossRatio ?? 0) - LOSS_RATIO_MIN);
-    this.#ratio = Math.min(MOST, Math.max(LEAST, this.#ratio - PER_SECOND * seconds + excess));
+    this.#ratio = Math.max(LEAST, this.#ratio - PER_SECOND * seconds);
+    if (lossRatio === null) return;
+    if (this.#ratio > 0.9 * MOST || lossRatio < this.#randomLossRatio) {
+      this.#randomLossRatio += SMOOTHING * (lossRatio - this.#randomLossRatio);
+    }
+    const excess = Math.max(0, lossRatio - this.#randomLossRatio - LOSS_RATIO_MIN);
+    this.#ratio = Math.min(MOST, this.#ratio + LOSS_GAIN * excess);
   }
 }

@@ -2,12 +2,13 @@ import type { Feedback } from "./path_datagram.ts";
 import { WindowedLeast } from "./path_window.ts";
 
 /** How long a rate is averaged: half a round trip, within these bounds. */
-const WINDOW_MS_MIN = 40;
+const WINDOW_MS_MIN = 80;
 const WINDOW_MS_MAX = 150;
 /** Marks that arrive out of order by up to this are not taken for lost. */
 const REORDER_MS = 20;
 /** The path's usual loss is the least of what so many marks each met within this time. */
 const USUAL_LOSS_MARKS = 200;
+const NEW_LOSS_MARKS = 50;
 const USUAL_LOSS_WINDOW_MS = 10_000;
 
 /** How fast marked bytes lately went and arrived. */
@@ -19,6 +20,8 @@ export interface DeliverySample {
    * beyond that does not. Never above the rate at which they were sent.
    */
   readonly carriedBytesPerSecond: number;
+  /** The same, where it left a queue that we fill slower than that. */
+  readonly arrivedBytesPerSecond: number;
   /** Loss among the last so many marks, once for every so many; null in between. */
   readonly newLossRatio: number | null;
 }
@@ -45,7 +48,8 @@ export class DeliveryRate {
   #settledNumber = 0;
   #points: Point[] = [];
   readonly #usualLoss = new WindowedLeast(USUAL_LOSS_WINDOW_MS);
-  #lossFrom: Point | null = null;
+  #usualLossFrom: Point | null = null;
+  #newLossFrom: Point | null = null;
 
   /** Bytes whose marks neither arrived nor are known to be lost. */
   get inFlightBytes(): number {
@@ -96,20 +100,25 @@ export class DeliveryRate {
     const excess = Math.max(0, lossRatio - (this.#usualLoss.value ?? 0));
     const bytes = newest.sentBytes - first.sentBytes;
     const sentMs = Math.max(1, newest.sentMs - first.sentMs);
+    const carriedBytes = bytes * (1 - excess);
     return {
       sentBytesPerSecond: bytes * 1000 / sentMs,
-      carriedBytesPerSecond: bytes * (1 - excess) * 1000 / Math.max(arrivedMs, sentMs),
+      carriedBytesPerSecond: carriedBytes * 1000 / Math.max(arrivedMs, sentMs),
+      arrivedBytesPerSecond: carriedBytes * 1000 / arrivedMs,
       newLossRatio,
     };
   }
 
   #watchLoss(newest: Point): number | null {
-    this.#lossFrom ??= newest;
-    if (newest.number - this.#lossFrom.number < USUAL_LOSS_MARKS) return null;
-    const lossRatio = lossBetween(this.#lossFrom, newest);
-    this.#usualLoss.add(lossRatio, newest.sentMs);
-    this.#lossFrom = newest;
-    return lossRatio;
+    this.#usualLossFrom ??= newest;
+    if (newest.number - this.#usualLossFrom.number >= USUAL_LOSS_MARKS) {
+      this.#usualLoss.add(lossBetween(this.#usualLossFrom, newest), newest.sentMs);
+      this.#usualLossFrom = newest;
+    }
+    const from = this.#newLossFrom ??= newest;
+    if (newest.number - from.number < NEW_LOSS_MARKS) return null;
+    this.#newLossFrom = newest;
+    return lossBetween(from, newest);
   }
 
   /** Everything sent well before what the peer has answered has arrived or is lost. */

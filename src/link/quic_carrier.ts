@@ -346,11 +346,14 @@ export class QuicCarrier implements Carrier {
       this.#bulkConsumedByPeerBytes = datagram.consumedBytes;
     }
     const minRoundTripMs = this.#estimate.minRoundTripMs ?? 0;
+    const lanes = this.#bulkLanes();
     this.#pacer.take({
       nowMs,
       transitMs: Number.isNaN(datagram.transitMs) ? null : datagram.transitMs,
       delivery: this.#delivery.take(datagram, minRoundTripMs),
       minRoundTripMs,
+      sentBytes: lanes.reduce((sum, lane) => sum + lane.sentBytes, 0),
+      readBytes: lanes.reduce((sum, lane) => sum + lane.deliveredBytes, 0),
       isPaced: nowMs - this.#pacedAtMs < 2 * minRoundTripMs + PACED_MS,
     });
     this.#notify();

@@ -1,0 +1,38 @@
+/** What is sent should have been read after so many round trips and so long. */
+const DUE_ROUND_TRIPS = 3;
+const DUE_MS = 150;
+/** The path is behind when more than this share of what is due has not been read. */
+const BEHIND_RATIO = 0.25;
+const SAMPLE_MS = 10;
+
+/**
+ * Compares what went into the streams with what the peer has read from them; pure. The slowest but
+ * surest sign: marks may get through where what follows them does not, and the transport keeps for
+ * itself what its own congestion control holds back.
+ */
+export class ReadBacklog {
+  #samples: { atMs: number; sentBytes: number; readBytes: number }[] = [];
+
+  /**
+   * @returns the rate at which the peer reads, when that is well below what was sent; else null
+   */
+  take(
+    sentBytes: number,
+    readBytes: number,
+    nowMs: number,
+    minRoundTripMs: number,
+  ): number | null {
+    const last = this.#samples.at(-1);
+    if (last && nowMs < last.atMs + SAMPLE_MS) return null;
+    this.#samples.push({ atMs: nowMs, sentBytes, readBytes });
+    const dueMs = DUE_ROUND_TRIPS * minRoundTripMs + DUE_MS;
+    let start = 0;
+    while (this.#samples[start + 1]?.atMs <= nowMs - dueMs) start++;
+    this.#samples.splice(0, start);
+    const [due] = this.#samples;
+    const ms = nowMs - due.atMs;
+    if (ms < dueMs) return null;
+    const isBehind = due.sentBytes - readBytes > BEHIND_RATIO * (sentBytes - due.sentBytes);
+    return isBehind ? (readBytes - due.readBytes) * 1000 / ms : null;
+  }
+}
