@@ -55,6 +55,8 @@ export interface DiskDescription {
   /** Device id: what matches a disk to its counterpart at the other site. */
   readonly id: string;
   readonly sizeBytes: number;
+  /** What the image takes on its storage, backing images included; null where that is unknown. */
+  readonly allocatedBytes: number | null;
   readonly format: string;
   readonly readOnly: boolean;
   /** Path of the image on the machine's host, where known. */

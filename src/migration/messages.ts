@@ -17,6 +17,7 @@ const sequence = z.number().int().nonnegative();
 const disk = z.object({
   id: z.string().min(1).max(256),
   sizeBytes: z.number().int().nonnegative(),
+  allocatedBytes: z.number().int().nonnegative().nullable().default(null),
   format: z.string().max(32),
   readOnly: z.boolean(),
   path: z.string().max(4096).nullable(),

@@ -27,17 +27,23 @@ const bitmap = z.object({
 });
 export type BitmapAnswer = z.infer<typeof bitmap>;
 
+const image = z.object({
+  "virtual-size": count,
+  "actual-size": count.optional(),
+  filename: z.string(),
+  snapshots: z.array(z.object({ name: z.string() })).optional(),
+  get "backing-image"() {
+    return image.optional();
+  },
+});
+export type ImageAnswer = z.infer<typeof image>;
+
 const inserted = z.object({
   "node-name": z.string().optional(),
   drv: z.string(),
   ro: z.boolean(),
   file: z.string(),
-  image: z.object({
-    "virtual-size": count,
-    "actual-size": count.optional(),
-    filename: z.string(),
-    snapshots: z.array(z.object({ name: z.string() })).optional(),
-  }),
+  image,
   "dirty-bitmaps": z.array(bitmap).optional(),
 });
 

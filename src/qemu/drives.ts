@@ -1,5 +1,5 @@
 import type { DiskDescription } from "../guest/guest.ts";
-import type { BitmapAnswer, BlockAnswer } from "./answers.ts";
+import type { BitmapAnswer, BlockAnswer, ImageAnswer } from "./answers.ts";
 
 /** A medium in a device of the machine, with the handle that QEMU's block commands take. */
 export interface Drive extends DiskDescription {
@@ -23,6 +23,7 @@ export function drivesOf(blocks: readonly BlockAnswer[]): Drive[] {
     drives.push({
       id: deviceId(qdev, device),
       sizeBytes: inserted.image["virtual-size"],
+      allocatedBytes: allocatedBytes(inserted.image),
       format: inserted.drv,
       readOnly: inserted.ro,
       path: imagePath(inserted.file),
@@ -36,8 +37,8 @@ export function drivesOf(blocks: readonly BlockAnswer[]): Drive[] {
 
 /** What crosses the link of a drive. */
 export function describeDrive(drive: Drive): DiskDescription {
-  const { id, sizeBytes, format, readOnly, path } = drive;
-  return { id, sizeBytes, format, readOnly, path };
+  const { id, sizeBytes, allocatedBytes, format, readOnly, path } = drive;
+  return { id, sizeBytes, allocatedBytes, format, readOnly, path };
 }
 
 /**
@@ -52,6 +53,17 @@ function deviceId(qdev: string | undefined, device: string): string {
   if (named) return named[1];
   if (!qdev.startsWith("/")) return qdev;
   return device !== "" ? device : qdev.replace(/\/virtio-backend$/, "");
+}
+
+/** An image and what lies below it; null where a part does not say. */
+function allocatedBytes(image: ImageAnswer): number | null {
+  let sumBytes = 0;
+  for (let layer: ImageAnswer | undefined = image; layer; layer = layer["backing-image"]) {
+    const layerBytes = layer["actual-size"];
+    if (layerBytes === undefined) return null;
+    sumBytes += layerBytes;
+  }
+  return sumBytes;
 }
 
 /** `file` may be a `json:` description or a URL; only a plain path names a file on the host. */

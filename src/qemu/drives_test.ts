@@ -40,9 +40,28 @@ Deno.test("only a plain file name is a path; what crosses the link holds no node
   assert.deepEqual(describeDrive(nbd), {
     id: "a",
     sizeBytes: 1024,
+    allocatedBytes: null,
     format: "raw",
     readOnly: true,
     path: null,
   });
   assert.equal(json.path, null);
+});
+
+Deno.test("what an image takes is added up over its backing images, or unknown", () => {
+  const allocatedBytes = (image: Record<string, unknown>) => {
+    const entry = block("vd", "vd", "top");
+    const inserted = { ...entry.inserted!, image: { ...entry.inserted!.image, ...image } };
+    return drivesOf(queryBlockAnswer.parse([{ ...entry, inserted }]))[0].allocatedBytes;
+  };
+  const layer = (image: Record<string, unknown>) => ({
+    "virtual-size": 1024,
+    filename: "base",
+    ...image,
+  });
+  assert.equal(allocatedBytes({ "actual-size": 300 }), 300);
+  const base = layer({ "actual-size": 200, "backing-image": layer({ "actual-size": 50 }) });
+  assert.equal(allocatedBytes({ "actual-size": 300, "backing-image": base }), 550);
+  assert.equal(allocatedBytes({ "actual-size": 300, "backing-image": layer({}) }), null);
+  assert.equal(allocatedBytes({}), null);
 });

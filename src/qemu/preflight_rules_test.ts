@@ -8,6 +8,7 @@ const MIB = 1024 * 1024;
 const disk: DiskDescription = {
   id: "vd0",
   sizeBytes: 64 * MIB,
+  allocatedBytes: null,
   format: "raw",
   readOnly: false,
   path: "/images/vd0",

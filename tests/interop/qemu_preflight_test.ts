@@ -105,7 +105,7 @@ Deno.test(
 );
 
 Deno.test(
-  "images that may outgrow their storage are refused before the first byte",
+  "images that do not fit their storage are refused before the first byte, thin ones warned of",
   NEEDS,
   () =>
     inDirectory(async (directory) => {
@@ -113,10 +113,15 @@ Deno.test(
       const argv = bareArgv(64, ...diskArgv("vd0", `${directory}/0`, "qcow2"), ...INCOMING);
       await using waiting = await startBare(directory, "d", argv);
       await using target = await attach(waiting.qmpPath, "incoming");
-      const source = { ...await target.describe(), runState: "running" as const };
-      const [finding] = await target.destination.preflight(source);
-      assert.equal(finding.code, "space_too_little");
-      assert.match(finding.message, /vd0 may need \d+ bytes more than they have, \d+ are free/);
+      const own = await target.describe();
+      assert.equal(own.disks[0].allocatedBytes! < 1024 * 1024 * 1024, true);
+      const source = { ...own, runState: "running" as const };
+      const [thin] = await target.destination.preflight(source);
+      assert.equal(`${thin.severity} ${thin.code}`, "warning space_too_little");
+      const disks = own.disks.map((disk) => ({ ...disk, allocatedBytes: disk.sizeBytes }));
+      const [finding] = await target.destination.preflight({ ...source, disks });
+      assert.equal(`${finding.severity} ${finding.code}`, "refusal space_too_little");
+      assert.match(finding.message, /vd0 need \d+ bytes more than they have here, \d+ are free/);
     }),
 );
 

@@ -88,7 +88,12 @@ class AttachedReferenceGuest implements ReferenceGuest {
       machineType: null,
       memoryBytes,
       runState,
-      disks: disks.map((disk) => ({ ...disk, format: "raw", readOnly: false })),
+      disks: disks.map((disk) => ({
+        ...disk,
+        allocatedBytes: null,
+        format: "raw",
+        readOnly: false,
+      })),
       devices: ["cpu", ...disks.map(({ id }) => id), "ram"].sort(),
       canHoldSwitchover: true,
     };

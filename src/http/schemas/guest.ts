@@ -23,6 +23,7 @@ const description = z.object({
   disks: z.array(z.object({
     id: z.string(),
     sizeBytes: z.number(),
+    allocatedBytes: z.number().nullable(),
     format: z.string(),
     readOnly: z.boolean(),
     path: z.string().nullable(),

@@ -1,4 +1,4 @@
-import type { Finding, GuestDescription } from "../../guest/guest.ts";
+import type { DiskDescription, Finding, GuestDescription } from "../../guest/guest.ts";
 import { readDrives, runStateOf } from "../describe.ts";
 import { ask, statusAnswer } from "../answers.ts";
 import type { Drive } from "../drives.ts";
@@ -6,6 +6,7 @@ import { exportIds } from "../exports.ts";
 import { fileRoom, lockConflict, processesWithOpenFile } from "../host_process.ts";
 import type { Machine } from "../machine.ts";
 import { refusal } from "../preflight_rules.ts";
+import { roomFindings, type RoomNeed } from "../room_rules.ts";
 
 /** Findings about the images and the room of a machine that is to arrive. */
 export async function destinationFindings(
@@ -37,7 +38,7 @@ export async function destinationFindings(
   if (machine.address.kind === "unix") {
     const written = drives.filter((drive) => !drive.readOnly && travels.has(drive.id));
     findings.push(...(await Promise.all(written.map(imageFindings))).flat());
-    findings.push(...await roomFindings(written));
+    findings.push(...roomFindings(await roomNeeds(written, counterpart.disks)));
   }
   return findings;
 }
@@ -56,24 +57,17 @@ async function imageFindings(drive: Drive): Promise<Finding[]> {
   )];
 }
 
-/** Several images may share one file system, so their needs are added up. */
-async function roomFindings(drives: readonly Drive[]): Promise<Finding[]> {
-  const needs = new Map<string, { freeBytes: number; missingBytes: number; ids: string[] }>();
+/** What each image that will be written may need of its storage. */
+async function roomNeeds(
+  drives: readonly Drive[],
+  sources: readonly DiskDescription[],
+): Promise<RoomNeed[]> {
+  const needs: RoomNeed[] = [];
   for (const { id, path, sizeBytes } of drives) {
     const room = path === null ? null : await fileRoom(path);
     if (room === null) continue;
-    const need = needs.get(room.fileSystem) ??
-      { freeBytes: room.freeBytes, missingBytes: 0, ids: [] };
-    need.missingBytes += Math.max(0, sizeBytes - room.allocatedBytes);
-    need.ids.push(id);
-    needs.set(room.fileSystem, need);
+    const source = sources.find((disk) => disk.id === id);
+    needs.push({ id, sizeBytes, sourceAllocatedBytes: source?.allocatedBytes ?? null, room });
   }
-  return [...needs.values()].flatMap(({ freeBytes, missingBytes, ids }) =>
-    missingBytes <= freeBytes ? [] : [refusal(
-      "space_too_little",
-      `Cannot move: ${ids.join(", ")} may need ${missingBytes} bytes more than they have, ` +
-        `${freeBytes} are free`,
-      "Free space on the destination's storage, or place the images elsewhere",
-    )]
-  );
+  return needs;
 }
