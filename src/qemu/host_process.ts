@@ -26,17 +26,10 @@ export async function runsWith(pid: number, argument: string): Promise<boolean> 
 export async function processesWithOpenFile(path: string): Promise<number[]> {
   const resolved = await Deno.realPath(path);
   const pattern = resolved.replace(/[\\*?\[]/g, "\\$&");
-  const found = await run("find", [
-    "/proc",
-    "-mindepth",
-    "3",
-    "-maxdepth",
-    "3",
-    "-path",
-    "/proc/[0-9]*/fd/*",
-    "-lname",
-    pattern,
-  ], true);
+  // The shell names the folders: find by itself would walk all that /proc has of a process, which
+  // takes three times as long, and this is part of a machine's pause.
+  const script = 'exec find /proc/[0-9]*/fd -mindepth 1 -maxdepth 1 -lname "$1"';
+  const found = await run("sh", ["-c", script, "sh", pattern], true);
   const pids = new Set<number>();
   for (const match of (found ?? "").matchAll(/^\/proc\/(\d+)\//gm)) pids.add(Number(match[1]));
   return [...pids];

@@ -61,9 +61,12 @@ export class DiskSink {
    * Flushes, ends the gateway's access and sees it ended, then adds the return bitmaps.
    *
    * @returns the check that no other process has an image open, still under way: the process table
-   * takes tens of ms to read, and the machine may load meanwhile
+   * takes tens of ms to read, and the machine may load meanwhile. It begins first, because our own
+   * access is QEMU's and counts for no other process
    */
   async seal(): Promise<{ readonly alone: Promise<void> }> {
+    const alone = this.#checkAlone();
+    alone.catch(() => {});
     await this.flush();
     for (const medium of this.#media.values()) await medium.close();
     this.#media.clear();
@@ -74,8 +77,6 @@ export class DiskSink {
     if (left.length > 0) {
       throw inUse(this.#machine.id, `QEMU still exports ${left.join(", ")}`);
     }
-    const alone = this.#checkAlone();
-    alone.catch(() => {});
     await this.#addReturnBitmaps();
     return { alone };
   }
