@@ -12,7 +12,8 @@ import {
   probeStallMs,
   type Silence,
 } from "../../src/testing/echo_probe/silence.ts";
-import { RealSites } from "../../src/testing/real_sites.ts";
+import { raisePriority } from "../../src/testing/priority.ts";
+import { machinePids, RealSites } from "../../src/testing/real_sites.ts";
 import { createStretchedLan, MACHINE_ADDRESS } from "../../src/testing/stretched_lan.ts";
 import {
   type MachineEnd,
@@ -32,6 +33,8 @@ export interface MoveSettings {
    */
   readonly held: boolean;
   readonly timeLimitMs: number;
+  /** The machines go before other work of this computer; they have sessions of their own. */
+  readonly raisePriority?: boolean;
 }
 
 /** One move, measured from inside and outside; one line of the result file. */
@@ -78,6 +81,11 @@ export async function oneMove(
   using b = await machineEnd(sites.b, "incoming", settings.size, lan.sites.b);
   await sites.a.api.call("PUT", "/guests/vm", a.definition);
   await sites.b.api.call("PUT", "/guests/vm", b.definition);
+  if (settings.raisePriority) {
+    for (const site of [sites.a, sites.b]) {
+      for (const pid of await machinePids(site.directory)) await raisePriority(pid);
+    }
+  }
   await a.waitReady();
   say("machine runs at a");
   await using probe = startEchoProbe(lan.client, MACHINE_ADDRESS, settings.probeIntervalMs);

@@ -4,6 +4,7 @@
  * and what tests/setup/debian.sh installs. See README.md beside this file.
  */
 import { parseArgs } from "node:util";
+import { raisePriority } from "../../src/testing/priority.ts";
 import { type MoveResult, oneMove } from "./one_move.ts";
 import { header, line, summary } from "./table.ts";
 
@@ -14,6 +15,7 @@ const USAGE = `Usage: deno task experiment:real-machine [options]
   --disk-mib N       its disk (256)
   --max-downtime MS  the budget of each move (300)
   --seed N           of the link; each run adds one (1)
+  --raise-priority   for a computer that does other work meanwhile: its processes go first
   --out FILE         one JSON line for each move, appended`;
 
 const DEFAULTS = {
@@ -39,9 +41,10 @@ function options() {
     const strings = Object.fromEntries(
       [...Object.keys(DEFAULTS), "out"].map((name) => [name, { type: "string" as const }]),
     );
-    return { ...DEFAULTS, ...parseArgs({ args: Deno.args, options: strings }).values } as
+    const known = { ...strings, "raise-priority": { type: "boolean" as const } };
+    return { ...DEFAULTS, ...parseArgs({ args: Deno.args, options: known }).values } as
       & typeof DEFAULTS
-      & { out?: string };
+      & { out?: string; "raise-priority"?: boolean };
   } catch (error) {
     console.error(`${(error as Error).message}\n${USAGE}`);
     Deno.exit(2);
@@ -51,6 +54,8 @@ function options() {
 const chosen = options();
 const runs = Number(chosen.runs);
 const results: MoveResult[] = [];
+const raised = chosen["raise-priority"] ?? false;
+if (raised) await raisePriority(Deno.pid);
 console.log(header());
 for (let run = 1; run <= runs; run++) {
   const seed = Number(chosen.seed) + run - 1;
@@ -66,6 +71,7 @@ for (let run = 1; run <= runs; run++) {
     probeIntervalMs: PROBE_INTERVAL_MS,
     held: runs > 1 && run === runs,
     timeLimitMs: TIME_LIMIT_MS,
+    raisePriority: raised,
   });
   results.push(result);
   console.log(line(run, result));
@@ -81,6 +87,7 @@ for (let run = 1; run <= runs; run++) {
       workload: WORKLOAD,
       seed,
       run,
+      raisedPriority: raised,
       load: Deno.loadavg()[0],
       cpus: navigator.hardwareConcurrency,
     };

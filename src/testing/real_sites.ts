@@ -91,14 +91,21 @@ export class RealSites implements AsyncDisposable {
 
 /** Machines outlive their gateway, so those of a test that failed are ended by their pid files. */
 async function killMachines(siteDirectory: string): Promise<void> {
+  for (const pid of await machinePids(siteDirectory)) Deno.kill(pid, "SIGKILL");
+}
+
+/** Process ids of the machines that a site's gateway launched and that run. */
+export async function machinePids(siteDirectory: string): Promise<number[]> {
   const machines = `${siteDirectory}/state/qemu`;
+  const pids: number[] = [];
   for await (const { name } of readDirectory(machines)) {
     const pid = Number(await Deno.readTextFile(`${machines}/${name}/pid`).catch(() => "0"));
     // Asked of grep: Deno itself does not open files of /proc/PID without every permission.
     const args = ["-qs", "--text", "--fixed-strings", "-e", siteDirectory, `/proc/${pid}/cmdline`];
     const { success } = await new Deno.Command("grep", { args }).output();
-    if (pid > 1 && success) Deno.kill(pid, "SIGKILL");
+    if (pid > 1 && success) pids.push(pid);
   }
+  return pids;
 }
 
 async function* readDirectory(path: string): AsyncGenerator<Deno.DirEntry> {
