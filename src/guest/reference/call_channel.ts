@@ -78,7 +78,7 @@ export class CallChannel {
       this.#waiting.set(id, { resolve, reject });
     });
     // A connection that breaks now is noticed by the reader, which rejects every call.
-    this.#writer.send({ id, call: name, params }, body).catch(() => {});
+    this.#writer.send({ id, call: name, params }, ...(body ? [body] : [])).catch(() => {});
     return await answered as Answer<K>;
   }
 

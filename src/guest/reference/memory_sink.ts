@@ -11,8 +11,6 @@ export class MemorySink {
   /** The only thing that the machine says: loaded, or why not. */
   readonly #verdict: Promise<Message | null>;
   #pageBytes = 0;
-  /** Page numbers and pages of one message; sent before it is used again. */
-  #body = new Uint8Array(0);
 
   private constructor(
     private readonly machine: MachineConnection,
@@ -78,22 +76,17 @@ export class MemorySink {
     if (item.contents.length !== item.pageIndexes.length * pageBytes) {
       throw invalid(`${item.contents.length} bytes are not ${item.pageIndexes.length} pages`);
     }
-    this.#body = this.#body.length > 0
-      ? this.#body
-      : new Uint8Array(ITEM_PAGES_MAX * (4 + pageBytes));
     for (let first = 0; first < item.pageIndexes.length; first += ITEM_PAGES_MAX) {
       const indexes = item.pageIndexes.slice(first, first + ITEM_PAGES_MAX);
       const count = indexes.length;
-      const body = this.#body.subarray(0, count * (4 + pageBytes));
-      body.set(new Uint8Array(indexes.buffer));
-      body.set(item.contents.subarray(first * pageBytes, (first + count) * pageBytes), count * 4);
-      await this.#send({ item: "pages", count }, body);
+      const contents = item.contents.subarray(first * pageBytes, (first + count) * pageBytes);
+      await this.#send({ item: "pages", count }, new Uint8Array(indexes.buffer), contents);
     }
   }
 
-  async #send(head: Record<string, unknown>, body?: Uint8Array): Promise<void> {
+  async #send(head: Record<string, unknown>, ...body: Uint8Array[]): Promise<void> {
     try {
-      await this.#writer.send(head, body);
+      await this.#writer.send(head, ...body);
     } catch {
       throw await this.#failure();
     }

@@ -13,8 +13,8 @@ export interface Message {
 const PREFIX_BYTES = 8;
 export const HEAD_BYTES_MAX = 1024 * 1024;
 export const BODY_BYTES_MAX = 64 * 1024 * 1024;
-/** Bodies up to this size leave in one write with their head. */
-const JOINED_BODY_BYTES_MAX = 16 * 1024;
+/** Parts of a body up to this size leave in one write with the head, those before a longer one. */
+const JOINED_PART_BYTES_MAX = 16 * 1024;
 const READ_BYTES = 64 * 1024;
 const NO_BODY = new Uint8Array(0);
 const encoder = new TextEncoder();
@@ -30,27 +30,36 @@ export class MessageWriter {
 
   constructor(private readonly connection: Deno.Conn) {}
 
-  /** Resolves when the socket has accepted all of it; `body` must not change before. */
-  send(head: Head, body: Uint8Array = NO_BODY): Promise<void> {
+  /**
+   * Resolves when the socket has accepted all of it.
+   *
+   * @param body its parts, one after the other; they must not change before
+   */
+  send(head: Head, ...body: readonly Uint8Array[]): Promise<void> {
     const sent = this.#last.then(() => this.#write(head, body));
     this.#last = sent.catch(() => {});
     return sent;
   }
 
-  async #write(head: Head, body: Uint8Array): Promise<void> {
+  async #write(head: Head, body: readonly Uint8Array[]): Promise<void> {
     const headBytes = encoder.encode(JSON.stringify(head));
-    if (headBytes.length > HEAD_BYTES_MAX || body.length > BODY_BYTES_MAX) {
-      throw new RangeError(`message of ${headBytes.length} + ${body.length} bytes is too long`);
+    const bodyBytes = lengthOf(body);
+    if (headBytes.length > HEAD_BYTES_MAX || bodyBytes > BODY_BYTES_MAX) {
+      throw new RangeError(`message of ${headBytes.length} + ${bodyBytes} bytes is too long`);
     }
-    const joined = body.length <= JOINED_BODY_BYTES_MAX ? body.length : 0;
-    const first = new Uint8Array(PREFIX_BYTES + headBytes.length + joined);
+    const long = body.findIndex((part) => part.length > JOINED_PART_BYTES_MAX);
+    const joined = long < 0 ? body : body.slice(0, long);
+    const first = new Uint8Array(PREFIX_BYTES + headBytes.length + lengthOf(joined));
     const view = new DataView(first.buffer);
     view.setUint32(0, headBytes.length, true);
-    view.setUint32(4, body.length, true);
-    first.set(headBytes, PREFIX_BYTES);
-    if (joined > 0) first.set(body, PREFIX_BYTES + headBytes.length);
+    view.setUint32(4, bodyBytes, true);
+    let at = PREFIX_BYTES;
+    for (const part of [headBytes, ...joined]) {
+      first.set(part, at);
+      at += part.length;
+    }
     await this.#writeAll(first);
-    if (joined < body.length) await this.#writeAll(body);
+    for (const part of body.slice(joined.length)) await this.#writeAll(part);
   }
 
   async #writeAll(bytes: Uint8Array): Promise<void> {
@@ -121,6 +130,10 @@ export class MessageReader {
       return null;
     }
   }
+}
+
+function lengthOf(parts: readonly Uint8Array[]): number {
+  return parts.reduce((sum, { length }) => sum + length, 0);
 }
 
 function parseHead(bytes: Uint8Array): Head {

@@ -26,6 +26,7 @@ const RELEASED_PASSES_MAX = 2;
 /** Pages looked at before the machine gets a turn again. */
 const SCAN_PAGES_MAX = 65_536;
 const RATE_WINDOW_MS = 1000;
+const NO_BODY = new Uint8Array(0);
 
 /** One memory stream on its way out; `protocol.ts` has the sequence. */
 export class OutgoingStream {
@@ -190,12 +191,12 @@ export class OutgoingStream {
     }
   }
 
-  async #send(head: Head, body?: Uint8Array): Promise<void> {
+  async #send(head: Head, body: Uint8Array = NO_BODY): Promise<void> {
     this.#check();
     await this.#writer.send(head, body);
     this.#check();
     if (this.#released || this.#bandwidth === Infinity) return;
-    const bytes = 64 + (body?.length ?? 0);
+    const bytes = 64 + body.length;
     const nowMs = performance.now();
     this.#nextSendMs = Math.max(this.#nextSendMs, nowMs) + bytes / this.#bandwidth * 1000;
     while (!this.#released && performance.now() < this.#nextSendMs) {
