@@ -17,6 +17,7 @@ import {
 } from "../migration/messages.ts";
 import { FRAME_TYPES } from "../wire/frame_types.ts";
 import type { GuestRegistry } from "./guests.ts";
+import { lazyGuest } from "./lazy_guest.ts";
 import { endError, replaySource } from "../migration/source/state.ts";
 import { readPast } from "./past.ts";
 
@@ -129,7 +130,8 @@ export class Arrivals {
       if (record && epoch <= record.epoch) throw staleOffer(offer.guest, epoch, record);
       claim(offer.guest);
       try {
-        const guest = await guests.incomingMachine(offer.guest);
+        const machine = await guests.incomingMachine(offer.guest);
+        const guest = lazyGuest(machine.kind, () => guests.machine(offer.guest), machine);
         const own = await guest.describe();
         if (own.runState !== "incoming") throw notWaiting(offer.guest, own.runState);
         const findings = await guest.destination.preflight(offer.description);

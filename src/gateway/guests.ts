@@ -57,7 +57,7 @@ export class GuestRegistry {
   async machine(id: string): Promise<Guest> {
     const entry = this.get(id);
     if (entry.guest && await isThere(entry.guest)) return entry.guest;
-    entry.guest = null;
+    await this.#letGo(entry);
     return await this.#attach(entry, false);
   }
 
@@ -70,7 +70,7 @@ export class GuestRegistry {
   async incomingMachine(id: string): Promise<Guest> {
     const entry = this.get(id);
     if (entry.guest && await isThere(entry.guest)) return entry.guest;
-    entry.guest = null;
+    await this.#letGo(entry);
     return await this.#attach(entry, entry.role === "incoming" && !("qmp" in entry.definition));
   }
 
@@ -143,6 +143,13 @@ export class GuestRegistry {
 
   async detachAll(): Promise<void> {
     await Promise.all(this.list().map(({ guest }) => guest?.detach().catch(() => {})));
+  }
+
+  /** A lost attachment may still hold streams and exports of the machine: they end with it. */
+  async #letGo(entry: RegisteredGuest): Promise<void> {
+    const lost = entry.guest;
+    entry.guest = null;
+    await lost?.detach().catch(() => {});
   }
 
   async #attach(entry: RegisteredGuest, launch: boolean): Promise<Guest> {

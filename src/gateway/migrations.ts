@@ -1,4 +1,6 @@
 import type { Clock } from "../core/clock.ts";
+import { type PageLimits, PageMemory } from "../image/page_memory.ts";
+import { openSpillFile } from "../image/spill_file.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import type { Ledger, StoredMigration } from "../ledger/ledger.ts";
@@ -7,6 +9,7 @@ import {
   destinationEnded,
   type DestinationEvent,
   nextDestinationState,
+  partialCopies,
   replayDestination,
 } from "../migration/destination/state.ts";
 import { destinationReport } from "../migration/destination/report.ts";
@@ -57,6 +60,7 @@ export interface MigrationManagerDeps {
   readonly guests: GuestRegistry;
   readonly peers: PeerRegistry;
   readonly scratchDirectory: string;
+  readonly pages: PageLimits;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -207,7 +211,11 @@ export class MigrationManager {
     requireOwner(ledger.ownership(request.guest), site, `move ${request.guest} from here`);
     this.#claim(request.guest);
     try {
-      const guest = await guests.machine(request.guest);
+      const guest = lazyGuest(
+        entry.definition.kind,
+        () => guests.machine(request.guest),
+        await guests.machine(request.guest),
+      );
       await this.#whenUp(link, request.to);
       for (let attempt = 0;; attempt++) {
         const epoch = ledger.ownership(request.guest)?.epoch ?? 1;
@@ -423,8 +431,18 @@ export class MigrationManager {
       journal: new Journal(ledger, stored.id, replaySource(events), nextSourceState),
       draft: this.#draft(stored, options, epoch),
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
+      pages: this.#pageMemory(),
       report: (report) => this.#publish(report),
       log,
+    });
+  }
+
+  /** Its files have no name once they are open, so a name that is free is all they need. */
+  #pageMemory(): PageMemory {
+    const { pages, scratchDirectory, newId } = this.deps;
+    return new PageMemory(pages, (pageBytes) => {
+      Deno.mkdirSync(scratchDirectory, { recursive: true, mode: 0o700 });
+      return openSpillFile(`${scratchDirectory}/${newId()}.pages`, pageBytes);
     });
   }
 
@@ -449,6 +467,7 @@ export class MigrationManager {
       journal: new Journal(ledger, stored.id, replayDestination(events), nextDestinationState),
       recordedEpoch: () => ledger.ownership(stored.guestId)?.epoch ?? 0,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
+      pages: this.#pageMemory(),
       changed: () => this.#destinationChanged(stored.id),
       log,
     });
@@ -494,12 +513,17 @@ export class MigrationManager {
 
   #render(running: Running): MigrationReport {
     if (running.side === "source") return running.actor.report();
+    const { stored, actor, sourceReport } = running;
+    const { state, epoch } = actor;
+    const gaveUp = state.kind === "refused" || state.kind === "abandoned";
+    const events = gaveUp ? this.deps.ledger.events(stored.id) : [];
     return destinationReport({
-      stored: running.stored,
+      stored,
       site: this.deps.site,
-      state: running.actor.state,
-      epoch: running.actor.epoch,
-      sourceReport: running.sourceReport,
+      state,
+      epoch,
+      sourceReport,
+      partialCopies: partialCopies(events as unknown as DestinationEvent[]),
     });
   }
 

@@ -41,6 +41,18 @@ Deno.test(
       assert.equal(there.error?.code, "guest_gone");
     });
 
+    await t.step("the socket of the source's monitor, in pre-switchover", async () => {
+      await sites.incoming();
+      const gate = machine.reaches("pre-switchover");
+      const id = await sites.move();
+      await gate;
+      sites.monitor.vanish();
+      await sites.until("a", id, ({ phase }) => phase.startsWith("giving the machine back:"));
+      sites.monitor.restore();
+      await assertRunsAgain(machine);
+      await assertRunsAtSource(sites, id, ["guest_unreachable"]);
+    });
+
     await t.step("the source's gateway, in pre-switchover", async () => {
       await sites.incoming();
       const gate = machine.reaches("pre-switchover");

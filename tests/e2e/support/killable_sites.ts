@@ -74,6 +74,68 @@ export class WatchedQemu implements AsyncDisposable {
   }
 }
 
+/** A monitor's socket that can vanish while the machine behind it lives. */
+export class MonitorProxy implements AsyncDisposable {
+  readonly #listener: Deno.UnixListener;
+  readonly #open = new Set<Deno.Conn>();
+  #passing = true;
+  readonly #serving: Promise<void>;
+
+  constructor(readonly path: string, private readonly target: string) {
+    this.#listener = Deno.listen({ transport: "unix", path });
+    this.#serving = this.#serve();
+  }
+
+  /** Connections end, and new ones end at once, until `restore`. */
+  vanish(): void {
+    this.#passing = false;
+    for (const conn of this.#open) closeQuietly(conn);
+  }
+
+  restore(): void {
+    this.#passing = true;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.vanish();
+    closeQuietly(this.#listener);
+    await this.#serving;
+  }
+
+  async #serve(): Promise<void> {
+    const passing: Promise<unknown>[] = [];
+    for await (const conn of this.#listener) {
+      if (this.#passing) passing.push(this.#pass(conn));
+      else closeQuietly(conn);
+    }
+    await Promise.all(passing);
+  }
+
+  async #pass(conn: Deno.Conn): Promise<void> {
+    const behind = await Deno.connect({ transport: "unix", path: this.target }).catch(() => null);
+    if (!behind) {
+      // The machine has ended: then nobody listens here either.
+      closeQuietly(conn);
+      return closeQuietly(this.#listener);
+    }
+    for (const each of [conn, behind]) this.#open.add(each);
+    const one = async (from: Deno.Conn, to: Deno.Conn) => {
+      await from.readable.pipeTo(to.writable).catch(() => {});
+      for (const each of [conn, behind]) closeQuietly(each);
+    };
+    await Promise.all([one(conn, behind), one(behind, conn)]);
+    for (const each of [conn, behind]) this.#open.delete(each);
+  }
+}
+
+function closeQuietly(resource: { close(): void }): void {
+  try {
+    resource.close();
+  } catch {
+    // Closed before.
+  }
+}
+
 /** Two sites of supervised gateway processes over loopback QUIC, with a real machine at site a. */
 export class KillableSites implements AsyncDisposable {
   #machineCount = 0;
@@ -83,6 +145,8 @@ export class KillableSites implements AsyncDisposable {
     readonly a: SupervisedGateway,
     readonly b: SupervisedGateway,
     readonly machine: WatchedQemu,
+    /** What the gateway of a reaches the machine's monitor by. */
+    readonly monitor: MonitorProxy,
     private readonly owned: AsyncDisposableStack,
   ) {}
 
@@ -107,12 +171,10 @@ export class KillableSites implements AsyncDisposable {
     );
     for (const gateway of gateways) made.use(gateway);
     const machine = await boot;
-    await (await gateways[0].api()).call("PUT", "/guests/vm", {
-      kind: "qemu",
-      qmp: machine.process.qmpPath,
-    });
+    const monitor = made.use(new MonitorProxy(`${directory}/a.proxy`, machine.process.qmpPath));
+    await (await gateways[0].api()).call("PUT", "/guests/vm", { kind: "qemu", qmp: monitor.path });
     if (booted) await machine.process.waitReady();
-    return new KillableSites(directory, gateways[0], gateways[1], machine, made.move());
+    return new KillableSites(directory, gateways[0], gateways[1], machine, monitor, made.move());
   }
 
   /** A new incoming machine, registered at b. */
