@@ -169,7 +169,11 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     adjudicate: (id, decision) => acted(id, () => migrations.adjudicate(id, decision)),
     change: (id, changes) => acted(id, () => migrations.source(id, "change").change(changes)),
     async deleteLeftovers(id) {
-      const deleted = await deleteLeftovers(migrations.report(id), guests);
+      const deleted = await deleteLeftovers(migrations.report(id), {
+        guests,
+        ownership: (guestId) => ledger.ownership(guestId),
+        movingGuest: (guestId) => migrations.movingGuest(guestId),
+      });
       migrations.leftoversDeleted(id, deleted);
       audit("leftovers_deleted", { migration: id, deleted });
       return { deleted };

@@ -3,6 +3,13 @@ import type { MigrationReport } from "../migration/report.ts";
 import { ENDED_STATES } from "../migration/report.ts";
 import type { GuestRegistry } from "./guests.ts";
 
+/** What tells whether images are still needed. */
+export interface LeftoversDeps {
+  readonly guests: Pick<GuestRegistry, "find">;
+  readonly ownership: (guestId: string) => { readonly owner: string | null } | null;
+  readonly movingGuest: (guestId: string) => string | null;
+}
+
 /**
  * Deletes what an ended move left at this site: the source's disk images after a completed one, the
  * partial copies at the destination after a failed one. The only place that deletes a disk, and only
@@ -13,35 +20,36 @@ import type { GuestRegistry } from "./guests.ts";
  */
 export async function deleteLeftovers(
   report: MigrationReport,
-  guests: GuestRegistry,
+  { guests, ownership, movingGuest }: LeftoversDeps,
 ): Promise<string[]> {
   if (!ENDED_STATES.includes(report.state)) {
-    throw new GatewayError(
-      "migration_state",
-      `Cannot delete leftovers: ${report.id} is ${report.state}`,
-      {
-        hint: "Wait until the move has ended",
-      },
-    );
+    throw refused(`${report.id} is ${report.state}`, "Wait until the move has ended");
+  }
+  const moving = movingGuest(report.guest);
+  if (moving !== null) {
+    throw refused(`${report.guest} is moving again and may use them`, `Await migration ${moving}`);
   }
   const owner = report.state === "completed" ? report.to : report.from;
   const site = report.side === "source" ? report.from : report.to;
   if (owner === site) {
-    throw new GatewayError(
-      "migration_state",
-      `Cannot delete leftovers: ${report.guest} lives at ${site}`,
-      {
-        hint: `Ask the gateway of ${report.side === "source" ? report.to : report.from}`,
-      },
+    const other = report.side === "source" ? report.to : report.from;
+    throw refused(`${report.guest} lives at ${site}`, `Ask the gateway of ${other}`);
+  }
+  // A later move may have brought it here, onto the same images: they are the last good copy then,
+  // even while the machine is off.
+  if (ownership(report.guest)?.owner === site) {
+    throw refused(
+      `${report.guest} lives at ${site} again since, and may use them`,
+      "Delete by hand what it does not use",
     );
   }
   const entry = guests.find(report.guest);
-  const runState = await entry?.guest?.runState().catch(() => "gone");
-  if (runState === "running" || runState === "paused") {
-    throw new GatewayError(
-      "migration_state",
-      `Cannot delete leftovers: a machine ${report.guest} is ${runState} here and may use them`,
-      { hint: `Remove it first: DELETE /v1/guests/${report.guest}?end=true` },
+  const runState = await entry?.guest?.runState().catch(() => "unreachable") ?? "gone";
+  // One that waits for a move has them open as well: what arrives would go into deleted files.
+  if (runState !== "gone" && runState !== "postmigrate") {
+    throw refused(
+      `a machine ${report.guest} is ${runState} here and may use them`,
+      `Remove it first: DELETE /v1/guests/${report.guest}?end=true`,
     );
   }
   if (runState === "postmigrate") await entry?.guest?.end();
@@ -55,4 +63,8 @@ export async function deleteLeftovers(
     }
   }
   return deleted;
+}
+
+function refused(reason: string, hint: string): GatewayError {
+  return new GatewayError("migration_state", `Cannot delete leftovers: ${reason}`, { hint });
 }

@@ -2,7 +2,11 @@ import type { Clock } from "../core/clock.ts";
 import type { Ledger, StoredMigration } from "../ledger/ledger.ts";
 import type { PathMeasurement } from "../link/peer_link.ts";
 import { destinationReport } from "../migration/destination/report.ts";
-import { type DestinationEvent, replayDestination } from "../migration/destination/state.ts";
+import {
+  type DestinationEvent,
+  partialCopies,
+  replayDestination,
+} from "../migration/destination/state.ts";
 import { migrationOptions } from "../migration/options.ts";
 import type { MigrationReport } from "../migration/report.ts";
 import type { Verdict } from "../migration/source/courier.ts";
@@ -59,7 +63,14 @@ export function reportOfPast(past: PastMigration, site: string, clock: Clock): M
   const { stored, epoch } = past;
   if (stored.side === "destination") {
     const state = replayDestination(past.destinationEvents);
-    return destinationReport({ stored, site, state, epoch, sourceReport: null });
+    return destinationReport({
+      stored,
+      site,
+      state,
+      epoch,
+      sourceReport: null,
+      partialCopies: partialCopies(past.destinationEvents),
+    });
   }
   const state = replaySource(past.sourceEvents);
   const draft = new ReportDraft(

@@ -27,6 +27,7 @@ export class DestinationActor {
   #touched = false;
   #disk: Channel | null = null;
   #source: GuestDescription | null = null;
+  #own: GuestDescription | null = null;
   #notes: Record<string, unknown> = {};
   #refusing: Promise<void> | null = null;
   #taking: Promise<void> | null = null;
@@ -64,6 +65,7 @@ export class DestinationActor {
     findings: readonly Finding[],
   ): Promise<void> {
     this.#source = source;
+    this.#own = own;
     await this.send({ type: "accepted", description: own, findings: [...findings] });
   }
 
@@ -170,7 +172,9 @@ export class DestinationActor {
         await this.send({ type: "roundRecorded", round });
       })
     );
-    journal.write({ kind: "prepared" });
+    const images = (this.#own?.disks ?? [])
+      .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
+    journal.write({ kind: "prepared", images });
     this.deps.changed();
     await this.send({ type: "prepared" });
   }

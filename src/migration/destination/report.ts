@@ -18,6 +18,8 @@ export function destinationReport(known: {
   readonly state: DestinationState;
   readonly epoch: number;
   readonly sourceReport: Record<string, unknown> | null;
+  /** `partialCopies` of its events. */
+  readonly partialCopies: readonly string[];
 }): MigrationReport {
   const { stored, site, state, epoch } = known;
   const shown = (known.sourceReport ?? {}) as Partial<MigrationReport>;
@@ -46,6 +48,9 @@ export function destinationReport(known: {
       : state.kind === "conflict"
       ? { site, runState: "paused" }
       : shown.machine ?? { site: stored.peer, runState: "running" },
+    leftovers: state.kind === "refused" || state.kind === "abandoned"
+      ? [...known.partialCopies]
+      : shown.leftovers ?? [],
     error: (state.kind === "refused" || state.kind === "abandoned")
       ? shown.error ?? (mine === "cancelled" ? null : state.error)
       : shown.error ?? null,

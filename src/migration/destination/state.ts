@@ -28,7 +28,8 @@ export type DestinationState =
 /** What the ledger holds of the destination's end of a migration. */
 export type DestinationEvent =
   | { readonly kind: "created"; readonly epoch: number; readonly from: string }
-  | { readonly kind: "prepared" }
+  /** `images` are the paths that the move writes from here on: what a move that fails leaves. */
+  | { readonly kind: "prepared"; readonly images?: readonly string[] }
   | { readonly kind: "noted"; readonly notes: Record<string, unknown> }
   /** The destination holds this disk round, flushed (design, rule 6). */
   | { readonly kind: "roundRecorded"; readonly round: number; readonly bytes: number }
@@ -118,6 +119,15 @@ export function replayDestination(events: Iterable<DestinationEvent>): Destinati
     if (event.kind !== "created") state = nextDestinationState(state, event);
   }
   return state;
+}
+
+/** Partial copies that a move which ended otherwise than here has left, by its events. */
+export function partialCopies(events: readonly DestinationEvent[]): readonly string[] {
+  const { kind } = replayDestination(events);
+  if (kind !== "refused" && kind !== "abandoned") return [];
+  const prepared = events.findLast((event) => event.kind === "prepared");
+  const deleted = events.flatMap((event) => event.kind === "leftoversDeleted" ? event.paths : []);
+  return (prepared?.images ?? []).filter((path) => !deleted.includes(path));
 }
 
 /** True where nothing more happens at this end. */

@@ -7,6 +7,7 @@ import {
   type DestinationEvent,
   type DestinationState,
   nextDestinationState,
+  partialCopies,
   replayDestination,
 } from "./state.ts";
 
@@ -60,4 +61,15 @@ Deno.test("an event outside of the table is a broken invariant", () => {
       assert.equal(next, named ?? state.kind);
     } else assert.throws(() => nextDestinationState(state, event), InvariantError);
   }));
+});
+
+Deno.test("partialCopies() names what a move that was given up wrote, until it is deleted", () => {
+  const created: DestinationEvent = { kind: "created", epoch: 2, from: "a" };
+  const prepared: DestinationEvent = { kind: "prepared", images: ["/x", "/y"] };
+  const abandoned: DestinationEvent = { kind: "abandoned", error: null };
+  assert.deepEqual(partialCopies([created, prepared]), []);
+  assert.deepEqual(partialCopies([created, abandoned]), []);
+  assert.deepEqual(partialCopies([created, prepared, abandoned]), ["/x", "/y"]);
+  const deleted: DestinationEvent = { kind: "leftoversDeleted", paths: ["/x"] };
+  assert.deepEqual(partialCopies([created, prepared, abandoned, deleted]), ["/y"]);
 });
