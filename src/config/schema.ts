@@ -32,7 +32,7 @@ export const peerEntry = z.strictObject({
 
 const MIB = 1024 * 1024;
 
-/** Bounds of the link to each peer. */
+/** Bounds of the link to each peer, and of each migration's memory. */
 export const limits = z.strictObject({
   /** Cap over everything that goes to one peer until PATCH /v1/peers changes it; null is none. */
   linkBytesPerSecond: z.number().int().min(1024).nullable().default(null),
@@ -41,6 +41,10 @@ export const limits = z.strictObject({
    * their two limits counts. A window must hold two of the longest frames.
    */
   unacknowledgedBytesMax: z.number().int().min(4 * MIB).max(4096 * MIB).default(32 * MIB),
+  /** Pages of one migration that wait for the link; more makes the machine's stream wait. */
+  pagePoolBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(256 * MIB),
+  /** Contents of what the destination holds that are kept in memory, of one migration. */
+  pageImageBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(64 * MIB),
 });
 
 /** causeway.json; paths are relative to the directory of the file. */
@@ -56,6 +60,8 @@ export const configFile = z.strictObject({
   peers: z.array(peerEntry).max(256, "at most 256 peers").default([]),
   /** Hosts that a QEMU on another machine may reach the gateway by (`data` of a guest). */
   dataHosts: z.array(z.string().min(1).max(253)).max(256).default([]),
+  /** Whether memory of machines may be written to disk, encrypted with a key that is not. */
+  memoryAtRest: z.enum(["encrypted", "never"]).default("encrypted"),
   limits: limits.default(() => limits.parse({})),
 }).superRefine((config, context) => {
   const seen = new Set<string>();

@@ -22,6 +22,7 @@ export async function composeGateway(
     stateDirectory: config.stateDirectory,
     clock,
     limits: config.limits,
+    pages: { ...config.limits, memoryAtRest: config.memoryAtRest },
     dataHosts: config.dataHosts,
     attach: (request) => attach(request, config.stateDirectory, clock),
     readPeers: async () =>

@@ -3,6 +3,7 @@ import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
 import { openLedger } from "../ledger/ledger.ts";
+import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 import { requireDataHost } from "./data_hosts.ts";
 import {
@@ -28,6 +29,8 @@ export interface GatewayDeps {
   /** `limits` and `dataHosts` of the configuration; without them nothing is capped or listed. */
   readonly limits?: LinkLimits;
   readonly dataHosts?: readonly string[];
+  /** Bounds of page images and pools; the configuration's defaults without them. */
+  readonly pages?: PageLimits;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
@@ -74,6 +77,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     guests,
     peers,
     scratchDirectory: `${deps.stateDirectory}/moves`,
+    pages: deps.pages ?? DEFAULT_PAGE_LIMITS,
     newId: deps.newId,
     log,
   });

@@ -1,6 +1,5 @@
 import type { Clock } from "../core/clock.ts";
-import { type PageLimits, PageMemory } from "../image/page_memory.ts";
-import { openSpillFile } from "../image/spill_file.ts";
+import type { PageLimits } from "../image/page_memory.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import type { Ledger, StoredMigration } from "../ledger/ledger.ts";
@@ -26,6 +25,7 @@ import {
 } from "../migration/source/state.ts";
 import { Arrivals } from "./arrivals.ts";
 import type { GuestRegistry } from "./guests.ts";
+import { pageMemory } from "./page_memory.ts";
 import { lazyGuest } from "./lazy_guest.ts";
 import { requireOwner } from "./ownership.ts";
 import { type PastMigration, readPast, reportOfPast } from "./past.ts";
@@ -431,18 +431,9 @@ export class MigrationManager {
       journal: new Journal(ledger, stored.id, replaySource(events), nextSourceState),
       draft: this.#draft(stored, options, epoch),
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
-      pages: this.#pageMemory(),
+      pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
       report: (report) => this.#publish(report),
       log,
-    });
-  }
-
-  /** Its files have no name once they are open, so a name that is free is all they need. */
-  #pageMemory(): PageMemory {
-    const { pages, scratchDirectory, newId } = this.deps;
-    return new PageMemory(pages, (pageBytes) => {
-      Deno.mkdirSync(scratchDirectory, { recursive: true, mode: 0o700 });
-      return openSpillFile(`${scratchDirectory}/${newId()}.pages`, pageBytes);
     });
   }
 
@@ -467,7 +458,7 @@ export class MigrationManager {
       journal: new Journal(ledger, stored.id, replayDestination(events), nextDestinationState),
       recordedEpoch: () => ledger.ownership(stored.guestId)?.epoch ?? 0,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
-      pages: this.#pageMemory(),
+      pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
       changed: () => this.#destinationChanged(stored.id),
       log,
     });

@@ -188,7 +188,10 @@ export interface DestinationSide {
   flushDisks(): Promise<void>;
   /** Feeds the memory stream; resolves when the machine's socket has accepted it (back-pressure). */
   writeMemory(items: readonly MemoryItem[]): Promise<void>;
-  /** Drops what was fed: the source began a new memory stream. */
+  /**
+   * The source began a new memory stream: drops the end of the one before, if it was fed. Pages that
+   * were fed stay in the machine, because the new stream may leave them out.
+   */
   resetMemory(): Promise<void>;
   /**
    * Flushes and closes the gateway's access to the disks and sees it closed: no export left, the

@@ -87,7 +87,12 @@ export type ToDestination = z.infer<typeof toDestination>;
 
 export const toSource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("accepted"), description, findings: z.array(finding).max(256) }),
-  z.object({ type: z.literal("prepared") }),
+  /** `image` is what the source may refer to (`src/image/page_memory.ts`); null: nothing. */
+  z.object({
+    type: z.literal("prepared"),
+    image: z.object({ bytesMax: z.number().int().nonnegative(), spills: z.boolean() })
+      .nullable().default(null),
+  }),
   z.object({ type: z.literal("roundRecorded"), round: z.number().int().positive() }),
   /** Answer to an offer: nothing was touched. `epoch` and `owner` are this site's own record. */
   z.object({

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { TECHNIQUES } from "../codec/techniques.ts";
 
 /** Smallest budget that makes sense: below it the clock's own steps decide. */
 export const DOWNTIME_BUDGET_MS_MIN = 1;
@@ -14,5 +15,7 @@ export const migrationOptions = z.object({
   rate: z.number().int().positive().nullable().default(null),
   handover: z.enum(["fast", "confirmed"]).default("fast"),
   keepSource: z.boolean().default(false),
+  /** Ways to send less that are not to be used, for experiments. */
+  disable: z.array(z.enum(TECHNIQUES)).max(TECHNIQUES.length).default([]),
 });
 export type MigrationOptions = z.infer<typeof migrationOptions>;

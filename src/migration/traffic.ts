@@ -11,6 +11,7 @@ export class TrafficMeter {
   readonly saved: SavedBytes = noSavedBytes();
   /** What the present encoder had said when it was followed last. */
   #followed: EncoderTotals = noTotals();
+  #packingDebtBytes = 0;
   #recentRaw = 0;
   #recentPayload = 0;
 
@@ -27,6 +28,10 @@ export class TrafficMeter {
     const before = this.#followed;
     this.#followed = { offeredBytes, payloadBytes, saved: { ...saved } };
     for (const name of TECHNIQUES) this.saved[name] += saved[name] - before.saved[name];
+    // Below 0 while frames are mostly description; what is said of it waits until it is paid back.
+    this.#packingDebtBytes += this.saved.compression;
+    this.saved.compression = Math.max(0, this.#packingDebtBytes);
+    this.#packingDebtBytes = Math.min(0, this.#packingDebtBytes);
     const zeroBytes = saved.zero - before.saved.zero;
     const rawBytes = offeredBytes - before.offeredBytes - zeroBytes;
     const sentBytes = payloadBytes - before.payloadBytes;

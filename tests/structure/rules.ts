@@ -165,6 +165,7 @@ export const PURE_MODULES: readonly string[] = [
   "src/image/digest_index.ts",
   "src/image/page_digest.ts",
   "src/image/page_image.ts",
+  "src/image/page_memory.ts",
   "src/image/page_store.ts",
   "src/image/spill.ts",
   "src/link/pacer.ts",

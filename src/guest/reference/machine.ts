@@ -189,9 +189,8 @@ export class Machine implements OutgoingHost, IncomingHost {
 
   async resetIncoming(): Promise<void> {
     if (this.#state !== "incoming") throw outOfOrder("drop its memory", this.#describeState());
-    this.#incoming?.stream.close();
+    // The gateway has closed its end; pages that it sent before are still on their way in.
     await this.#incoming?.ended;
-    this.memory.clear();
   }
 
   pausedAgoMs(): number {
@@ -228,7 +227,6 @@ export class Machine implements OutgoingHost, IncomingHost {
 
   incomingEnded(): void {
     this.#incoming = null;
-    if (this.#state === "incoming") this.memory.clear();
   }
 
   #runsBeforeGate(): boolean {

@@ -75,12 +75,6 @@ export class MachineMemory {
     this.wordsOf(page).fill(0, at, at + PAGE_WORDS);
   }
 
-  /** Back to the state after power-on: every page zero and untouched. */
-  clear(): void {
-    this.#allocate();
-    this.#touched.clear();
-  }
-
   /** Starts tracking with every page dirty, as the first pass of a move needs it. */
   trackAll(): Bitmap {
     this.#dirty = new Bitmap(this.pageCount);

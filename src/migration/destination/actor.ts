@@ -26,6 +26,7 @@ export class DestinationActor {
   /** The machine was told of the move: before that, a move that ends leaves it as it waits. */
   #touched = false;
   #disk: Channel | null = null;
+  #applier: FrameApplier | null = null;
   #source: GuestDescription | null = null;
   #own: GuestDescription | null = null;
   #notes: Record<string, unknown> = {};
@@ -162,7 +163,8 @@ export class DestinationActor {
     if (this.state.kind !== "accepted") return;
     this.#memory = link.channel(id, "memory");
     this.#disk = link.channel(id, "disk");
-    const applier = new FrameApplier(guest.destination, this.#source?.disks ?? []);
+    const applier = new FrameApplier(guest.destination, this.#source?.disks ?? [], this.deps.pages);
+    this.#applier = applier;
     this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
     this.#disk.receive((frame) =>
       this.#applying(async () => {
@@ -176,7 +178,7 @@ export class DestinationActor {
       .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
     journal.write({ kind: "prepared", images });
     this.deps.changed();
-    await this.send({ type: "prepared" });
+    await this.send({ type: "prepared", image: this.deps.pages.offer });
   }
 
   /**
@@ -218,6 +220,7 @@ export class DestinationActor {
       this.#complete = true;
       const beganMs = clock.nowMs();
       await guest.destination.load();
+      this.#applier?.close();
       this.loadMs = clock.nowMs() - beganMs;
       // A refusal that was written meanwhile (the source asked, its frames being gone) stands.
       if ((this.state as DestinationState).kind !== "taking") return;
@@ -303,6 +306,7 @@ export class DestinationActor {
     if (end) {
       await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
     }
+    this.#applier?.close();
     await this.#recorded(() => {
       if (this.state.kind !== "abandoned") journal.write({ kind: "abandoned", error });
     });

@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import type { Guest } from "../../guest/guest.ts";
+import type { PageMemory } from "../../image/page_memory.ts";
 import type { PeerLink } from "../../link/peer_link.ts";
 import type { Journal } from "../journal.ts";
 import type { MigrationOptions } from "../options.ts";
@@ -21,6 +22,8 @@ export interface DestinationActorDeps {
   /** The highest epoch that this site's ledger has of the guest, 0 for none. */
   readonly recordedEpoch: () => number;
   readonly scratchDirectory: string;
+  /** Keeps what the machine's memory holds here while it arrives. */
+  readonly pages: PageMemory;
   /** Something that the report shows has changed. */
   readonly changed: () => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;

@@ -2,6 +2,7 @@ import { GatewayError } from "../../core/errors.ts";
 import { decodeDiskBatch } from "../../codec/disk_batch.ts";
 import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_decoder.ts";
 import type { DestinationSide, DiskDescription } from "../../guest/guest.ts";
+import type { PageMemory } from "../../image/page_memory.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 
 interface Frame {
@@ -12,10 +13,11 @@ interface Frame {
 /**
  * Applies the frames of a move's memory and disk channels to the machine, in their order.
  *
- * Both throw `GatewayError`: `batch_invalid`, `frame_invalid`, and what the machine's driver throws.
+ * Both throw `GatewayError`: `batch_invalid`, `batch_mismatch`, `image_io`, `frame_invalid`, and what
+ * the machine's driver throws.
  */
 export class FrameApplier {
-  readonly #memoryDecoder: MemoryDecoder = createMemoryDecoder();
+  readonly #memoryDecoder: MemoryDecoder;
   /** Data bytes written to disks so far. */
   writtenBytes = 0;
 
@@ -23,7 +25,10 @@ export class FrameApplier {
   constructor(
     private readonly machine: DestinationSide,
     private readonly disks: readonly DiskDescription[],
-  ) {}
+    pages: PageMemory,
+  ) {
+    this.#memoryDecoder = createMemoryDecoder((pageBytes) => pages.openImage(pageBytes));
+  }
 
   async memory({ type, payload }: Frame): Promise<void> {
     switch (type) {
@@ -51,6 +56,11 @@ export class FrameApplier {
       default:
         throw unexpectedFrame("disk", type);
     }
+  }
+
+  /** Memory is complete, or will never be: gives the page image back. Idempotent. */
+  close(): void {
+    this.#memoryDecoder.close();
   }
 
   async #diskBatch(payload: Uint8Array): Promise<void> {

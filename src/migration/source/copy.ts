@@ -1,5 +1,7 @@
+import { createMemoryEncoder, type MemoryEncoder } from "../../codec/memory_encoder.ts";
 import { totalBytes } from "../../core/extents.ts";
 import type { DiskRound } from "../../guest/guest.ts";
+import { reachOfOffer } from "../../image/page_memory.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { SwitchMeasurement } from "../convergence.ts";
 import type { RoundReport } from "../report.ts";
@@ -26,12 +28,30 @@ export async function startMemory(move: Move): Promise<void> {
   const { guest, draft } = move.deps;
   const source = await move.interrupt.race(guest.source.startMemory());
   draft.beginRound("memory", move.description?.memoryBytes ?? null);
-  const pump = new MemoryPump(source, move.memoryChannel!, draft.memory, move.interrupt.signal);
+  move.encoder ??= createEncoder(move);
+  const pump = new MemoryPump(
+    source,
+    move.encoder,
+    move.memoryChannel!,
+    draft.memory,
+    move.interrupt.signal,
+  );
   pump.drained.catch((error) => {
     // A stream that was given up for another one ends as it likes.
     if (move.pump === pump) move.interrupt.raise(error);
   });
   move.pump = pump;
+}
+
+function createEncoder({ deps, courier }: Move): MemoryEncoder {
+  const { image } = courier;
+  return createMemoryEncoder({
+    memory: image && {
+      openImage: (pageBytes) => deps.pages.openImage(pageBytes),
+      reachPages: (pageBytes) => reachOfOffer(image, pageBytes),
+    },
+    disable: deps.options.disable,
+  });
 }
 
 /**

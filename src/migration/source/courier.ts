@@ -1,5 +1,6 @@
 import type { Clock } from "../../core/clock.ts";
 import { GatewayError } from "../../core/errors.ts";
+import type { ImageOffer } from "../../image/page_memory.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { Changes } from "../changes.ts";
@@ -33,6 +34,8 @@ export interface Verdict {
 /** The source's half of the control channel: says, hears, and keeps what was heard. */
 export class Courier {
   prepared = false;
+  /** What the destination keeps of the machine's memory, once it is prepared. */
+  image: ImageOffer | null = null;
   recordedRound = 0;
   /** How the hand-over ended at the destination, once it said so. */
   outcome: Outcome | null = null;
@@ -77,6 +80,7 @@ export class Courier {
           break;
         case "prepared":
           this.prepared = true;
+          this.image = message.image;
           break;
         case "roundRecorded":
           this.recordedRound = Math.max(this.recordedRound, message.round);

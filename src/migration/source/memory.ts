@@ -1,6 +1,6 @@
 import type { MemoryItem } from "../../guest/memory_items.ts";
 import type { MemorySource } from "../../guest/guest.ts";
-import { createMemoryEncoder, type MemoryEncoder } from "../../codec/memory_encoder.ts";
+import type { MemoryEncoder } from "../../codec/memory_encoder.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { TrafficMeter } from "../traffic.ts";
@@ -17,6 +17,7 @@ export class MemoryPump {
 
   constructor(
     readonly source: MemorySource,
+    private readonly encoder: MemoryEncoder,
     private readonly channel: Channel,
     private readonly meter: TrafficMeter,
     private readonly stop: AbortSignal,
@@ -26,13 +27,14 @@ export class MemoryPump {
   }
 
   async #run(): Promise<void> {
-    const encoder = createMemoryEncoder();
     for await (const items of this.source.items()) {
       this.stop.throwIfAborted();
       for (const item of items) this.#note(item);
-      for (const batch of encoder.add(items)) await this.#send(encoder, batch);
+      for (const payload of this.encoder.add(items)) await this.#send(payload);
       // Nothing waits in the encoder for company: what is parked becomes downtime.
-      for (const batch of encoder.flush()) await this.#send(encoder, batch);
+      for (const payload of this.encoder.flush()) await this.#send(payload);
+      // Items that did not have to travel leave no payload.
+      this.meter.follow(this.encoder.totals);
     }
   }
 
@@ -42,8 +44,9 @@ export class MemoryPump {
     if (item.reason !== undefined) this.opaqueReason ??= item.reason;
   }
 
-  async #send(encoder: MemoryEncoder, payload: Uint8Array): Promise<void> {
-    this.meter.follow(encoder.totals);
+  /** Numbered at once, whatever happens while it waits: the encoder counts on it. */
+  async #send(payload: Uint8Array): Promise<void> {
+    this.meter.follow(this.encoder.totals);
     await this.channel.send(FRAME_TYPES.memoryBatch, payload);
   }
 }

@@ -1,6 +1,8 @@
 import type { Clock } from "../../core/clock.ts";
 import { type ErrorCode, GatewayError } from "../../core/errors.ts";
 import type { Guest, GuestDescription, MoveOptions } from "../../guest/guest.ts";
+import type { MemoryEncoder } from "../../codec/memory_encoder.ts";
+import type { PageMemory } from "../../image/page_memory.ts";
 import type { Channel, PeerLink } from "../../link/peer_link.ts";
 import { Changes } from "../changes.ts";
 import { Interrupt } from "../interrupt.ts";
@@ -33,6 +35,8 @@ export interface SourceActorDeps {
   readonly journal: Journal<SourceState, SourceEvent>;
   readonly draft: ReportDraft;
   readonly scratchDirectory: string;
+  /** Keeps what the destination holds of the machine's memory. */
+  readonly pages: PageMemory;
   /** Called with each new report. */
   readonly report: (report: MigrationReport) => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -53,6 +57,8 @@ export class Move {
   diskChannel: Channel | null = null;
   description: GuestDescription | null = null;
   pump: MemoryPump | null = null;
+  /** One for all streams of the move: what the destination holds survives them. */
+  encoder: MemoryEncoder | null = null;
   /** Number of the last disk round. */
   round = 0;
   /** What the machine's driver asked to be remembered. */
@@ -157,8 +163,9 @@ export class Move {
     return this.interrupt.race(Promise.race([promise, broken]));
   }
 
-  /** Stops listening to link and machine. */
+  /** Stops listening to link and machine; nothing is encoded any more. */
   unsubscribe(): void {
+    this.encoder?.close();
     for (const stop of this.#unsubscribe) stop();
   }
 
