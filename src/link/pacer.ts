@@ -15,7 +15,8 @@ const QUEUE_RATIO = 0.15;
 const QUEUE_MS_MIN = 2;
 const QUEUE_MS_MAX = 40;
 /** Less than this is no queue at any rate: a few packets are always under way together. */
-const QUEUE_BYTES_MIN = 12_000;
+const QUEUE_BYTES_MIN = 4_500;
+const SHORT_QUEUE_BYTES_MIN = 12_000;
 /** How strongly the rate answers to the queue: 1 would drain it within one round trip. */
 const DRAIN = 0.5;
 const GAIN_MIN = 0.5;
@@ -27,6 +28,12 @@ const GAIN_MIN = 0.5;
 const PROBE_LEAST = 0.04;
 const PROBE_MOST = 1;
 const PROBE_MS_MIN = 80;
+/** A short path's queue is soon full: less at its start, and least near a limit that is known. */
+const PROBE_SHORT_STARTUP = 0.5;
+const PROBE_NEAR = 0.02;
+/** First guess on a short path, for each of its round trips, and the most that it may come to. */
+const START_WINDOW_BYTES = 30_000;
+const START_BYTES_PER_SECOND_MOST = 12_500_000;
 /** A path that carries less of what was sent, on the mean of some round trips, is the limit. */
 const CARRIED_RATIO_LEAST = 0.9;
 const CARRIED_ROUND_TRIPS = 3;
@@ -74,6 +81,9 @@ const LOOP_MS_MIN = 12;
 /** What the window allows for reports that come late. */
 const WINDOW_SLACK_MS = 3;
 const WINDOW_BYTES_MIN = 64 * 1024;
+/** Within a machine or a room the programs are the only delay, and they need room to work. */
+const ROOM_ROUND_TRIP_MS = 2;
+const ROOM_WINDOW_BYTES_MIN = 256 * 1024;
 /** How much of missed turns is caught up with: this share of a round trip, within these bounds. */
 const MEMORY_RATIO = 1 / 8;
 const MEMORY_MS_MIN = 4;
@@ -156,7 +166,10 @@ export class Pacer {
   get windowBytes(): number {
     const queueMs = this.#isShort ? 0 : this.#allowedMs();
     const ms = this.#minRoundTripMs + queueMs + WINDOW_SLACK_MS;
-    return Math.max(WINDOW_BYTES_MIN, (1 + this.#probe) * this.#estimate * ms / 1000);
+    const least = this.#minRoundTripMs < ROOM_ROUND_TRIP_MS
+      ? ROOM_WINDOW_BYTES_MIN
+      : WINDOW_BYTES_MIN;
+    return Math.max(least, (1 + this.#probe) * this.#estimate * ms / 1000);
   }
 
   /** How much of missed turns is caught up with. */
@@ -167,6 +180,7 @@ export class Pacer {
   take(input: PacerInput): void {
     const { nowMs, transitMs, delivery, isPaced } = input;
     this.#minRoundTripMs = input.minRoundTripMs;
+    if (this.#probeSinceMs === null) this.#start();
     if (transitMs !== null) this.#queue.add(transitMs, nowMs, this.#minRoundTripMs);
     if (delivery !== null) this.#estimateFrom(delivery, nowMs, isPaced);
     // What the probe that met the limit did is still being told for a while.
@@ -178,6 +192,15 @@ export class Pacer {
     this.#watchQueue(nowMs);
     this.#watchProbe(nowMs, isPaced);
     this.#rate = clamp(this.#estimate * this.#gain(nowMs, isPaced));
+  }
+
+  #start(): void {
+    const bytesPerSecond = START_WINDOW_BYTES * 1000 / Math.max(1, this.#minRoundTripMs);
+    this.#estimate = Math.max(
+      START_BYTES_PER_SECOND,
+      Math.min(START_BYTES_PER_SECOND_MOST, bytesPerSecond),
+    );
+    if (this.#isShort) this.#probe = PROBE_SHORT_STARTUP;
   }
 
   #estimateFrom(delivery: DeliverySample, nowMs: number, isPaced: boolean): void {
@@ -285,9 +308,9 @@ export class Pacer {
     } else if (!isPaced) this.#probeSinceMs = nowMs;
     else if (nowMs - sinceMs > Math.max(PROBE_MS_MIN, 2 * this.#loopMs())) {
       // Near a known limit a short path is asked for little, until that has found more.
-      const isNear = this.#isShort && !isStartup && this.#isNearLimit &&
-        ++this.#probes < NEAR_PROBES;
-      if (!isNear) this.#probe = Math.min(PROBE_MOST, 2 * this.#probe);
+      const most = this.#isShort && isStartup ? PROBE_SHORT_STARTUP : PROBE_MOST;
+      const isNear = this.#isShort && this.#isNearLimit && ++this.#probes < NEAR_PROBES;
+      if (!isNear) this.#probe = Math.min(most, 2 * this.#probe);
       this.#probeSinceMs = nowMs;
     }
   }
@@ -297,7 +320,7 @@ export class Pacer {
   }
 
   #restartProbe(nowMs: number): void {
-    this.#probe = PROBE_LEAST;
+    this.#probe = this.#isShort && this.#isNearLimit ? PROBE_NEAR : PROBE_LEAST;
     this.#probes = 0;
     this.#probeFrom = this.#estimate;
     this.#probeSinceMs = nowMs;
@@ -335,7 +358,8 @@ export class Pacer {
   #allowedMs(): number {
     const noiseMs = this.#isShort ? Math.min(NOISE_MS_MAX, NOISE_GAIN * this.#noiseMs) : 0;
     const ms = Math.max(QUEUE_MS_MIN, QUEUE_RATIO * this.#minRoundTripMs, noiseMs);
-    return Math.max(Math.min(QUEUE_MS_MAX, ms), QUEUE_BYTES_MIN * 1000 / this.#estimate);
+    const bytes = this.#isShort ? SHORT_QUEUE_BYTES_MIN : QUEUE_BYTES_MIN;
+    return Math.max(Math.min(QUEUE_MS_MAX, ms), bytes * 1000 / this.#estimate);
   }
 
   /** From a change of the rate until its effect is seen. */

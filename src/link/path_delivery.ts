@@ -8,7 +8,7 @@ const WINDOW_MS_MAX = 150;
 const REORDER_MS = 20;
 /** The path's usual loss is the least of what so many marks each met within this time. */
 const USUAL_LOSS_MARKS = 200;
-const NEW_LOSS_MARKS = 50;
+const NEW_LOSS_MARKS = 25;
 const USUAL_LOSS_WINDOW_MS = 10_000;
 
 /** How fast marked bytes lately went and arrived. */

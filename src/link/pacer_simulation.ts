@@ -1,0 +1,289 @@
+/**
+ * Pacer, marks and feedback over the emulator's link model in virtual time, for tests and tuning:
+ * one second of a 100 Mbit/s path takes some ms and every run is the same. The transport is
+ * simplified: a lost packet is sent again a little more than a round trip later, unpaced.
+ */
+import { LinkModel } from "../emulator/link_model.ts";
+import { Random } from "../emulator/random.ts";
+import type { WanProfile } from "../emulator/settings.ts";
+import { Pacer } from "./pacer.ts";
+import { PacedSender } from "./pacer_bucket.ts";
+import type { Feedback, Mark } from "./path_datagram.ts";
+import { DeliveryRate } from "./path_delivery.ts";
+import { PathEstimate } from "./path_estimate.ts";
+import { PathReceiver } from "./path_receiver.ts";
+
+export interface PacedPathOptions {
+  readonly profile: WanProfile;
+  readonly seconds: number;
+  readonly seed: number;
+  /** Pauses of each of the three programs (sender, link, receiver), exponentially distributed. */
+  readonly pauses?: { readonly everyMs: number; readonly meanMs: number };
+  /** What the application has to send, if it is less than the path takes. */
+  readonly offeredBytesPerSecond?: number;
+  /** Changes of the link, each at its time. */
+  readonly changes?: readonly {
+    readonly atMs: number;
+    readonly apply: (link: LinkModel) => void;
+  }[];
+}
+
+export interface PacedPathResult {
+  /** Payload that has arrived by the end of each 100 ms, from 0 on. */
+  readonly receivedBytes: readonly number[];
+  /** Share of the sender's packets that the queue dropped. */
+  readonly queueDropRatio: number;
+  /** Share of the link's rate that payload took between two times. */
+  goodputRatio(fromMs: number, toMs: number): number;
+  readonly pacer: Pacer;
+}
+
+export const SAMPLE_MS = 100;
+const PACKET_PAYLOAD_BYTES = 1_400;
+const PACKET_HEADER_BYTES = 80;
+const CHUNK_MS = 1;
+const CHUNK_PACKETS_MIN = 2;
+const CHUNK_PACKETS_MAX = 40;
+const PING_MS = 250;
+const FEEDBACK_BYTES = 150;
+/** The receiver's clock is another one. */
+const CLOCK_OFFSET_MS = 12_345.678;
+
+/** Runs the path to its end. */
+export function simulatePacedPath(options: PacedPathOptions): PacedPathResult {
+  return new PacedPath(options).run();
+}
+
+class PacedPath {
+  readonly #events = new EventQueue();
+  readonly #forward: LinkModel;
+  readonly #backward: LinkModel;
+  readonly #lateness: Random;
+  readonly #senderAt: (ms: number) => number;
+  readonly #linkAt: (ms: number) => number;
+  readonly #receiverAt: (ms: number) => number;
+  readonly #pacer = new Pacer();
+  readonly #paced = new PacedSender();
+  readonly #delivery = new DeliveryRate();
+  readonly #estimate = new PathEstimate();
+  readonly #receiver = new PathReceiver();
+  #pacedAtMs = -Infinity;
+  #isReportDue = false;
+  #sentBytes = 0;
+  #receivedBytes = 0;
+  #offeredBytes = 0;
+  #offeredAtMs = 0;
+
+  constructor(readonly options: PacedPathOptions) {
+    const { profile, seed, pauses } = options;
+    this.#forward = new LinkModel(profile, "forward", seed, 0);
+    this.#backward = new LinkModel(profile, "backward", seed, 0);
+    this.#lateness = new Random(seed, "lateness");
+    this.#senderAt = pausing(new Random(seed, "sender pauses"), pauses);
+    this.#linkAt = pausing(new Random(seed, "link pauses"), pauses);
+    this.#receiverAt = pausing(new Random(seed, "receiver pauses"), pauses);
+  }
+
+  run(): PacedPathResult {
+    const { seconds, profile, changes = [] } = this.options;
+    const receivedBytes: number[] = [];
+    for (const { atMs, apply } of changes) this.#events.add(atMs, () => apply(this.#forward));
+    for (let ms = 0; ms <= seconds * 1000; ms += SAMPLE_MS) {
+      this.#events.add(ms, () => receivedBytes.push(this.#receivedBytes));
+    }
+    this.#events.add(0, (ms) => this.#ping(ms));
+    this.#events.add(0, (ms) => this.#send(ms));
+    this.#events.runUntil(seconds * 1000);
+    const { droppedPackets, offeredPackets } = this.#forward.counters();
+    return {
+      receivedBytes,
+      queueDropRatio: droppedPackets.queue / offeredPackets,
+      goodputRatio: (fromMs, toMs) => {
+        const bytes = receivedBytes[toMs / SAMPLE_MS] - receivedBytes[fromMs / SAMPLE_MS];
+        return bytes * 8000 / (toMs - fromMs) / profile.forward.rateBitsPerSecond;
+      },
+      pacer: this.#pacer,
+    };
+  }
+
+  #send(nowMs: number): void {
+    const { rateBytesPerSecond, memoryMs } = this.#pacer;
+    const packets = Math.min(
+      CHUNK_PACKETS_MAX,
+      Math.max(
+        CHUNK_PACKETS_MIN,
+        Math.round(rateBytesPerSecond * CHUNK_MS / 1000 / PACKET_PAYLOAD_BYTES),
+      ),
+    );
+    const chunkBytes = packets * PACKET_PAYLOAD_BYTES;
+    let waitMs = this.#paced.waitMs(nowMs, rateBytesPerSecond, memoryMs);
+    if (this.#delivery.inFlightBytes >= this.#pacer.windowBytes) waitMs = Math.max(waitMs, 1);
+    if (waitMs > 0) this.#pacedAtMs = nowMs;
+    else if (!this.#hasData(chunkBytes, nowMs)) waitMs = 1;
+    if (waitMs > 0) {
+      const lateMs = 0.1 + 1.3 * this.#lateness.nextRatio();
+      this.#later(nowMs + Math.ceil(waitMs) + lateMs, this.#senderAt, (ms) => this.#send(ms));
+      return;
+    }
+    const number = this.#delivery.markSent(nowMs, chunkBytes);
+    const mark: Mark = { kind: "mark", number, sentMs: nowMs, chunkBytes };
+    this.#paced.sent(chunkBytes, nowMs, rateBytesPerSecond, memoryMs);
+    this.#sentBytes += chunkBytes;
+    for (let packet = 0; packet < packets; packet++) {
+      this.#packet(nowMs, packet === 0 ? mark : null);
+    }
+    this.#events.add(nowMs, (ms) => this.#send(ms));
+  }
+
+  #hasData(chunkBytes: number, nowMs: number): boolean {
+    const { offeredBytesPerSecond } = this.options;
+    if (offeredBytesPerSecond === undefined) return true;
+    this.#offeredBytes += (nowMs - this.#offeredAtMs) * offeredBytesPerSecond / 1000;
+    this.#offeredAtMs = nowMs;
+    if (this.#offeredBytes < chunkBytes) return false;
+    this.#offeredBytes -= chunkBytes;
+    return true;
+  }
+
+  #packet(nowMs: number, mark: Mark | null): void {
+    this.#later(nowMs, this.#linkAt, (ms) => {
+      const verdict = this.#forward.offer(PACKET_PAYLOAD_BYTES + PACKET_HEADER_BYTES, ms);
+      if (verdict !== "delivered") {
+        const againMs = ms + 1.15 * (this.#estimate.roundTripMs ?? 100) + 3;
+        this.#later(againMs, this.#senderAt, (late) => this.#packet(late, null));
+        return;
+      }
+      this.#later(this.#forward.arrivalMs, this.#receiverAt, (arrivedMs) => {
+        this.#receivedBytes += PACKET_PAYLOAD_BYTES;
+        if (mark === null) return;
+        this.#receiver.mark(mark, arrivedMs + CLOCK_OFFSET_MS);
+        this.#reportSoon(arrivedMs);
+      });
+    });
+  }
+
+  #ping(nowMs: number): void {
+    if (this.#forward.offer(FEEDBACK_BYTES, nowMs) === "delivered") {
+      this.#later(this.#forward.arrivalMs, this.#receiverAt, (ms) => {
+        this.#receiver.ping(nowMs, ms + CLOCK_OFFSET_MS);
+        this.#report(ms);
+      });
+    }
+    this.#events.add(nowMs + PING_MS, (ms) => this.#ping(ms));
+  }
+
+  #reportSoon(nowMs: number): void {
+    if (this.#isReportDue) return;
+    this.#isReportDue = true;
+    const ms = Math.min(50, Math.max(2, Math.round((this.#estimate.minRoundTripMs ?? 0) / 6)));
+    const lateMs = 0.1 + 1.3 * this.#lateness.nextRatio();
+    this.#later(nowMs + ms + lateMs, this.#receiverAt, (dueMs) => {
+      this.#isReportDue = false;
+      this.#report(dueMs);
+    });
+  }
+
+  #report(nowMs: number): void {
+    const fields = this.#receiver.feedback(nowMs + CLOCK_OFFSET_MS, 0, [0, this.#receivedBytes]);
+    if (this.#backward.offer(FEEDBACK_BYTES, nowMs) !== "delivered") return;
+    this.#later(
+      this.#backward.arrivalMs,
+      this.#senderAt,
+      (ms) => this.#take({ kind: "feedback", ...fields }, ms),
+    );
+  }
+
+  /** What a program does when it is next awake. */
+  #later(atMs: number, awakeAt: (ms: number) => number, happen: (nowMs: number) => void): void {
+    this.#events.add(atMs, (ms) => {
+      const awakeMs = awakeAt(ms);
+      if (awakeMs > ms) this.#events.add(awakeMs, happen);
+      else happen(ms);
+    });
+  }
+
+  #take(feedback: Feedback, nowMs: number): void {
+    if (!this.#delivery.isPlausible(feedback) || !this.#estimate.take(feedback, nowMs)) return;
+    const minRoundTripMs = this.#estimate.minRoundTripMs ?? 0;
+    this.#pacer.take({
+      nowMs,
+      transitMs: Number.isNaN(feedback.transitMs) ? null : feedback.transitMs,
+      delivery: this.#delivery.take(feedback, minRoundTripMs),
+      minRoundTripMs,
+      sentBytes: this.#sentBytes,
+      readBytes: feedback.laneBytes[1],
+      isPaced: nowMs - this.#pacedAtMs < 2 * minRoundTripMs + 20,
+    });
+  }
+}
+
+/** Moves times that fall into a pause of a program to its end. */
+function pausing(
+  random: Random,
+  pauses: PacedPathOptions["pauses"],
+): (ms: number) => number {
+  if (!pauses) return (ms) => ms;
+  const exponential = (meanMs: number) => -Math.log(1 - random.nextRatio()) * meanMs;
+  let endMs = 0;
+  let nextMs = exponential(pauses.everyMs);
+  return (ms) => {
+    while (ms >= nextMs) {
+      endMs = nextMs + exponential(pauses.meanMs);
+      nextMs = endMs + exponential(pauses.everyMs);
+    }
+    return Math.max(ms, endMs);
+  };
+}
+
+interface TimedEvent {
+  readonly atMs: number;
+  readonly number: number;
+  readonly happen: (nowMs: number) => void;
+}
+
+/** Events by time, and of one time by age: a binary heap. */
+class EventQueue {
+  readonly #heap: TimedEvent[] = [];
+  #nextNumber = 0;
+
+  add(atMs: number, happen: (nowMs: number) => void): void {
+    const event = { atMs, number: this.#nextNumber++, happen };
+    let at = this.#heap.push(event) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(event, this.#heap[parent])) break;
+      this.#heap[at] = this.#heap[parent];
+      at = parent;
+    }
+    this.#heap[at] = event;
+  }
+
+  runUntil(endMs: number): void {
+    while (this.#heap.length > 0 && this.#heap[0].atMs <= endMs) {
+      const { atMs, happen } = this.#take();
+      happen(atMs);
+    }
+  }
+
+  #take(): TimedEvent {
+    const heap = this.#heap;
+    const first = heap[0];
+    const last = heap.pop() as TimedEvent;
+    if (heap.length === 0) return first;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= heap.length) break;
+      if (child + 1 < heap.length && isBefore(heap[child + 1], heap[child])) child++;
+      if (!isBefore(heap[child], last)) break;
+      heap[at] = heap[child];
+      at = child;
+    }
+    heap[at] = last;
+    return first;
+  }
+}
+
+function isBefore(left: TimedEvent, right: TimedEvent): boolean {
+  return left.atMs < right.atMs || (left.atMs === right.atMs && left.number < right.number);
+}
