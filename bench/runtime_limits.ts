@@ -2,7 +2,7 @@
  * What the runtime itself takes for the bytes of a move, each step alone: the floor under the
  * figures of `gateway_cost.ts`.
  *
- *     bench/runtime_limits.ts [--mib 256] [--repeat 5] [--json FILE]
+ *     bench/runtime_limits.ts [--mib 256] [--repeat 5] [--step TEXT] [--json FILE]
  */
 import { parseArgs } from "node:util";
 import { STEPS } from "./limits/steps.ts";
@@ -18,6 +18,7 @@ const { values } = parseArgs({
   options: {
     mib: { type: "string", default: "256" },
     repeat: { type: "string", default: "5" },
+    step: { type: "string", default: "" },
     json: { type: "string" },
   },
 });
@@ -26,6 +27,7 @@ const results: { step: string; cpuSecondsPerGiB: number[]; note: string }[] = []
 
 console.log("step                                       CPU s/GiB (least-most)     note");
 for (const { name, prepare } of STEPS) {
+  if (!name.includes(values.step)) continue;
   const run = prepare(pages);
   const costs: number[] = [];
   let note = "";

@@ -4,6 +4,7 @@ import { encodeMemoryBatch } from "../../src/codec/memory_batch.ts";
 import type { Layout } from "../../src/codec/memory_layout.ts";
 import { PAGE_BYTES } from "../../src/guest/reference/units.ts";
 import { quicLoopback } from "./quic.ts";
+import { throughSession } from "./session.ts";
 import { unixSocket } from "./unix_socket.ts";
 
 /** What one frame carries, before compression. */
@@ -31,6 +32,7 @@ export const STEPS: readonly Step[] = [
   { name: "zstd decompression, 256 KiB", prepare: decompressing },
   { name: "our batches, encoded", prepare: encoding },
   { name: "our batches, opened", prepare: decoding },
+  { name: "our session, both ends", prepare: (pages) => () => throughSession(batches(pages)) },
   { name: "unix socket, both ends, 256 KiB", prepare: (pages) => () => unixSocket(batches(pages)) },
   { name: "QUIC over the loopback, both ends", prepare: (pages) => () => quicLoopback(pages) },
 ];
