@@ -82,9 +82,9 @@ async function exists(path: string): Promise<boolean> {
   return await Deno.stat(path).then(() => true, () => false);
 }
 
-/** QEMU processes whose command line names this folder. */
+/** QEMU processes whose command line names this folder; the pattern does not match `grep` itself. */
 async function machinesIn(directory: string): Promise<number> {
-  const script = 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " " | grep -c -- "-pidfile $1/"';
+  const script = 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " " | grep -c -- "[-]pidfile $1/"';
   const { stdout } = await new Deno.Command("sh", { args: ["-c", script, "sh", directory] })
     .output();
   return Number(new TextDecoder().decode(stdout));
