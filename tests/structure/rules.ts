@@ -138,7 +138,7 @@ export const ROOMS: readonly RoomRule[] = [
   {
     room: "src/cli/",
     uses: [...INNER, ...SHARED, ...DRIVERS, "src/gateway/", "src/http/"],
-    packages: ["commander", "node:process"],
+    packages: ["commander", "node:path", "node:process"],
   },
   { room: "main.ts", uses: ["src/cli/"] },
 ];
@@ -167,6 +167,7 @@ export const PURE_MODULES: readonly string[] = [
   "src/image/page_image.ts",
   "src/image/page_memory.ts",
   "src/image/page_store.ts",
+  "src/image/pool.ts",
   "src/image/spill.ts",
   "src/link/pacer.ts",
   "src/link/path_datagram.ts",
