@@ -1,3 +1,4 @@
+import { GATEWAY_FLAGS } from "../../src/cli/demo/children.ts";
 import { TextLineStream } from "../goodput/lines.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -33,11 +34,9 @@ export async function startGateway(
 ): Promise<GatewayProcess> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
-      ...["run", "--no-prompt", "--frozen", "--cached-only"],
-      ...["--config", new URL("deno.json", ROOT).pathname],
-      ...["--allow-env", "--allow-net", "--allow-read", "--allow-write", "--allow-run"],
       // With --quiet, the debugger would not tell its address.
-      ...["--allow-sys", profiled ? "--inspect=127.0.0.1:0" : "--quiet", ...denoFlags],
+      ...["run", "--cached-only", profiled ? "--inspect=127.0.0.1:0" : "--quiet", ...denoFlags],
+      ...["--config", new URL("deno.json", ROOT).pathname, ...GATEWAY_FLAGS],
       ...[new URL("main.ts", ROOT).pathname, "gateway", "--config", configPath],
     ],
     stdin: "null",

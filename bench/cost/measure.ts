@@ -2,7 +2,7 @@ import type { GuestDefinition } from "../../src/guest/definition.ts";
 import { ENDED_STATES, type MigrationReport } from "../../src/migration/report.ts";
 import { type ProfileShare, startProfile, timeByFunction } from "./cpu_profile.ts";
 import { type ProcessCost, processCost } from "./process_cost.ts";
-import { watchResponses } from "./responses.ts";
+import { type Responses, watchResponses } from "./responses.ts";
 import { type End, TwoGateways, type TwoGatewaysOptions } from "./two_gateways.ts";
 
 const GIB = 2 ** 30;
@@ -12,13 +12,11 @@ const POLL_MS = 250;
 const PROFILE_ROWS = 15;
 
 /** What the move cost one gateway. */
-export interface EndCost {
+export interface EndCost extends Responses {
   /** Per GiB of memory and disk that the guest has. */
   readonly cpuSecondsPerGiB: number;
   readonly idleBytes: number;
   readonly peakBytes: number;
-  /** Longest wait for an answer to `GET /healthz` during the move. */
-  readonly responseMsMax: number;
   /** Where the main thread spent its time; empty unless profiled. */
   readonly profile: readonly ProfileShare[];
 }
@@ -117,9 +115,9 @@ async function observe({ process, api }: End): Promise<(guestBytes: number) => P
   const responses = watchResponses(() => api.request("GET", "/healthz"));
   return async (guestBytes) => {
     const after = await processCost(process.pid);
-    const responseMsMax = await responses.stop();
+    const answers = await responses.stop();
     const profile = stopProfile === null ? [] : timeByFunction(await stopProfile());
-    return endCost(before, after, guestBytes, responseMsMax, profile.slice(0, PROFILE_ROWS));
+    return endCost(before, after, guestBytes, answers, profile.slice(0, PROFILE_ROWS));
   };
 }
 
@@ -127,14 +125,14 @@ function endCost(
   before: ProcessCost,
   after: ProcessCost,
   guestBytes: number,
-  responseMsMax: number,
+  responses: Responses,
   profile: ProfileShare[],
 ): EndCost {
   return {
     cpuSecondsPerGiB: (after.cpuSeconds - before.cpuSeconds) / (guestBytes / GIB),
     idleBytes: before.residentBytes,
     peakBytes: after.peakResidentBytes,
-    responseMsMax,
+    ...responses,
     profile,
   };
 }

@@ -5,13 +5,14 @@ const MIB = 2 ** 20;
 const ENDS = ["source", "destination"] as const;
 
 export const HEADER = "memory     CPU s/GiB source     destination          peak MiB source   " +
-  "destination        time s    MB/s  downtime ms  longest block ms";
+  "destination        time s    MB/s  downtime ms  longest answer, own delay ms";
 
 /** Median and, in parentheses, least and most of all runs of one size. */
 export function costRow(memoryMiB: number, runs: readonly CostMeasurement[]): string {
   const end = (name: typeof ENDS[number], value: (cost: EndCost) => number, digits: number) =>
     spread(runs.map((run) => value(run[name])), digits);
-  const block = Math.max(...runs.flatMap((run) => ENDS.map((name) => run[name].responseMsMax)));
+  const longest = (value: (cost: EndCost) => number) =>
+    Math.max(...runs.flatMap((run) => ENDS.map((name) => value(run[name])))).toFixed(0);
   return [
     `${memoryMiB} MiB`.padEnd(11),
     end("source", (cost) => cost.cpuSecondsPerGiB, 2).padEnd(21),
@@ -21,7 +22,7 @@ export function costRow(memoryMiB: number, runs: readonly CostMeasurement[]): st
     median(runs.map((run) => run.totalSeconds)).toFixed(1).padEnd(10),
     median(runs.map((run) => run.guestBytesPerSecond / MB)).toFixed(0).padEnd(6),
     median(runs.map((run) => run.downtimeMs)).toFixed(0).padEnd(13),
-    block.toFixed(0),
+    `${longest((cost) => cost.responseMsMax)}, ${longest((cost) => cost.ownDelayMsMax)}`,
   ].join("");
 }
 
