@@ -9,7 +9,7 @@ import { PROTOCOL_VERSION } from "../wire/handshake.ts";
 import type { Carrier, CarrierEndpoint } from "./carrier.ts";
 import type { OwnSide } from "./handshake_run.ts";
 import { type ContactRefusal, QuicAcceptor } from "./quic_accept.ts";
-import type { QuicCarrier } from "./quic_carrier.ts";
+import { type QuicCarrier, SILENCE_MS_MAX } from "./quic_carrier.ts";
 import { ALPN } from "./quic_connect.ts";
 import { dialBundle } from "./quic_dial.ts";
 import { listenTls, type TlsListener } from "./tls_listener.ts";
@@ -25,6 +25,8 @@ export interface EndpointOptions {
   readonly audit: (kind: string, body: Record<string, unknown>) => void;
   /** Other than our own in tests only. */
   readonly protocolVersion?: number;
+  /** A bundle that heard nothing for so long is given up; default `SILENCE_MS_MAX`. */
+  readonly silenceMsMax?: number;
 }
 
 /**
@@ -33,7 +35,7 @@ export interface EndpointOptions {
  * @throws {GatewayError} `address_in_use`, `certificate_invalid`, `config_invalid`
  */
 export async function openEndpoint(options: EndpointOptions): Promise<CarrierEndpoint> {
-  const { config, clock, audit } = options;
+  const { config, clock, audit, silenceMsMax = SILENCE_MS_MAX } = options;
   const identity = await loadIdentity(config);
   const shown = await identity.issueLeaf();
   const { quic, listener, tls, address } = await listenBoth(config, shown);
@@ -54,6 +56,7 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
     listener,
     own,
     clock,
+    silenceMsMax,
     loadPeers: () => loadPeers(config.path),
     onCarrier: (carrier) => {
       for (const listener of acceptListeners) listener(carrier);
@@ -65,7 +68,7 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
     async dial(peerName, signal) {
       const peer = peerNamed(await loadPeers(config.path), peerName);
       try {
-        const carrier = await dialBundle(own, peer, clock, signal);
+        const carrier = await dialBundle({ own, peer, clock, signal, silenceMsMax });
         dialled.add(carrier);
         void carrier.closed.then(() => dialled.delete(carrier));
         return carrier;

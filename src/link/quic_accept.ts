@@ -29,6 +29,7 @@ export interface AcceptOptions {
   readonly own: OwnSide;
   readonly loadPeers: () => Promise<TrustedPeer[]>;
   readonly clock: Clock;
+  readonly silenceMsMax: number;
   readonly onCarrier: (carrier: QuicCarrier) => void;
   readonly onRefusal: (refusal: ContactRefusal) => void;
 }
@@ -128,6 +129,7 @@ export class QuicAcceptor {
       peerIncarnation: hello.incarnation,
       laneCount: hello.laneCount,
       clock: this.#options.clock,
+      silenceMsMax: this.#options.silenceMsMax,
       onGone: () => this.#bundles.delete(key),
     });
     this.#bundles.set(key, carrier);

@@ -54,7 +54,7 @@ export interface QuicCarrierOptions {
   readonly peerIncarnation: string;
   readonly laneCount: number;
   readonly clock: Clock;
-  readonly silenceMsMax?: number;
+  readonly silenceMsMax: number;
   /** Called once nothing is left of the bundle. */
   readonly onGone: () => void;
 }
@@ -389,7 +389,7 @@ export class QuicCarrier implements Carrier {
   #beat(): void {
     const nowMs = this.#clock.nowMs();
     const silentMs = nowMs - this.#lastHeardMs;
-    if (silentMs > (this.#options.silenceMsMax ?? SILENCE_MS_MAX)) {
+    if (silentMs > this.#options.silenceMsMax) {
       return this.#die(`nothing was heard for ${Math.round(silentMs)} ms`);
     }
     this.#lanes[0]?.sendDatagram(encodePing(nowMs));

@@ -1,92 +1,21 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
-import { initSite } from "../config/init.ts";
 import { loadConfig } from "../config/config.ts";
 import { trustPeer } from "../config/trust.ts";
-import { GatewayError } from "../core/errors.ts";
 import { Random } from "../emulator/random.ts";
-import { systemClock } from "../host/system_clock.ts";
 import { RECORD_BYTES_MAX } from "../wire/limits.ts";
-import type { Carrier, CarrierEndpoint } from "./carrier.ts";
+import type { Carrier } from "./carrier.ts";
 import { openEndpoint } from "./endpoint.ts";
 import { BUNDLE_WINDOW_BYTES } from "./quic_carrier.ts";
-
-const clock = systemClock();
-
-interface Site {
-  configPath: string;
-  certificatePath: string;
-  fingerprint: string;
-}
-
-interface Audited {
-  kind: string;
-  body: Record<string, unknown>;
-}
-
-async function withSites(body: (sites: Record<"a" | "b" | "c", Site>) => Promise<void>) {
-  const dir = await Deno.makeTempDir();
-  try {
-    const make = (site: string) => initSite({ site, dir: join(dir, site), link: "127.0.0.1:0" });
-    await body({ a: await make("a"), b: await make("b"), c: await make("c") });
-  } finally {
-    await Deno.remove(dir, { recursive: true });
-  }
-}
-
-async function open(site: Site, audited: Audited[] = [], protocolVersion?: number) {
-  return await openEndpoint({
-    config: await loadConfig(site.configPath),
-    incarnation: crypto.randomUUID(),
-    clock,
-    audit: (kind, body) => audited.push({ kind, body }),
-    protocolVersion,
-  });
-}
-
-async function trust(at: Site, peer: string, site: Site, address?: string) {
-  await trustPeer({ config: at.configPath, peer, certificate: site.certificatePath, address });
-}
-
-/** Two gateways that trust each other; `dial` goes from a to b. */
-async function withPair(
-  body: (pair: {
-    a: CarrierEndpoint;
-    b: CarrierEndpoint;
-    dial: () => Promise<[Carrier, Carrier]>;
-    sites: Record<"a" | "b" | "c", Site>;
-  }) => Promise<void>,
-) {
-  await withSites(async (sites) => {
-    const a = await open(sites.a);
-    const b = await open(sites.b);
-    await trust(sites.a, "b", sites.b, b.address);
-    await trust(sites.b, "a", sites.a, a.address);
-    const accepted: ((carrier: Carrier) => void)[] = [];
-    b.onAccept((carrier) => accepted.shift()?.(carrier));
-    const dial = async (): Promise<[Carrier, Carrier]> => {
-      const { promise, resolve } = Promise.withResolvers<Carrier>();
-      accepted.push(resolve);
-      return await Promise.all([a.dial("b", never()), promise]);
-    };
-    try {
-      await body({ a, b, dial, sites });
-    } finally {
-      await Promise.all([a.close(), b.close()]);
-    }
-  });
-}
-
-const never = () => new AbortController().signal;
-
-function failsWith(code: string, ...parts: string[]) {
-  return (error: unknown) => {
-    assert.ok(error instanceof GatewayError, String(error));
-    assert.equal(error.code, code, error.message);
-    for (const part of parts) assert.ok(error.message.includes(part), error.message);
-    return true;
-  };
-}
+import {
+  type Audited,
+  clock,
+  failsWith,
+  never,
+  open,
+  trust,
+  withPair,
+  withSites,
+} from "./quic_test_support.ts";
 
 Deno.test("records of any size arrive whole in both directions at once", () =>
   withPair(async ({ dial }) => {
@@ -253,7 +182,7 @@ Deno.test("another protocol version is refused with both versions named, on both
   withSites(async (sites) => {
     const audited: Audited[] = [];
     const a = await open(sites.a, audited);
-    const b = await open(sites.b, [], 2);
+    const b = await open(sites.b, [], { protocolVersion: 2 });
     await trust(sites.b, "a", sites.a, a.address);
     await trust(sites.a, "b", sites.b, b.address);
     await assert.rejects(

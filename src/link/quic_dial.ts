@@ -1,7 +1,7 @@
 import type { TrustedPeer } from "../config/peers.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
-import { BUNDLE_ID_BYTES } from "../wire/handshake.ts";
+import { BUNDLE_ID_BYTES, handshakeFailed } from "../wire/handshake.ts";
 import { dialHandshake, type OwnSide, type ProvenPeer } from "./handshake_run.ts";
 import { QuicCarrier } from "./quic_carrier.ts";
 import { connectPeer, diallingEndpoint, peerTarget } from "./quic_connect.ts";
@@ -13,6 +13,14 @@ export const LANE_COUNT = 5;
 /** Time for connection and handshake of a bundle's first lanes. */
 export const DIAL_MS_MAX = 10_000;
 
+export interface DialOptions {
+  readonly own: OwnSide;
+  readonly peer: TrustedPeer;
+  readonly clock: Clock;
+  readonly signal: AbortSignal;
+  readonly silenceMsMax: number;
+}
+
 /**
  * Dials a bundle. It is usable, and returned, as soon as urgent and one bulk lane are; the others
  * join when they are ready.
@@ -20,13 +28,8 @@ export const DIAL_MS_MAX = 10_000;
  * @throws {GatewayError} `peer_unreachable`, `peer_not_trusted`, `protocol_mismatch`,
  *   `handshake_failed`
  */
-export async function dialBundle(
-  own: OwnSide,
-  peer: TrustedPeer,
-  clock: Clock,
-  signal: AbortSignal,
-  limitMs = DIAL_MS_MAX,
-): Promise<QuicCarrier> {
+export async function dialBundle(options: DialOptions): Promise<QuicCarrier> {
+  const { own, peer, clock, signal } = options;
   const target = peerTarget(peer);
   signal.throwIfAborted();
   const endpoint = diallingEndpoint(target);
@@ -34,7 +37,7 @@ export async function dialBundle(
   const result = Promise.withResolvers<QuicCarrier>();
   const timer = new AbortController();
   let carrier: QuicCarrier | null = null;
-  const waiting: { proven: ProvenPeer; lane: QuicLane }[] = [];
+  const lanes: QuicLane[] = [];
   let pending = LANE_COUNT;
 
   const fail = (error: unknown) => {
@@ -42,16 +45,25 @@ export async function dialBundle(
     result.reject(error);
     endpoint.close();
   };
-  const joined = (proven: ProvenPeer, lane: QuicLane) => {
-    waiting.push({ proven, lane });
-    // The incarnation comes with the urgent lane; a process cannot change within a bundle.
-    carrier ??= new QuicCarrier({
+  const newCarrier = (peerIncarnation: string) => {
+    const made = new QuicCarrier({
       peerName: peer.name,
-      peerIncarnation: proven.hello.incarnation,
+      peerIncarnation,
       laneCount: LANE_COUNT,
       clock,
-      onGone: () => void closeLater(endpoint, waiting.map(({ lane }) => lane.conn)),
+      silenceMsMax: options.silenceMsMax,
+      onGone: () => void closeLater(endpoint, lanes.map(({ conn }) => conn)),
     });
+    void made.closed.then(({ reason }) => fail(asGatewayError(new Error(reason), peer)));
+    return made;
+  };
+  const joined = (proven: ProvenPeer, lane: QuicLane) => {
+    lanes.push(lane);
+    carrier ??= newCarrier(proven.hello.incarnation);
+    if (proven.hello.incarnation !== carrier.peerIncarnation) {
+      lane.conn.close({ closeCode: 1, reason: "the peer has restarted" });
+      throw handshakeFailed(`${peer.name} restarted in the middle of it`);
+    }
     carrier.join(lane);
     if (carrier.isReady) result.resolve(carrier);
   };
@@ -69,7 +81,7 @@ export async function dialBundle(
       if (laneIndex === 0 || isRefusal || pending <= 1) fail(asGatewayError(error, peer));
     });
   }
-  void clock.sleep(limitMs, timer.signal).then(() => fail(unreachable(peer, limitMs)), () => {});
+  void clock.sleep(DIAL_MS_MAX, timer.signal).then(() => fail(unreachable(peer)), () => {});
   const onAbort = () => fail(signal.reason);
   signal.addEventListener("abort", onAbort, { once: true });
   try {
@@ -99,10 +111,10 @@ function asGatewayError(error: unknown, peer: TrustedPeer): GatewayError {
   );
 }
 
-function unreachable(peer: TrustedPeer, limitMs: number): GatewayError {
+function unreachable(peer: TrustedPeer): GatewayError {
   return new GatewayError(
     "peer_unreachable",
-    `Cannot reach ${peer.name} at ${peer.address}: no answer within ${limitMs} ms`,
+    `Cannot reach ${peer.name} at ${peer.address}: no answer within ${DIAL_MS_MAX} ms`,
     { hint: "Check that the gateway runs there and that UDP to its link address passes" },
   );
 }
