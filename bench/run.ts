@@ -68,8 +68,8 @@ for (const { name, script, quickArgs, needs } of chosen) {
   ];
   const { success } = await new Deno.Command(Deno.execPath(), {
     // Each starts whole gateways or namespaces, and what those may do is not for a bench to say.
-    args: ["run", "--quiet", "--allow-all", new URL(script, import.meta.url).pathname, ...args],
-    cwd: new URL("..", import.meta.url).pathname,
+    args: ["run", "--quiet", "--allow-all", `${import.meta.dirname}/${script}`, ...args],
+    cwd: `${import.meta.dirname}/..`,
   }).spawn().status;
   if (!success) failures++;
 }

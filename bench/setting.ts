@@ -20,7 +20,7 @@ async function commit(): Promise<string> {
   try {
     const { success, stdout } = await new Deno.Command("git", {
       args: ["describe", "--always", "--dirty"],
-      cwd: new URL("..", import.meta.url).pathname,
+      cwd: `${import.meta.dirname}/..`,
     }).output();
     return success ? new TextDecoder().decode(stdout).trim() : "unknown";
   } catch {

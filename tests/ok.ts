@@ -5,7 +5,7 @@
 import { docLint } from "./runner/doc_lint.ts";
 import { denoTestArgs, planParts } from "./runner/parts.ts";
 
-Deno.chdir(new URL("../", import.meta.url).pathname);
+Deno.chdir(`${import.meta.dirname}/../`);
 const [unit] = planParts(["golden", "runner", "sim", "structure"]);
 const reportPath = await Deno.makeTempFile({ suffix: ".xml" });
 

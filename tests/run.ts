@@ -2,6 +2,7 @@
  * `deno task test`: prepares the machine where it may, runs every test and ends with the line
  * `N passed, N failed, N skipped`. Exit code 1 after a failure, and with CI=true after a skip.
  */
+import { dirname } from "node:path";
 import { parseArgs } from "node:util";
 import { guestImage } from "../src/testing/guest_image/build.ts";
 import { missingRequirements, SETUP_COMMAND } from "../src/testing/requirements.ts";
@@ -18,7 +19,7 @@ const USAGE = `Usage: deno task test [--only GLOB] [--filter TEXT]
   --only GLOB    test files whose path matches, such as 'tests/e2e/*' or just 'guest_image'
   --filter TEXT  tests whose name contains TEXT, or matches /REGEXP/`;
 const SLOWEST_COUNT = 5;
-const ROOT = new URL("../", import.meta.url).pathname;
+const ROOT = `${dirname(import.meta.dirname!)}/`;
 const CACHE = `${ROOT}.cache`;
 
 interface PartResult {

@@ -104,7 +104,7 @@ interface RunningEnd {
 }
 
 function startEnd(netns: string, [script, ...args]: string[]): RunningEnd {
-  const path = new URL(script, import.meta.url).pathname;
+  const path = `${import.meta.dirname}/${script}`;
   const child = new Deno.Command("ip", {
     args: [
       ...["netns", "exec", netns, Deno.execPath(), "run", "--unstable-net"],

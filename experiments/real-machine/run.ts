@@ -100,7 +100,7 @@ Deno.exit(results.every(({ ok }) => ok) ? 0 : 1);
 
 /** Of the sources that ran; null where they are no clone. */
 async function commit(): Promise<string | null> {
-  const cwd = new URL(".", import.meta.url).pathname;
+  const cwd = import.meta.dirname;
   const output = await new Deno.Command("git", {
     args: ["rev-parse", "--short=12", "HEAD"],
     cwd,

@@ -46,6 +46,9 @@ export async function runProgram(
     .configureHelp({ showGlobalOptions: true })
     .exitOverride()
     .configureOutput({
+      // Its default asks variables of the environment that no task may read.
+      getOutHasColors: () => false,
+      getErrHasColors: () => false,
       writeOut: (text) => terminal.print(text.trimEnd()),
       writeErr: (text) => terminal.note(text.trimEnd()),
     });

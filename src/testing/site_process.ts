@@ -1,9 +1,15 @@
 import type { MigrationReport } from "../migration/report.ts";
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+const MAIN = `${import.meta.dirname}/../../main.ts`;
 /** Those of the task `causeway`, no more: what a user has must do. */
 const RIGHTS = [
-  ...["--no-prompt", "--frozen", "--allow-env=CAUSEWAY_CONFIG", "--allow-net", "--allow-read"],
+  ...[
+    "--no-prompt",
+    "--frozen",
+    "--allow-env=CAUSEWAY_CONFIG,INIT_CWD",
+    "--allow-net",
+    "--allow-read",
+  ],
   ...["--allow-write", "--allow-run"],
 ];
 const READY_TIMEOUT_MS = 30_000;

@@ -173,3 +173,11 @@ Deno.test("the gateways of the demo have the rights of the task", async () => {
   assert.deepEqual(flags("gateway"), [...GATEWAY_FLAGS].sort());
   assert.deepEqual(flags("causeway"), [...GATEWAY_FLAGS].sort());
 });
+
+Deno.test("help and usage errors need no right beyond those of the task", async () => {
+  const [help, usage] = await Promise.all([run("migrate", "--help"), run("migrate")]);
+  assert.equal(help.code, 0, help.err);
+  assert.match(help.out, /--max-downtime/);
+  assert.equal(usage.code, 2, usage.err);
+  assert.match(usage.err, /^error: /);
+});

@@ -80,7 +80,7 @@ Deno.test("SIGTERM ends emulate with its counters and exit code 0", async () => 
     const options = { profile: "metro", listen: "127.0.0.1:0", to: "127.0.0.1:9" };
     Deno.exit(await emulate(options, { print: console.log }));`;
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["eval", "--config", new URL("../../deno.json", import.meta.url).pathname, script],
+    args: ["eval", "--config", `${import.meta.dirname}/../../deno.json`, script],
     stdin: "null",
     stdout: "piped",
   }).spawn();

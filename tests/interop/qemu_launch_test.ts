@@ -34,7 +34,7 @@ Deno.test(
       const definition = definitionIn(directory);
       const gateway = new Deno.Command(Deno.execPath(), {
         args: [
-          ...["run", "--allow-all", new URL("./qemu_launch_gateway.ts", import.meta.url).pathname],
+          ...["run", "--allow-all", `${import.meta.dirname}/qemu_launch_gateway.ts`],
           ...[directory, JSON.stringify(definition)],
         ],
         stdin: "null",

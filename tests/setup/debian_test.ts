@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { requires } from "../../src/testing/requirements.ts";
 
-const SCRIPT = new URL("./debian.sh", import.meta.url).pathname;
+const SCRIPT = `${import.meta.dirname}/debian.sh`;
 const needs = await requires(
   ...["qemu", "qemuUtils", "guestImage", "cpio", "libnbd", "nbdkit"] as const,
   ...["iperf3", "nftables", "namespaces"] as const,

@@ -1,7 +1,7 @@
 import { GatewayError } from "../../core/errors.ts";
 import { runsWith } from "../../qemu/host_process.ts";
 
-const ROOT = new URL("../../../", import.meta.url);
+const ROOT = `${import.meta.dirname}/../../..`;
 
 /**
  * What `deno task gateway` allows, too (a test compares them). The children load nothing over the
@@ -10,7 +10,7 @@ const ROOT = new URL("../../../", import.meta.url);
 export const GATEWAY_FLAGS: readonly string[] = [
   "--no-prompt",
   "--frozen",
-  "--allow-env=CAUSEWAY_CONFIG",
+  "--allow-env=CAUSEWAY_CONFIG,INIT_CWD",
   "--allow-net",
   "--allow-read",
   "--allow-write",
@@ -43,9 +43,9 @@ export async function startGatewayProcess(configPath: string): Promise<GatewayPr
       "--quiet",
       "--cached-only",
       "--config",
-      new URL("deno.json", ROOT).pathname,
+      `${ROOT}/deno.json`,
       ...GATEWAY_FLAGS,
-      new URL("main.ts", ROOT).pathname,
+      `${ROOT}/main.ts`,
       "gateway",
       "--config",
       configPath,

@@ -1,7 +1,7 @@
 import type { NetworkNamespace } from "../netns.ts";
 import type { EchoRecord } from "./silence.ts";
 
-const PROCESS = new URL("./probe_process.ts", import.meta.url).pathname;
+const PROCESS = `${import.meta.dirname}/probe_process.ts`;
 
 /** A running probe; disposing it without asking for its record ends it. */
 export interface EchoProbe extends AsyncDisposable {

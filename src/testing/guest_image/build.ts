@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { resolve } from "node:path";
 import { gunzipSync, gzipSync, zstdDecompressSync } from "node:zlib";
 import { type CpioEntry, packCpio } from "./cpio.ts";
 import { findGuestKernel, type GuestKernel } from "./guest_kernel.ts";
@@ -12,7 +13,7 @@ export interface GuestImage {
   readonly initrd: string;
 }
 
-const CACHE_FOLDER = new URL("../../../.cache/guest-image/", import.meta.url);
+const CACHE_FOLDER = resolve(import.meta.dirname!, "../../../.cache/guest-image");
 const GUEST_SCRIPTS = new URL("./guest/", import.meta.url);
 const SCRIPT_NAMES = ["commands.sh", "common.sh", "disk.sh", "memory.sh", "settings.sh"] as const;
 
@@ -27,7 +28,7 @@ export async function guestImage(
 ): Promise<GuestImage> {
   if (kernel === null) throw new Error(`No guest kernel: ${SETUP_HINT}`);
   const entries = initrdEntries(kernel);
-  const initrd = new URL(`initrd-${digest(entries)}.gz`, CACHE_FOLDER).pathname;
+  const initrd = `${CACHE_FOLDER}/initrd-${digest(entries)}.gz`;
   if (!await exists(initrd)) {
     await Deno.mkdir(CACHE_FOLDER, { recursive: true });
     const partial = `${initrd}.${Deno.pid}`;
