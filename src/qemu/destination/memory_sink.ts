@@ -6,6 +6,7 @@ import { MigrationWatch, SETTLED } from "../migration_watch.ts";
 import { createReturnPathParser } from "../stream/return_path.ts";
 import { createStreamWriter } from "../stream/writer.ts";
 import { HeldEnd } from "./held_end.ts";
+import { isRepeatable } from "./repeatable.ts";
 
 const READ_BUFFER_BYTES = 64 * 1024;
 /** Device state loads in tens of ms; a slow disk that is activated may add seconds. */
@@ -24,7 +25,7 @@ export class MemorySink {
   /** True between `reset` and the new stream's layout: its opening is already at the destination. */
   #skipping = false;
   #layout: Layout | null = null;
-  /** Opaque bytes behind the layout went out: the stream is past what another one could replace. */
+  /** Lasting bytes behind the layout went out: the stream is past what another could replace. */
   #committed = false;
   #closed = false;
 
@@ -120,7 +121,9 @@ export class MemorySink {
   async #put(items: readonly MemoryItem[]): Promise<void> {
     for (const item of items) {
       if (item.kind === "layout") this.#layout = item;
-      else if (item.kind === "opaque" && this.#layout) this.#committed = true;
+      else if (item.kind === "opaque" && this.#layout && !isRepeatable(item.bytes)) {
+        this.#committed = true;
+      }
       for (const bytes of this.#writer.write(item)) await this.#send(bytes);
     }
   }

@@ -188,6 +188,9 @@ export class MemoryStream implements MemorySource {
   async cancel(): Promise<void> {
     if (this.#state === "ended" || this.#state === "cancelled") return;
     this.#holding.abort();
+    // QEMU holds its main loop while it writes the last pages and the device state: one that waits for
+    // its reader answers no monitor. Losing the socket sets it free, and it runs again by itself.
+    if (this.#state === "finishing") this.#closeConn();
     this.#state = "cancelled";
     try {
       await cancelMigration(this.#machine, this.#watch, () => this.#closeConn());
