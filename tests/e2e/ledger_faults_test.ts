@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { migrationOptions } from "../../src/migration/options.ts";
 import { ReferenceSites } from "./support/reference_sites.ts";
 
 Deno.test("a source ledger that fails at the moment of the hand-over leaves the machine running here", async () => {
@@ -75,4 +76,18 @@ Deno.test("a source that cannot record the destination's answer keeps its machin
   assert.equal((await sites.a.guest("g")).runState, "postmigrate");
   heal();
   await sites.assertArrives(id);
+});
+
+Deno.test("an offer that the destination can neither take nor refuse on record ends at once", async () => {
+  await using sites = await ReferenceSites.start();
+  await sites.register("a", "source");
+  const heal = sites.failLedger("b", "offer_rejected", "audit");
+  const options = migrationOptions.parse({});
+  const offered = performance.now();
+  await assert.rejects(() => sites.a.startMigration({ guest: "g", to: "b", options }), {
+    code: "link_closed",
+  });
+  assert.ok(performance.now() - offered < 10_000, "the source waited for an answer");
+  heal();
+  await sites.assertMovesNow();
 });

@@ -127,11 +127,11 @@ export class ReferenceSites implements AsyncDisposable {
   }
 
   /**
-   * From now on the site's ledger refuses events of one kind, as a full or failing disk would.
+   * From now on the site's ledger refuses entries of one kind, as a full or failing disk would.
    *
    * @returns ends it
    */
-  failLedger(site: Site, kind: string): () => void {
+  failLedger(site: Site, kind: string, table = "migration_event"): () => void {
     const run = (sql: string) => {
       const database = this.sites.ledger(site);
       try {
@@ -141,7 +141,7 @@ export class ReferenceSites implements AsyncDisposable {
       }
     };
     const name = `fail_${kind}`;
-    run(`CREATE TRIGGER ${name} BEFORE INSERT ON migration_event WHEN NEW.kind = '${kind}'
+    run(`CREATE TRIGGER ${name} BEFORE INSERT ON ${table} WHEN NEW.kind = '${kind}'
          BEGIN SELECT RAISE(ABORT, 'disk I/O error'); END`);
     return () => run(`DROP TRIGGER ${name}`);
   }
