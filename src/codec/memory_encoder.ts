@@ -47,6 +47,11 @@ export interface MemoryEncoder {
   add(items: Iterable<MemoryItem>): Generator<Uint8Array>;
   /** Gives what is left, if anything. */
   flush(): Generator<Uint8Array>;
+  /**
+   * Leaves out a page whose content at `at` of `contents` the destination has already. Looks only at
+   * what is in memory here: false means that `add` decides.
+   */
+  skipUnchanged(block: number, index: number, contents: Uint8Array, at: number): boolean;
   /** Pages that the destination has not got right: they travel whole when they come next. */
   forget(block: number, pageIndexes: Iterable<number>): void;
   /** Gives the image back. Idempotent. */
@@ -106,6 +111,14 @@ class Encoder implements MemoryEncoder {
     this.totals.saved.compression += this.#carriedBytes - payload.byteLength;
     this.#carriedBytes = this.#deltaPages = this.#zeroPages = 0;
     yield payload;
+  }
+
+  skipUnchanged(block: number, index: number, contents: Uint8Array, at: number): boolean {
+    if (this.#coder === null || this.#space === null) return false;
+    if (!this.#coder.isHeldAlike(this.#space.firstOf(block) + index, contents, at)) return false;
+    this.totals.offeredBytes += this.#space.pageBytes;
+    this.totals.saved.unchanged += this.#space.pageBytes;
+    return true;
   }
 
   forget(block: number, pageIndexes: Iterable<number>): void {

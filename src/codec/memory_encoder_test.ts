@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { GatewayError } from "../core/errors.ts";
 import type { MemoryItem } from "../guest/memory_items.ts";
@@ -132,6 +133,14 @@ Deno.test("a layout that changes begins with nothing known, the same one goes on
   send([{ ...LAYOUT, section: 7 }, ...guest.dirtyItems()]);
   assert.equal(encoder.totals.saved.unchanged, PAGES * PAGE);
   model.assertEquals(guest);
+});
+
+Deno.test("a zero page that the machine did not call one travels alone", () => {
+  const { encoder, model, send } = channel();
+  const contents = new Uint8Array(PAGE);
+  send([LAYOUT, { kind: "pages", block: 0, pageIndexes: Uint32Array.of(3), contents }]);
+  assert.deepEqual(model.memory.subarray(3 * PAGE, 4 * PAGE), Buffer.alloc(PAGE));
+  assert.equal(encoder.totals.saved.zero, PAGE);
 });
 
 Deno.test("a forgotten page travels whole", () => {

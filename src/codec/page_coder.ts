@@ -101,6 +101,12 @@ export class PageCoder {
     return deltaBytes >= 0 ? DELTA : WHOLE;
   }
 
+  /** True when the page is in memory with just this content; false says nothing. */
+  isHeldAlike(page: number, bytes: Uint8Array, at: number): boolean {
+    return !this.disabled.has("unchanged") && this.image.stateOf(page) === HELD &&
+      this.image.equalsHeld(page, bytes, at);
+  }
+
   /** The destination's copy of a page is not to be relied on: it travels whole when it comes next. */
   forget(page: number): void {
     this.image.forget(page);

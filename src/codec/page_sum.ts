@@ -13,10 +13,11 @@ const FACTORS = [0x9e3779b1, 0x85ebca77, 0xc2b2ae3d, 0x27d4eb2f];
  * because its sum is. In plain JS it runs at several GB/s, SHA-256 at one.
  */
 export class PageSum {
-  #a = FACTORS[0];
-  #b = FACTORS[1];
-  #c = FACTORS[2];
-  #d = FACTORS[3];
+  // Signed from the start, as every later value is: a sum of nothing is compared as well.
+  #a = FACTORS[0] | 0;
+  #b = FACTORS[1] | 0;
+  #c = FACTORS[2] | 0;
+  #d = FACTORS[3] | 0;
   /** Pages so far. */
   pageCount = 0;
 

@@ -100,7 +100,7 @@ export class PageImage {
   }
 
   /** Of a held page: true when its content is that at `at` of `bytes`. */
-  equalsHeld(page: number, bytes: Buffer, at: number): boolean {
+  equalsHeld(page: number, bytes: Uint8Array, at: number): boolean {
     const slot = this.#place.get(page);
     const from = this.#store.offsetOf(slot);
     const end = from + this.pageBytes;
