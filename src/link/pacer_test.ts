@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { loadProfile } from "../emulator/load_profile.ts";
 import type { WanProfile } from "../emulator/settings.ts";
 import { PacedSender } from "./pacer_bucket.ts";
-import { type PacedPathOptions, simulatePacedPath } from "./pacer_simulation.ts";
+import { type PacedPathOptions, simulatePacedPath } from "../testing/pacer_simulation.ts";
 
 const SECONDS = 8;
 

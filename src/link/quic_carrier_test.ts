@@ -15,7 +15,7 @@ import {
   trust,
   withPair,
   withSites,
-} from "./quic_test_support.ts";
+} from "../testing/quic_support.ts";
 
 Deno.test("records of any size arrive whole in both directions at once", () =>
   withPair(async ({ dial }) => {

@@ -19,7 +19,7 @@ import {
   type Site,
   trust,
   withSites,
-} from "./quic_test_support.ts";
+} from "../testing/quic_support.ts";
 
 /** Connects from `from` to `to` as any QUIC client could that knows the public certificate. */
 async function connectRaw(from: Site, to: string) {

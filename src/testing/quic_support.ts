@@ -6,8 +6,8 @@ import { initSite } from "../config/init.ts";
 import { trustPeer } from "../config/trust.ts";
 import { GatewayError } from "../core/errors.ts";
 import { systemClock } from "../host/system_clock.ts";
-import type { Carrier, CarrierEndpoint } from "./carrier.ts";
-import { type EndpointOptions, openEndpoint } from "./endpoint.ts";
+import type { Carrier, CarrierEndpoint } from "../link/carrier.ts";
+import { type EndpointOptions, openEndpoint } from "../link/endpoint.ts";
 
 export const clock = systemClock();
 

@@ -6,12 +6,10 @@
 import { LinkModel } from "../emulator/link_model.ts";
 import { Random } from "../emulator/random.ts";
 import type { WanProfile } from "../emulator/settings.ts";
-import { Pacer } from "./pacer.ts";
-import { PacedSender } from "./pacer_bucket.ts";
-import type { Feedback, Mark } from "./path_datagram.ts";
-import { DeliveryRate } from "./path_delivery.ts";
-import { PathEstimate } from "./path_estimate.ts";
-import { PathReceiver } from "./path_receiver.ts";
+import type { Pacer } from "../link/pacer.ts";
+import type { Feedback, Mark } from "../link/path_datagram.ts";
+import { PathReceiver } from "../link/path_receiver.ts";
+import { PathSender } from "../link/path_sender.ts";
 
 export interface PacedPathOptions {
   readonly profile: WanProfile;
@@ -62,12 +60,8 @@ class PacedPath {
   readonly #senderAt: (ms: number) => number;
   readonly #linkAt: (ms: number) => number;
   readonly #receiverAt: (ms: number) => number;
-  readonly #pacer = new Pacer();
-  readonly #paced = new PacedSender();
-  readonly #delivery = new DeliveryRate();
-  readonly #estimate = new PathEstimate();
+  readonly #sender = new PathSender();
   readonly #receiver = new PathReceiver();
-  #pacedAtMs = -Infinity;
   #isReportDue = false;
   #sentBytes = 0;
   #receivedBytes = 0;
@@ -102,12 +96,12 @@ class PacedPath {
         const bytes = receivedBytes[toMs / SAMPLE_MS] - receivedBytes[fromMs / SAMPLE_MS];
         return bytes * 8000 / (toMs - fromMs) / profile.forward.rateBitsPerSecond;
       },
-      pacer: this.#pacer,
+      pacer: this.#sender.pacer,
     };
   }
 
   #send(nowMs: number): void {
-    const { rateBytesPerSecond, memoryMs } = this.#pacer;
+    const { rateBytesPerSecond } = this.#sender.pacer;
     const packets = Math.min(
       CHUNK_PACKETS_MAX,
       Math.max(
@@ -116,18 +110,15 @@ class PacedPath {
       ),
     );
     const chunkBytes = packets * PACKET_PAYLOAD_BYTES;
-    let waitMs = this.#paced.waitMs(nowMs, rateBytesPerSecond, memoryMs);
-    if (this.#delivery.inFlightBytes >= this.#pacer.windowBytes) waitMs = Math.max(waitMs, 1);
-    if (waitMs > 0) this.#pacedAtMs = nowMs;
-    else if (!this.#hasData(chunkBytes, nowMs)) waitMs = 1;
+    let waitMs = this.#sender.waitMs(nowMs);
+    if (waitMs === 0 && this.#sender.isWindowFull(nowMs)) waitMs = 1;
+    if (waitMs === 0 && !this.#hasData(chunkBytes, nowMs)) waitMs = 1;
     if (waitMs > 0) {
       const lateMs = 0.1 + 1.3 * this.#lateness.nextRatio();
       this.#later(nowMs + Math.ceil(waitMs) + lateMs, this.#senderAt, (ms) => this.#send(ms));
       return;
     }
-    const number = this.#delivery.markSent(nowMs, chunkBytes);
-    const mark: Mark = { kind: "mark", number, sentMs: nowMs, chunkBytes };
-    this.#paced.sent(chunkBytes, nowMs, rateBytesPerSecond, memoryMs);
+    const mark = this.#sender.sent(chunkBytes, 0, nowMs);
     this.#sentBytes += chunkBytes;
     for (let packet = 0; packet < packets; packet++) {
       this.#packet(nowMs, packet === 0 ? mark : null);
@@ -149,7 +140,7 @@ class PacedPath {
     this.#later(nowMs, this.#linkAt, (ms) => {
       const verdict = this.#forward.offer(PACKET_PAYLOAD_BYTES + PACKET_HEADER_BYTES, ms);
       if (verdict !== "delivered") {
-        const againMs = ms + 1.15 * (this.#estimate.roundTripMs ?? 100) + 3;
+        const againMs = ms + 1.15 * (this.#sender.estimate.roundTripMs ?? 100) + 3;
         this.#later(againMs, this.#senderAt, (late) => this.#packet(late, null));
         return;
       }
@@ -175,7 +166,10 @@ class PacedPath {
   #reportSoon(nowMs: number): void {
     if (this.#isReportDue) return;
     this.#isReportDue = true;
-    const ms = Math.min(50, Math.max(2, Math.round((this.#estimate.minRoundTripMs ?? 0) / 6)));
+    const ms = Math.min(
+      50,
+      Math.max(2, Math.round((this.#sender.estimate.minRoundTripMs ?? 0) / 6)),
+    );
     const lateMs = 0.1 + 1.3 * this.#lateness.nextRatio();
     this.#later(nowMs + ms + lateMs, this.#receiverAt, (dueMs) => {
       this.#isReportDue = false;
@@ -203,17 +197,7 @@ class PacedPath {
   }
 
   #take(feedback: Feedback, nowMs: number): void {
-    if (!this.#delivery.isPlausible(feedback) || !this.#estimate.take(feedback, nowMs)) return;
-    const minRoundTripMs = this.#estimate.minRoundTripMs ?? 0;
-    this.#pacer.take({
-      nowMs,
-      transitMs: Number.isNaN(feedback.transitMs) ? null : feedback.transitMs,
-      delivery: this.#delivery.take(feedback, minRoundTripMs),
-      minRoundTripMs,
-      sentBytes: this.#sentBytes,
-      readBytes: feedback.laneBytes[1],
-      isPaced: nowMs - this.#pacedAtMs < 2 * minRoundTripMs + 20,
-    });
+    this.#sender.take(feedback, this.#sentBytes, feedback.laneBytes[1], nowMs);
   }
 }
 
