@@ -125,6 +125,7 @@ Deno.test("a started migration gets the defaults of the contract, and 201", asyn
       rate: null,
       handover: "fast",
       keepSource: false,
+      disable: [],
     },
   }]]);
 });

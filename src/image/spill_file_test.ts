@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { GatewayError } from "../core/errors.ts";
 import { openSpillFile } from "./spill_file.ts";
@@ -64,27 +63,6 @@ Deno.test("many writes cross from one nonce to the next", () =>
         assert.deepEqual(into, expected.subarray(place * pageBytes, (place + 1) * pageBytes));
       }
     }
-    spill.close();
-  }));
-
-Deno.test("the file has no name, and what is in it is not readable", () =>
-  inDirectory((directory) => {
-    const spill = openSpillFile(`${directory}/spill`, PAGE);
-    spill.write([0, 1, 9], Buffer.concat([page(1), page(1), page(1)]));
-    assert.deepEqual([...Deno.readDirSync(directory)], []);
-    const open = [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => `/proc/self/fd/${name}`)
-      .find((name) => {
-        try {
-          return Deno.readLinkSync(name).startsWith(`${directory}/spill`);
-        } catch {
-          return false;
-        }
-      });
-    const stored = readFileSync(open!);
-    assert.equal(stored.length, 10 * PAGE);
-    assert.equal(stored.includes("page 1."), false);
-    // Equal pages do not look equal.
-    assert.notDeepEqual(stored.subarray(0, PAGE), stored.subarray(PAGE, 2 * PAGE));
     spill.close();
   }));
 
