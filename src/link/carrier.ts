@@ -18,6 +18,11 @@ export interface Carrier {
    * @throws {GatewayError} `link_closed`
    */
   send(record: Uint8Array, urgent: boolean): Promise<void>;
+  /**
+   * Sends a record that `send` was given once more, by a way that a loss on the first one does not
+   * delay, if the carrier has such a way and the record is short. Without any promise of delivery.
+   */
+  copy?(record: Uint8Array): void;
   /** Set once, before any record is delivered. The next record of a lane waits for its promise. */
   receive(handler: (record: Uint8Array) => Promise<void> | void): void;
   path(): PathMeasurement;

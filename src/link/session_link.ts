@@ -319,7 +319,7 @@ class Driver implements SessionLink, ChannelHost {
 
   /** @returns false when the connection is gone; the session sends the record again elsewhere */
   async #handOver({ id, carrier }: Attached, outgoing: Outgoing, urgent: boolean) {
-    const { record, migrationId } = outgoing;
+    const { record, migrationId, awaited } = outgoing;
     const nowMs = this.#clock.nowMs();
     this.#linkLimit.spend(record.byteLength, nowMs);
     if (migrationId !== null) {
@@ -327,6 +327,7 @@ class Driver implements SessionLink, ChannelHost {
     }
     // Room in the queue was made: whoever waits for it goes on while the record is under way.
     const sent = carrier.send(record, urgent);
+    if (awaited) carrier.copy?.(record);
     this.#settle();
     try {
       await sent;

@@ -38,6 +38,34 @@ Deno.test("a control message arrives, is applied and acknowledged", async () => 
   await world.close();
 });
 
+Deno.test("only what somebody awaits is copied, and a copy changes nothing", async () => {
+  const world = new LinkWorld();
+  const got: string[] = [];
+  world.accept(["control", "memory"], (_id, kind, payload) => void got.push(kind + payload[0]));
+  const control = world.source.channel(ID, "control");
+  await control.send(1, Uint8Array.of(0));
+  await world.clock.until(control.whenAppliedByPeer(1));
+  const carrier = world.pair.a;
+  let copies = 0;
+  carrier.copy = (record) => {
+    copies++;
+    void carrier.send(record, true);
+  };
+  const memory = world.source.channel(ID, "memory");
+  for (let i = 1; i < 4; i++) {
+    await memory.send(16, Uint8Array.of(i));
+    await control.send(1, Uint8Array.of(i));
+  }
+  await world.clock.until(
+    Promise.all([control.whenAppliedByPeer(4), memory.whenAppliedByPeer(3)]),
+  );
+  assert.equal(copies, 3);
+  const of = (kind: string) => got.filter((each) => each.startsWith(kind));
+  assert.deepEqual(of("control"), ["control0", "control1", "control2", "control3"]);
+  assert.deepEqual(of("memory"), ["memory1", "memory2", "memory3"]);
+  await world.close();
+});
+
 Deno.test("what cut connections lost arrives once and in order after the redial", async () => {
   const world = new LinkWorld({ bytesPerSecond: 1e6 });
   const got: number[] = [];

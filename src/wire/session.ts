@@ -60,6 +60,8 @@ export interface Outgoing {
   readonly record: Uint8Array;
   /** Migration whose rate cap it counts against; null for records of the session itself. */
   readonly migrationId: string | null;
+  /** A frame that somebody may be waiting for: worth a copy where a connection can lose packets. */
+  readonly awaited?: boolean;
 }
 
 export interface SessionOptions {
@@ -383,7 +385,7 @@ export class Session {
     channel.wireBytes += record.byteLength;
     this.#scheduler.sent(channel, record.byteLength);
     this.#touched.add(channel);
-    return { record, migrationId: migration.id };
+    return { record, migrationId: migration.id, awaited: !isBulk(kind) };
   }
 
   #takeState(carrier: CarrierState): Outgoing {
