@@ -100,6 +100,8 @@ export interface SavedBytes {
   compression: number;
   free: number;
   warm: number;
+  /** Pages written again before they left: only the newest version travels. */
+  replaced: number;
 }
 
 export interface Decision {
@@ -119,5 +121,6 @@ export function noSavedBytes(): SavedBytes {
     compression: 0,
     free: 0,
     warm: 0,
+    replaced: 0,
   };
 }

@@ -3,6 +3,8 @@ import { noSavedBytes, type SavedBytes } from "./report.ts";
 
 /** Window over which a compression ratio is remembered, in raw bytes. */
 const RATIO_WINDOW_BYTES = 8 * 1024 * 1024;
+/** With less a ratio is not known. */
+const RATIO_BYTES_MIN = 65_536;
 
 /** What one kind of payload (memory or disk) has cost so far, and what it costs lately. */
 export class TrafficMeter {
@@ -12,8 +14,8 @@ export class TrafficMeter {
   /** What the present encoder had said when it was followed last. */
   #followed: EncoderTotals = noTotals();
   #packingDebtBytes = 0;
-  #recentRaw = 0;
-  #recentPayload = 0;
+  readonly #recent = new RecentRatio();
+  readonly #changed = new RecentRatio();
 
   /** `rawBytes` of content went into `payloadBytes` of frames. */
   sent(rawBytes: number, payloadBytes: number): void {
@@ -38,19 +40,45 @@ export class TrafficMeter {
     this.rawBytes += rawBytes;
     this.payloadBytes += sentBytes;
     this.#remember(rawBytes, sentBytes);
+    const unchangedBytes = saved.unchanged - before.saved.unchanged;
+    this.#changed.add(rawBytes - unchangedBytes, sentBytes);
+  }
+
+  /** Pages that were written again before they left: offered, never sent. */
+  replaced(bytes: number): void {
+    this.rawBytes += bytes;
+    this.saved.replaced += bytes;
   }
 
   #remember(rawBytes: number, payloadBytes: number): void {
-    this.#recentRaw += rawBytes;
-    this.#recentPayload += payloadBytes;
-    if (this.#recentRaw > RATIO_WINDOW_BYTES) {
-      this.#recentRaw /= 2;
-      this.#recentPayload /= 2;
-    }
+    this.#recent.add(rawBytes, payloadBytes);
   }
 
   /** Payload bytes for each raw byte of late; 1 while nothing is known. */
   get ratio(): number {
-    return this.#recentRaw < 65_536 ? 1 : this.#recentPayload / this.#recentRaw;
+    return this.#recent.ratio;
+  }
+
+  /** The same for what has changed: pages that the destination had already do not count. */
+  get changedRatio(): number {
+    return this.#changed.ratio;
+  }
+}
+
+class RecentRatio {
+  #rawBytes = 0;
+  #payloadBytes = 0;
+
+  add(rawBytes: number, payloadBytes: number): void {
+    this.#rawBytes += rawBytes;
+    this.#payloadBytes += payloadBytes;
+    if (this.#rawBytes > RATIO_WINDOW_BYTES) {
+      this.#rawBytes /= 2;
+      this.#payloadBytes /= 2;
+    }
+  }
+
+  get ratio(): number {
+    return this.#rawBytes < RATIO_BYTES_MIN ? 1 : this.#payloadBytes / this.#rawBytes;
   }
 }

@@ -72,6 +72,7 @@ export const migrationReport: z.ZodType<MigrationReport> = z.object({
     compression: bytes,
     free: bytes,
     warm: bytes,
+    replaced: bytes,
   }),
   decisions: z.array(decision),
   findings: z.array(errorNote.extend({ severity: z.string() })),

@@ -25,17 +25,18 @@ export async function begin(move: Move): Promise<void> {
 
 /** Starts a memory stream into the memory channel. */
 export async function startMemory(move: Move): Promise<void> {
-  const { guest, draft } = move.deps;
+  const { guest, draft, clock, pages } = move.deps;
   const source = await move.interrupt.race(guest.source.startMemory());
   draft.beginRound("memory", move.description?.memoryBytes ?? null);
   move.encoder ??= createEncoder(move);
-  const pump = new MemoryPump(
-    source,
-    move.encoder,
-    move.memoryChannel!,
-    draft.memory,
-    move.interrupt.signal,
-  );
+  const pump = new MemoryPump(source, {
+    encoder: move.encoder,
+    channel: move.memoryChannel!,
+    meter: draft.memory,
+    clock,
+    poolBytesMax: pages.limits.pagePoolBytesMax,
+    stop: move.interrupt.signal,
+  });
   pump.drained.catch((error) => {
     // A stream that was given up for another one ends as it likes.
     if (move.pump === pump) move.interrupt.raise(error);
@@ -124,13 +125,14 @@ export async function measure(move: Move): Promise<SwitchMeasurement> {
     move.pump!.source.progress(),
     guest.source.dirtyDiskBytes(),
   ]);
-  draft.noteMemory(progress);
+  const parkedBytes = move.pump!.parkedBytes;
+  draft.noteMemory({ ...progress, remainingBytes: progress.remainingBytes + parkedBytes });
   const path = link.path();
   return {
     memoryRemainingBytes: progress.remainingBytes,
     firstPass: progress.pass <= 1,
     parkedWireBytes: move.memoryChannel!.unacknowledgedBytes +
-      move.diskChannel!.unacknowledgedBytes,
+      move.diskChannel!.unacknowledgedBytes + parkedBytes * draft.memory.changedRatio,
     diskDirtyBytes,
     memoryWireRatio: draft.memory.ratio,
     diskWireRatio: draft.disk.ratio,

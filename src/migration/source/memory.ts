@@ -1,52 +1,186 @@
 import type { MemoryItem } from "../../guest/memory_items.ts";
 import type { MemorySource } from "../../guest/guest.ts";
 import type { MemoryEncoder } from "../../codec/memory_encoder.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
+import { Changes } from "../changes.ts";
 import type { TrafficMeter } from "../traffic.ts";
+import { LinkShare } from "./link_share.ts";
+import { ParkedPages } from "./parked_pages.ts";
+
+/** What a pump is given beside its stream. */
+export interface PumpSettings {
+  readonly encoder: MemoryEncoder;
+  readonly channel: Channel;
+  readonly meter: TrafficMeter;
+  readonly clock: Pick<Clock, "nowMs">;
+  /** Pages that wait for the link, in bytes. */
+  readonly poolBytesMax: number;
+  /** Ends it without a word. */
+  readonly stop: AbortSignal;
+}
 
 /**
- * Moves one memory stream into the memory channel. Not reading is the back-pressure: when the link
- * takes no more, the machine's own passes wait.
+ * Moves one memory stream into the memory channel: one half reads the machine and parks its pages,
+ * the other sends them as the link takes them. A full pool is the back-pressure: then the machine's
+ * own passes wait. Everything but pages keeps its place: what was parked before it goes before it.
  */
 export class MemoryPump {
   opaqueBytes = 0;
   opaqueReason: string | null = null;
   /** Resolves when the stream has ended and its last frame is numbered; rejects when it broke. */
   readonly drained: Promise<void>;
+  #parked: ParkedPages | null = null;
+  #hasEnded = false;
+  #isDiscarded = false;
+  #isSending = false;
+  #failure: { readonly error: unknown } | null = null;
+  #countedReplacedBytes = 0;
+  readonly #changes = new Changes();
+  readonly #share: LinkShare;
 
-  constructor(
-    readonly source: MemorySource,
-    private readonly encoder: MemoryEncoder,
-    private readonly channel: Channel,
-    private readonly meter: TrafficMeter,
-    private readonly stop: AbortSignal,
-  ) {
+  constructor(readonly source: MemorySource, private readonly settings: PumpSettings) {
+    this.#share = new LinkShare(settings.clock);
     this.drained = this.#run();
     this.drained.catch(() => {});
   }
 
+  /** Bytes of pages that were read from the machine and are not encoded yet. */
+  get parkedBytes(): number {
+    return this.#parked?.waitingBytes ?? 0;
+  }
+
+  /** The stream was given up: what is parked need not travel, the next one brings it again. */
+  discard(): void {
+    this.#isDiscarded = true;
+    this.#parked?.clear();
+    this.#changes.notify();
+  }
+
   async #run(): Promise<void> {
-    for await (const items of this.source.items()) {
-      this.stop.throwIfAborted();
-      for (const item of items) this.#note(item);
-      for (const payload of this.encoder.add(items)) await this.#send(payload);
-      // Nothing waits in the encoder for company: what is parked becomes downtime.
-      for (const payload of this.encoder.flush()) await this.#send(payload);
-      // Items that did not have to travel leave no payload.
-      this.meter.follow(this.encoder.totals);
+    const { stop } = this.settings;
+    const wake = () => this.#changes.notify();
+    stop.addEventListener("abort", wake);
+    const reading = this.#read();
+    const sending = this.#sendParked();
+    reading.catch(() => this.discard());
+    // The reader may be waiting for room that nobody makes any more.
+    sending.catch((error) => {
+      this.#failure = { error };
+      wake();
+    });
+    try {
+      await Promise.all([reading, sending]);
+    } finally {
+      stop.removeEventListener("abort", wake);
     }
   }
 
-  #note(item: MemoryItem): void {
-    if (item.kind !== "opaque") return;
-    this.opaqueBytes += item.bytes.byteLength;
-    if (item.reason !== undefined) this.opaqueReason ??= item.reason;
+  async #read(): Promise<void> {
+    try {
+      for await (const items of this.source.items()) {
+        this.#check();
+        for (const item of items) await this.#accept(item);
+        this.#changes.notify();
+        this.#count();
+      }
+    } finally {
+      this.#hasEnded = true;
+      this.#changes.notify();
+    }
+  }
+
+  #check(): void {
+    if (this.#failure !== null) throw this.#failure.error;
+    this.settings.stop.throwIfAborted();
+  }
+
+  async #accept(item: MemoryItem): Promise<void> {
+    if (this.#isDiscarded) return;
+    const parked = this.#parked;
+    if (parked !== null && (item.kind === "pages" || item.kind === "zeros")) {
+      const length = item.kind === "pages" ? item.pageIndexes.length : item.ranges.length;
+      for (let at = parked.park(item, 0); at < length; at = parked.park(item, at)) {
+        this.#changes.notify();
+        await this.#changes.next();
+        this.#check();
+        if (this.#isDiscarded) return;
+      }
+      return;
+    }
+    this.#changes.notify();
+    while (!this.#isIdle() && !this.#isDiscarded) {
+      await this.#changes.next();
+      this.#check();
+    }
+    if (this.#isDiscarded) return;
+    if (item.kind === "layout") {
+      this.#countedReplacedBytes = 0;
+      this.#parked = new ParkedPages(item, this.settings.poolBytesMax, this.settings.encoder);
+    }
+    if (item.kind === "opaque") this.#note(item);
+    await this.#encode([item]);
+    await this.#flush();
+  }
+
+  /** Nothing is parked, nothing is half encoded. */
+  #isIdle(): boolean {
+    return (this.#parked?.isEmpty ?? true) && !this.#isSending;
+  }
+
+  /** Takes page after page out of the pool until the stream has ended and nothing is left. */
+  async #sendParked(): Promise<void> {
+    for (;;) {
+      await this.#changes.until(() => !(this.#parked?.isEmpty ?? true) || this.#hasEnded);
+      this.settings.stop.throwIfAborted();
+      const parked = this.#parked;
+      if (parked === null || parked.isEmpty) return;
+      this.#isSending = true;
+      this.#share.begin();
+      try {
+        while (!parked.isEmpty) {
+          await this.#encode(parked.take());
+          this.#changes.notify();
+        }
+        // Nothing waits in the encoder for company: what is parked becomes downtime.
+        await this.#flush();
+      } finally {
+        this.#isSending = false;
+      }
+      this.#changes.notify();
+    }
+  }
+
+  #note({ bytes, reason }: Extract<MemoryItem, { kind: "opaque" }>): void {
+    this.opaqueBytes += bytes.byteLength;
+    if (reason !== undefined) this.opaqueReason ??= reason;
+  }
+
+  /** Encodes at once, and only then waits: the reader looks at what the encoder knows meanwhile. */
+  async #encode(items: readonly MemoryItem[]): Promise<void> {
+    for (const payload of [...this.settings.encoder.add(items)]) await this.#send(payload);
+  }
+
+  async #flush(): Promise<void> {
+    for (const payload of this.settings.encoder.flush()) await this.#send(payload);
+    this.#count();
   }
 
   /** Numbered at once, whatever happens while it waits: the encoder counts on it. */
   async #send(payload: Uint8Array): Promise<void> {
-    this.meter.follow(this.encoder.totals);
-    await this.channel.send(FRAME_TYPES.memoryBatch, payload);
+    const { channel, encoder } = this.settings;
+    this.#count();
+    await this.#share.waiting(channel.send(FRAME_TYPES.memoryBatch, payload));
+    encoder.bottleneck = this.#share.bottleneck;
+    this.settings.stop.throwIfAborted();
+  }
+
+  #count(): void {
+    const { meter, encoder } = this.settings;
+    meter.follow(encoder.totals);
+    const replaced = this.#parked?.replacedBytes ?? 0;
+    meter.replaced(replaced - this.#countedReplacedBytes);
+    this.#countedReplacedBytes = replaced;
   }
 }

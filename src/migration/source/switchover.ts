@@ -111,6 +111,7 @@ async function undoSwitch(move: Move, rounds: readonly DiskRound[], reason: stri
   const pump = move.pump!;
   move.pump = null;
   await pump.source.cancel();
+  pump.discard();
   // It may have given its whole state away already; without a hand-over that means nothing.
   if (await guest.runState() === "postmigrate") await guest.source.resume();
   draft.runState = move.wasRunning ? "running" : "paused";
