@@ -81,9 +81,13 @@ const LOOP_MS_MIN = 12;
 /** What the window allows for reports that come late. */
 const WINDOW_SLACK_MS = 3;
 const WINDOW_BYTES_MIN = 64 * 1024;
-/** Within a machine or a room the programs are the only delay, and they need room to work. */
+/**
+ * Within a machine or a room the programs are the only delay that there is: they need a window to
+ * work, and no estimate is taken for true that no such network has.
+ */
 const ROOM_ROUND_TRIP_MS = 2;
 const ROOM_WINDOW_BYTES_MIN = 256 * 1024;
+const ROOM_BYTES_PER_SECOND_MIN = 12_500_000;
 /** How much of missed turns is caught up with: this share of a round trip, within these bounds. */
 const MEMORY_RATIO = 1 / 8;
 const MEMORY_MS_MIN = 4;
@@ -166,9 +170,7 @@ export class Pacer {
   get windowBytes(): number {
     const queueMs = this.#isShort ? 0 : this.#allowedMs();
     const ms = this.#minRoundTripMs + queueMs + WINDOW_SLACK_MS;
-    const least = this.#minRoundTripMs < ROOM_ROUND_TRIP_MS
-      ? ROOM_WINDOW_BYTES_MIN
-      : WINDOW_BYTES_MIN;
+    const least = this.#isRoom ? ROOM_WINDOW_BYTES_MIN : WINDOW_BYTES_MIN;
     return Math.max(least, (1 + this.#probe) * this.#estimate * ms / 1000);
   }
 
@@ -191,6 +193,7 @@ export class Pacer {
     this.#watchBacklog(input);
     this.#watchQueue(nowMs);
     this.#watchProbe(nowMs, isPaced);
+    if (this.#isRoom) this.#estimate = Math.max(this.#estimate, ROOM_BYTES_PER_SECOND_MIN);
     this.#rate = clamp(this.#estimate * this.#gain(nowMs, isPaced));
   }
 
@@ -344,6 +347,10 @@ export class Pacer {
   /** True where the estimate is about what it was when the path last was the limit. */
   get #isNearLimit(): boolean {
     return Math.abs(this.#estimate / this.#limitedEstimate - 1) < SAME_LIMIT_RATIO;
+  }
+
+  get #isRoom(): boolean {
+    return this.#minRoundTripMs < ROOM_ROUND_TRIP_MS;
   }
 
   get #isShort(): boolean {

@@ -3,14 +3,15 @@
  * figures for loss, round trip or rate here, so each side marks what it sends and the other reports
  * what arrived. Every one may get lost: all figures are totals since the bundle began.
  *
- *     MARK      { u8 1, u32 number, f64 sentMs, u32 chunkBytes }     goes before a chunk, on its lane
+ *     MARK      { u8 1, u32 number, f64 sentMs, u32 chunkBytes }     goes before a chunk, on its lane,
+ *               for it and the small ones since the last mark
  *     PING      { u8 2, f64 sentMs }                                 asks for FEEDBACK at once
  *     FEEDBACK  { u8 3, f64 nowMs, f64 echoedSentMs, f64 heldMs, u32 markCount, f64 markBytes,
  *                 u32 lastMark, f64 lastMarkAtMs, f64 transitMs, f64 consumedBytes,
  *                 u8 laneCount, laneCount x f64 laneBytes }
  *
- * Big-endian. Times are each side's own monotonic clock. MARKs travel on the bulk lanes, the rest
- * on the urgent one, where nothing waits in front of them.
+ * Big-endian. Times are each side's own monotonic clock. PING and FEEDBACK travel on the urgent
+ * lane, where nothing waits in front of them.
  */
 
 export interface Mark {

@@ -2,20 +2,14 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import { RECORD_BYTES_MAX } from "../wire/limits.ts";
 import type { Carrier } from "./carrier.ts";
-import { Pacer, type PacerPhase } from "./pacer.ts";
-import { PacedSender } from "./pacer_bucket.ts";
+import type { PacerPhase } from "./pacer.ts";
 import { decodePathDatagram, encodeFeedback, encodeMark, encodePing } from "./path_datagram.ts";
-import { DeliveryRate } from "./path_delivery.ts";
-import { PathEstimate } from "./path_estimate.ts";
+import { PathSender } from "./path_sender.ts";
 import { PathReceiver } from "./path_receiver.ts";
 import type { PathMeasurement } from "./peer_link.ts";
 import { CHUNK_HEADER_BYTES, nextRecordNumber, RecordAssembler } from "./quic_chunks.ts";
-import {
-  CHUNK_BYTES_MAX,
-  LANE_WINDOW_BYTES_MAX,
-  type LaneEvents,
-  type QuicLane,
-} from "./quic_lane.ts";
+import { CHUNK_BYTES_MAX, type LaneEvents, type QuicLane } from "./quic_lane.ts";
+import { LaneSet } from "./quic_lane_set.ts";
 
 /** Own heartbeats; each is answered at once. */
 export const HEARTBEAT_MS = 250;
@@ -32,10 +26,6 @@ export const CLOSE_MS_MAX = 3_000;
 const FEEDBACK_ROUND_TRIPS = 1 / 6;
 const FEEDBACK_MS_MIN = 2;
 const FEEDBACK_MS_MAX = 50;
-/** What one lane may hold is its share of the rate for so many round trips and so long. */
-const LANE_ROUND_TRIPS = 4;
-const LANE_MS = 100;
-const LANE_WINDOW_BYTES_MIN = 64 * 1024;
 /** A chunk is what leaves in this time, in whole packets. */
 const CHUNK_MS = 1;
 const CHUNK_PACKETS_MIN = 2;
@@ -44,8 +34,6 @@ const CHUNK_PACKETS_MAX = 40;
 const PACKET_SLACK_BYTES = 12;
 /** A mark and its frame share the first packet. */
 const MARK_BYTES = 20;
-/** The rate counts as used up when something waited for it within this, or two round trips. */
-const PACED_MS = 20;
 /** Urgent records do not wait for their turn unless they alone are this far ahead of the rate. */
 const URGENT_AHEAD_MS = 100;
 
@@ -68,12 +56,9 @@ export class QuicCarrier implements Carrier {
 
   readonly #clock: Clock;
   readonly #options: QuicCarrierOptions;
-  readonly #lanes: (QuicLane | null)[];
+  readonly #lanes: LaneSet;
   readonly #assembler = new RecordAssembler();
-  readonly #estimate = new PathEstimate();
-  readonly #delivery = new DeliveryRate();
-  readonly #pacer = new Pacer();
-  readonly #sender = new PacedSender();
+  readonly #path = new PathSender();
   readonly #receiver = new PathReceiver();
   readonly #handler = Promise.withResolvers<(record: Uint8Array) => Promise<void> | void>();
   readonly #gone = Promise.withResolvers<{ reason: string }>();
@@ -91,8 +76,6 @@ export class QuicCarrier implements Carrier {
   #endedLanes = 0;
   #closingReason: string | null = null;
   #lastHeardMs: number;
-  /** When something last had to wait for the pacer. */
-  #pacedAtMs = -Infinity;
   readonly #heartbeat: ReturnType<typeof setInterval>;
   #feedbackTimer: ReturnType<typeof setTimeout> | null = null;
 
@@ -102,7 +85,7 @@ export class QuicCarrier implements Carrier {
     this.peerName = options.peerName;
     this.peerIncarnation = options.peerIncarnation;
     this.closed = this.#gone.promise;
-    this.#lanes = Array.from({ length: options.laneCount }, () => null);
+    this.#lanes = new LaneSet(options.laneCount);
     this.#lastHeardMs = this.#clock.nowMs();
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
   }
@@ -112,18 +95,18 @@ export class QuicCarrier implements Carrier {
   }
 
   hasLane(index: number): boolean {
-    return this.#lanes[index] !== null;
+    return this.#lanes.has(index);
   }
 
   /** True once urgent and bulk records can go. */
   get isReady(): boolean {
-    return this.#lanes[0] !== null && this.#bulkLanes().length > 0;
+    return this.#lanes.urgent !== null && this.#lanes.bulk.length > 0;
   }
 
   /** Adds an authenticated connection of this bundle. */
   join(lane: QuicLane): void {
     if (this.#state !== "open") return lane.conn.close({ closeCode: 0, reason: "bundle closed" });
-    this.#lanes[lane.index] = lane;
+    this.#lanes.add(lane);
     const events: LaneEvents = {
       heard: () => this.#heard(),
       record: (bytes) => this.#deliver(bytes, lane.index > 0),
@@ -171,19 +154,19 @@ export class QuicCarrier implements Carrier {
     inFlightBytes: number;
     windowBytes: number;
   } {
-    const { phase, rateBytesPerSecond, queueMs, windowBytes } = this.#pacer;
-    const { inFlightBytes } = this.#delivery;
+    const { phase, rateBytesPerSecond, queueMs, windowBytes } = this.#path.pacer;
+    const { inFlightBytes } = this.#path;
     return { phase, rateBytesPerSecond, queueMs, inFlightBytes, windowBytes };
   }
 
   path(): PathMeasurement {
     const nowMs = this.#clock.nowMs();
     return {
-      roundTripMs: this.#estimate.roundTripMs,
-      minRoundTripMs: this.#estimate.minRoundTripMs,
-      bottleneckBytesPerSecond: this.#pacer.bottleneckBytesPerSecond,
-      goodputBytesPerSecond: this.#estimate.goodputBytesPerSecond(nowMs),
-      lossRatio: this.#estimate.lossRatio(),
+      roundTripMs: this.#path.estimate.roundTripMs,
+      minRoundTripMs: this.#path.estimate.minRoundTripMs,
+      bottleneckBytesPerSecond: this.#path.pacer.bottleneckBytesPerSecond,
+      goodputBytesPerSecond: this.#path.estimate.goodputBytesPerSecond(nowMs),
+      lossRatio: this.#path.estimate.lossRatio(),
       silentMs: nowMs - this.#lastHeardMs,
     };
   }
@@ -206,7 +189,7 @@ export class QuicCarrier implements Carrier {
   }
 
   async #sendUrgent(record: Uint8Array): Promise<void> {
-    const lane = await this.#until(() => this.#lanes[0]);
+    const lane = await this.#until(() => this.#lanes.urgent);
     const recordNumber = this.#nextNumber();
     for (let at = 0; at < record.length; at += CHUNK_BYTES_MAX) {
       await this.#paced(URGENT_AHEAD_MS);
@@ -221,9 +204,6 @@ export class QuicCarrier implements Carrier {
       await this.#paced(0);
       const lane = await this.#until(() => this.#emptiestLane());
       const chunkBytes = Math.min(record.length - at, this.#chunkBytes(lane));
-      const sentMs = this.#clock.nowMs();
-      const number = this.#delivery.markSent(sentMs, chunkBytes);
-      lane.sendDatagram(encodeMark({ number, sentMs, chunkBytes }));
       this.#bulkSentBytes += chunkBytes;
       await this.#write(lane, recordNumber, record, at, chunkBytes);
       at += chunkBytes;
@@ -237,9 +217,8 @@ export class QuicCarrier implements Carrier {
     offsetBytes: number,
     chunkBytes: number,
   ): Promise<void> {
-    const { rateBytesPerSecond, memoryMs } = this.#pacer;
-    const sentBytes = chunkBytes + CHUNK_HEADER_BYTES;
-    this.#sender.sent(sentBytes, this.#clock.nowMs(), rateBytesPerSecond, memoryMs);
+    const mark = this.#path.sent(chunkBytes, CHUNK_HEADER_BYTES, this.#clock.nowMs());
+    if (mark !== null) lane.sendDatagram(encodeMark(mark));
     try {
       await lane.writeChunk(recordNumber, record, offsetBytes, chunkBytes);
     } catch (cause) {
@@ -251,11 +230,8 @@ export class QuicCarrier implements Carrier {
   async #paced(aheadMs: number): Promise<void> {
     for (;;) {
       if (this.#state !== "open") throw this.#linkClosed();
-      const { rateBytesPerSecond, memoryMs } = this.#pacer;
-      const nowMs = this.#clock.nowMs();
-      const waitMs = this.#sender.waitMs(nowMs, rateBytesPerSecond, memoryMs);
+      const waitMs = this.#path.waitMs(this.#clock.nowMs());
       if (waitMs <= aheadMs) return;
-      this.#pacedAtMs = nowMs;
       await this.#clock.sleep(Math.min(waitMs - aheadMs, HEARTBEAT_MS));
     }
   }
@@ -272,41 +248,18 @@ export class QuicCarrier implements Carrier {
 
   /** The bulk lane with least under way, of those with room. */
   #emptiestLane(): QuicLane | null {
-    let best: QuicLane | null = null;
     if (this.#bulkSentBytes - this.#bulkConsumedByPeerBytes >= BUNDLE_WINDOW_BYTES) return null;
-    if (this.#delivery.inFlightBytes >= this.#pacer.windowBytes) {
-      this.#pacedAtMs = this.#clock.nowMs();
-      return null;
-    }
-    const lanes = this.#bulkLanes();
-    const laneWindowBytes = this.#laneWindowBytes(lanes.length);
-    for (const lane of lanes) {
-      if (lane.outstandingBytes >= laneWindowBytes) continue;
-      if (best === null || lane.outstandingBytes < best.outstandingBytes) best = lane;
-    }
-    return best;
-  }
-
-  /**
-   * A lane whose connection is held up (by loss, or by its own congestion control) must not gather
-   * what the others could carry: its share of some round trips, because loss delays all behind it.
-   */
-  #laneWindowBytes(laneCount: number): number {
-    const ms = LANE_ROUND_TRIPS * (this.#estimate.minRoundTripMs ?? 0) + LANE_MS;
-    const bytes = this.#pacer.rateBytesPerSecond * ms / 1000 / laneCount;
-    return Math.min(LANE_WINDOW_BYTES_MAX, Math.max(LANE_WINDOW_BYTES_MIN, bytes));
+    if (this.#path.isWindowFull(this.#clock.nowMs())) return null;
+    const { rateBytesPerSecond } = this.#path.pacer;
+    return this.#lanes.emptiest(rateBytesPerSecond, this.#path.estimate.minRoundTripMs ?? 0);
   }
 
   /** A few packets that are all full: a half-empty one costs as much as a full one. */
   #chunkBytes(lane: QuicLane): number {
     const packetBytes = lane.conn.maxDatagramSize - PACKET_SLACK_BYTES;
-    const packets = Math.round(this.#pacer.rateBytesPerSecond * CHUNK_MS / 1000 / packetBytes);
+    const packets = Math.round(this.#path.pacer.rateBytesPerSecond * CHUNK_MS / 1000 / packetBytes);
     const bounded = Math.min(CHUNK_PACKETS_MAX, Math.max(CHUNK_PACKETS_MIN, packets));
     return bounded * packetBytes - CHUNK_HEADER_BYTES - MARK_BYTES;
-  }
-
-  #bulkLanes(): QuicLane[] {
-    return this.#lanes.slice(1).filter((lane) => lane !== null);
   }
 
   #nextNumber(): number {
@@ -335,33 +288,18 @@ export class QuicCarrier implements Carrier {
       this.#report();
       return;
     }
-    if (!this.#delivery.isPlausible(datagram) || !this.#estimate.take(datagram, nowMs)) return;
-    datagram.laneBytes.forEach((laneBytes, index) => {
-      const lane = this.#lanes[index];
-      if (lane && laneBytes <= lane.sentBytes) {
-        lane.deliveredBytes = Math.max(lane.deliveredBytes, laneBytes);
-      }
-    });
+    this.#lanes.delivered(datagram.laneBytes);
+    const { sentBytes, deliveredBytes } = this.#lanes;
+    if (!this.#path.take(datagram, sentBytes, deliveredBytes, nowMs)) return;
     if (datagram.consumedBytes <= this.#bulkSentBytes) {
       this.#bulkConsumedByPeerBytes = datagram.consumedBytes;
     }
-    const minRoundTripMs = this.#estimate.minRoundTripMs ?? 0;
-    const lanes = this.#bulkLanes();
-    this.#pacer.take({
-      nowMs,
-      transitMs: Number.isNaN(datagram.transitMs) ? null : datagram.transitMs,
-      delivery: this.#delivery.take(datagram, minRoundTripMs),
-      minRoundTripMs,
-      sentBytes: lanes.reduce((sum, lane) => sum + lane.sentBytes, 0),
-      readBytes: lanes.reduce((sum, lane) => sum + lane.deliveredBytes, 0),
-      isPaced: nowMs - this.#pacedAtMs < 2 * minRoundTripMs + PACED_MS,
-    });
     this.#notify();
   }
 
   #reportSoon(): void {
     if (this.#feedbackTimer !== null || this.#state === "gone") return;
-    const roundTripMs = this.#estimate.minRoundTripMs ?? 0;
+    const roundTripMs = this.#path.estimate.minRoundTripMs ?? 0;
     const ms = Math.min(
       FEEDBACK_MS_MAX,
       Math.max(FEEDBACK_MS_MIN, roundTripMs * FEEDBACK_ROUND_TRIPS),
@@ -373,13 +311,12 @@ export class QuicCarrier implements Carrier {
   }
 
   #report(): void {
-    const laneBytes = this.#lanes.map((lane) => lane?.receivedBytes ?? 0);
     const feedback = this.#receiver.feedback(
       this.#clock.nowMs(),
       this.#bulkConsumedBytes,
-      laneBytes,
+      this.#lanes.receivedBytes,
     );
-    this.#lanes[0]?.sendDatagram(encodeFeedback(feedback));
+    this.#lanes.urgent?.sendDatagram(encodeFeedback(feedback));
   }
 
   #heard(): void {
@@ -392,22 +329,18 @@ export class QuicCarrier implements Carrier {
     if (silentMs > this.#options.silenceMsMax) {
       return this.#die(`nothing was heard for ${Math.round(silentMs)} ms`);
     }
-    this.#lanes[0]?.sendDatagram(encodePing(nowMs));
+    this.#lanes.urgent?.sendDatagram(encodePing(nowMs));
   }
 
   #laneEnded(): void {
     this.#endedLanes++;
-    if (this.#endedLanes === this.#joined().length) this.#ends.resolve();
+    if (this.#endedLanes === this.#lanes.joined.length) this.#ends.resolve();
     if (this.#state === "open") void this.close("the peer closed the link");
   }
 
   async #writeEnds(): Promise<void> {
     await Promise.allSettled([this.#bulkTail, this.#urgentTail]);
-    await Promise.allSettled(this.#joined().map((lane) => lane.writeEnd()));
-  }
-
-  #joined(): QuicLane[] {
-    return this.#lanes.filter((lane) => lane !== null);
+    await Promise.allSettled(this.#lanes.joined.map((lane) => lane.writeEnd()));
   }
 
   /** Ends everything at once; the first reason counts. */
@@ -417,7 +350,7 @@ export class QuicCarrier implements Carrier {
     this.#state = "gone";
     clearInterval(this.#heartbeat);
     if (this.#feedbackTimer !== null) clearTimeout(this.#feedbackTimer);
-    for (const lane of this.#joined()) {
+    for (const lane of this.#lanes.joined) {
       lane.conn.close({ closeCode: 0, reason: reason.slice(0, 200) });
     }
     this.#notify();

@@ -48,7 +48,7 @@ Deno.test("records of any size arrive whole in both directions at once", () =>
         new DataView(record.buffer).setUint32(0, number);
         waiting.set(number, { bytes: size, first: number % 251 });
         sentBytes += size;
-        await from.send(record, number % 7 === 0);
+        await from.send(record, number % 7 === 0 && size < 50_000);
       }
       await promise;
     };
