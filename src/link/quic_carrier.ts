@@ -7,6 +7,7 @@ import { decodePathDatagram, encodeFeedback, encodeMark, encodePing } from "./pa
 import { PathSender } from "./path_sender.ts";
 import { PathReceiver } from "./path_receiver.ts";
 import type { PathMeasurement } from "./peer_link.ts";
+import { decodeCopy, encodeCopy } from "./record_copy.ts";
 import { CHUNK_HEADER_BYTES, nextRecordNumber, RecordAssembler } from "./quic_chunks.ts";
 import { CHUNK_BYTES_MAX, type LaneEvents, type QuicLane } from "./quic_lane.ts";
 import { LaneSet } from "./quic_lane_set.ts";
@@ -159,6 +160,14 @@ export class QuicCarrier implements Carrier {
     return { phase, rateBytesPerSecond, queueMs, inFlightBytes, windowBytes };
   }
 
+  /** On two connections at once, so that one lost packet is no matter. */
+  copy(record: Uint8Array): void {
+    for (const lane of [this.#lanes.urgent, this.#lanes.bulk[0]]) {
+      const datagram = lane && encodeCopy(record, lane.conn.maxDatagramSize);
+      if (datagram && this.#state === "open") lane.sendDatagram(datagram);
+    }
+  }
+
   path(): PathMeasurement {
     const nowMs = this.#clock.nowMs();
     return {
@@ -276,6 +285,11 @@ export class QuicCarrier implements Carrier {
 
   #datagram(bytes: Uint8Array): void {
     const nowMs = this.#clock.nowMs();
+    const copy = decodeCopy(bytes);
+    if (copy !== null) {
+      this.#deliver(copy, false).catch((error) => this.#die(messageOf(error)));
+      return;
+    }
     const datagram = decodePathDatagram(bytes);
     if (datagram === null) return;
     if (datagram.kind === "mark") {

@@ -75,6 +75,16 @@ Deno.test("what was sent before close() arrives, on every lane", () =>
     assert.equal(receivedBytes, 2_000_000);
   }));
 
+Deno.test("copy() sends a short record beside the streams, and leaves out a long one", () =>
+  withPair(async ({ dial }) => {
+    const [near, far] = await dial();
+    const { promise, resolve } = Promise.withResolvers<Uint8Array>();
+    far.receive(resolve);
+    near.copy!(new Uint8Array(RECORD_BYTES_MAX));
+    near.copy!(new Uint8Array([1, 2, 3]));
+    assert.deepEqual(new Uint8Array(await promise), new Uint8Array([1, 2, 3]));
+  }));
+
 Deno.test("both sides may dial at once: both bundles are usable", () =>
   withPair(async ({ a, b }) => {
     const acceptedByA = Promise.withResolvers<Carrier>();
