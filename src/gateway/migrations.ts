@@ -27,6 +27,7 @@ import { Arrivals } from "./arrivals.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { pageMemory } from "./page_memory.ts";
 import { lazyGuest } from "./lazy_guest.ts";
+import { ReportListeners } from "./report_listeners.ts";
 import { requireOwner } from "./ownership.ts";
 import { type PastMigration, readPast, reportOfPast } from "./past.ts";
 import type { PeerRegistry } from "./peers.ts";
@@ -68,7 +69,7 @@ export interface MigrationManagerDeps {
 /** Every migration of this site, at either end: starts, accepts, restores and reports them. */
 export class MigrationManager {
   readonly #running = new Map<string, Running>();
-  readonly #listeners = new Set<(report: MigrationReport) => void>();
+  readonly #listeners: ReportListeners;
   /** Guests whose offer is being checked: two moves of one machine must not both get through. */
   readonly #claimed = new Set<string>();
 
@@ -77,6 +78,7 @@ export class MigrationManager {
   readonly #arrivals: Arrivals;
 
   constructor(private readonly deps: MigrationManagerDeps) {
+    this.#listeners = new ReportListeners(deps.log);
     this.#arrivals = new Arrivals({
       ...deps,
       arriving: (id) => {
@@ -122,8 +124,7 @@ export class MigrationManager {
   }
 
   onReport(listener: (report: MigrationReport) => void): () => void {
-    this.#listeners.add(listener);
-    return () => this.#listeners.delete(listener);
+    return this.#listeners.add(listener);
   }
 
   /** The actor of a move that leaves this site. @throws `migration_unknown`, `migration_state` */
@@ -432,7 +433,7 @@ export class MigrationManager {
       draft: this.#draft(stored, options, epoch),
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
-      report: (report) => this.#publish(report),
+      report: (report) => this.#listeners.tell(report),
       log,
     });
   }
@@ -478,7 +479,7 @@ export class MigrationManager {
     const { kind } = running.actor.state;
     if (kind === "owning" || kind === "running") this.#runsHere(running.stored.guestId);
     if (kind === "abandoned") this.#forgetLater(id);
-    this.#publish(this.#render(running));
+    this.#listeners.tell(this.#render(running));
   }
 
   /** The owner record says so already: where this cannot be written, the next start does it. */
@@ -560,7 +561,7 @@ export class MigrationManager {
       epoch,
     };
     ledger.putReport(id, report);
-    this.#publish(report);
+    this.#listeners.tell(report);
   }
 
   #finalReport(running: Extract<Running, { side: "destination" }>): boolean {
@@ -569,10 +570,6 @@ export class MigrationManager {
     // A source that ended otherwise while the machine runs here has a verdict to tell.
     if (running.actor.state.kind === "running") return state === "completed";
     return ENDED_STATES.includes(state);
-  }
-
-  #publish(report: MigrationReport): void {
-    for (const listener of this.#listeners) listener(report);
   }
 
   /** Nothing more comes: the last report is kept, the actor goes. */
@@ -590,6 +587,6 @@ export class MigrationManager {
     } catch (error) {
       this.deps.log("error", `${id}: ${toGatewayError(error).message}`);
     }
-    this.#publish(report);
+    this.#listeners.tell(report);
   }
 }
