@@ -29,7 +29,7 @@ const results: { profile: string; contestant: Contestant; runs: Measurement[] }[
 
 console.log(
   `${"profile".padEnd(24)}${"contestant".padEnd(12)}goodput/rate        queue drops  ` +
-    "overhead  cpu s/GB send, receive",
+    "overhead  cpu s/GB send, receive   urgent echo ms p50, p99",
 );
 for (const name of values.profiles.split(",")) {
   const profile = await loadProfile(name);
@@ -68,7 +68,16 @@ function row(profile: string, contestant: Contestant, runs: Measurement[]): stri
       .padStart(9) +
     median(runs.map((run) => run.overheadRatio).sort(ascending)).toFixed(3).padStart(10) +
     "    " + median(runs.map((run) => perGb(run.senderCpuMs, run)).sort(ascending)).toFixed(1) +
-    ", " + median(runs.map((run) => perGb(run.receiverCpuMs, run)).sort(ascending)).toFixed(1);
+    ", " + median(runs.map((run) => perGb(run.receiverCpuMs, run)).sort(ascending)).toFixed(1) +
+    echo(runs);
+}
+
+function echo(runs: Measurement[]): string {
+  const echoes = runs.map((run) => run.echoMs).filter((echoMs) => echoMs !== null);
+  if (echoes.length === 0) return "";
+  const middle = (value: (echoMs: typeof echoes[number]) => number) =>
+    median(echoes.map(value).sort(ascending)).toFixed(0);
+  return `   ${middle((echoMs) => echoMs.median)}, ${middle((echoMs) => echoMs.p99)}`;
 }
 
 function ascending(left: number, right: number): number {

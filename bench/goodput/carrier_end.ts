@@ -5,12 +5,16 @@ import { openEndpoint } from "../../src/link/endpoint.ts";
 import { QuicCarrier } from "../../src/link/quic_carrier.ts";
 import {
   cpuMs,
+  ECHO_MS,
   incompressible,
   print,
   RECORD_BYTES,
   SAMPLE_MS,
   sampleReceived,
 } from "./messages.ts";
+
+/** Nothing else has this length. */
+const ECHO_BYTES = 64;
 
 const [role, configPath, peer, seconds] = Deno.args;
 const clock = systemClock();
@@ -23,7 +27,10 @@ const endpoint = await openEndpoint({
 if (role === "receive") {
   let bytes = 0;
   endpoint.onAccept((carrier) => {
-    carrier.receive((record) => void (bytes += record.length));
+    carrier.receive((record) => {
+      if (record.length === ECHO_BYTES) carrier.send(record, true).catch(() => {});
+      else bytes += record.length;
+    });
     void carrier.closed.then(() => {
       print({ event: "done", cpuMs: cpuMs() });
       void endpoint.close().then(() => Deno.exit(0));
@@ -33,7 +40,10 @@ if (role === "receive") {
   print({ event: "listening", address: endpoint.address });
 } else {
   const carrier = await endpoint.dial(peer, new AbortController().signal);
-  carrier.receive(() => {});
+  const echoes: number[] = [];
+  carrier.receive((echo) => {
+    echoes.push(clock.nowMs() - new DataView(echo.buffer, echo.byteOffset).getFloat64(0));
+  });
   const record = incompressible(RECORD_BYTES);
   const startMs = clock.nowMs();
   const endMs = startMs + Number(seconds) * 1000;
@@ -41,9 +51,16 @@ if (role === "receive") {
     const pacing = carrier instanceof QuicCarrier ? carrier.pacing : {};
     print({ event: "trace", atMs: clock.nowMs() - startMs, ...pacing, ...carrier.path() });
   }, SAMPLE_MS);
+  const probe = setInterval(() => {
+    const echo = new Uint8Array(ECHO_BYTES);
+    new DataView(echo.buffer).setFloat64(0, clock.nowMs());
+    carrier.send(echo, true).catch(() => {});
+  }, ECHO_MS);
   print({ event: "sending" });
   while (clock.nowMs() < endMs) await carrier.send(record, false);
   clearInterval(trace);
+  clearInterval(probe);
+  print({ event: "echoes", ms: echoes.sort((left, right) => left - right) });
   print({ event: "done", cpuMs: cpuMs() });
   await carrier.close("done");
   await endpoint.close();

@@ -25,6 +25,8 @@ export interface Measurement {
   readonly senderCpuMs: number;
   readonly receiverCpuMs: number;
   readonly receivedBytes: number;
+  /** Round trips of urgent records meanwhile; null for TCP, which has none. */
+  readonly echoMs: { readonly median: number; readonly p99: number } | null;
   readonly emulator: { readonly latePackets: number; readonly deviceDrops: number };
   readonly received: readonly { readonly atMs: number; readonly bytes: number }[];
   readonly trace: readonly unknown[];
@@ -69,6 +71,10 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
     await receiver.listening;
     const sender = startEnd(namespaces.left, senderArgs);
     const senderLines = await sender.lines;
+    if (!senderLines.some(({ event }) => event === "done")) {
+      receiver.stop();
+      throw new Error(`The sender of ${options.contestant} failed, see above`);
+    }
     // What is on its way still arrives, but counts for nobody.
     const counters = await link.counters();
     receiver.stop();
@@ -151,6 +157,7 @@ function evaluate(
     ? (last.bytes - first.bytes) * 8000 / (last.atMs - first.atMs)
     : 0;
   const cpuOf = (lines: EndLine[]) => lines.find((line) => line.event === "done")?.cpuMs ?? NaN;
+  const echo = senderLines.find((line) => line.event === "echoes");
   const receivedBytes = received.at(-1)?.bytes ?? 0;
   return {
     contestant,
@@ -162,8 +169,15 @@ function evaluate(
     senderCpuMs: cpuOf(senderLines),
     receiverCpuMs: cpuOf(receiverLines),
     receivedBytes,
+    echoMs: echo && echo.ms.length > 0
+      ? { median: quantile(echo.ms, 0.5), p99: quantile(echo.ms, 0.99) }
+      : null,
     emulator: { latePackets, deviceDrops },
     received,
     trace: senderLines.filter((line) => line.event === "trace"),
   };
+}
+
+function quantile(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
 }

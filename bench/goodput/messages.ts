@@ -6,10 +6,13 @@ export type EndLine =
   | { readonly event: "sending" }
   /** Payload bytes received so far, every `SAMPLE_MS` from the first byte on. */
   | { readonly event: "received"; readonly atMs: number; readonly bytes: number }
+  /** Round trips of small urgent records while the bulk went, sorted. */
+  | { readonly event: "echoes"; readonly ms: readonly number[] }
   | { readonly event: "trace"; readonly [field: string]: unknown }
   | { readonly event: "done"; readonly cpuMs: number };
 
 export const SAMPLE_MS = 100;
+export const ECHO_MS = 50;
 
 /** Payload of one record or write; long enough that framing does not count. */
 export const RECORD_BYTES = 128 * 1024;

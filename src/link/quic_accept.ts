@@ -1,7 +1,7 @@
 import { formatHostPort } from "../config/address.ts";
 import type { TrustedPeer } from "../config/peers.ts";
 import type { Clock } from "../core/clock.ts";
-import { toGatewayError } from "../core/errors.ts";
+import { GatewayError } from "../core/errors.ts";
 import { handshakeFailed } from "../wire/handshake.ts";
 import { acceptHandshake, type OwnSide, type ProvenPeer } from "./handshake_run.ts";
 import { QuicCarrier } from "./quic_carrier.ts";
@@ -96,7 +96,10 @@ export class QuicAcceptor {
       this.#join(peer, new QuicLane(peer.hello.laneIndex, made, stream));
       joined = true;
     } catch (thrown) {
-      const error = toGatewayError(thrown);
+      // What is no refusal of ours is the transport's: the caller went away, or never spoke.
+      const error = thrown instanceof GatewayError
+        ? thrown
+        : handshakeFailed(thrown instanceof Error ? thrown.message : String(thrown), thrown);
       onRefusal({ remote, code: error.code, message: error.message });
       await this.#refuse(conn, error.code);
     } finally {
