@@ -1,0 +1,96 @@
+import { Buffer } from "node:buffer";
+import { randomFillSync } from "node:crypto";
+import { StreamBuilder } from "../../src/qemu/stream/testing/stream_builder.ts";
+import { createStreamWriter } from "../../src/qemu/stream/writer.ts";
+
+export const PAGE_BYTES = 4096;
+const PAGES_OF_ITEM = 64;
+/** What the gateway reads from the socket at once. */
+const READ_BYTES = 512 * 1024;
+/** Half of the dirty pages of a busy Linux machine differ by no more than this a second later. */
+const WORDS_CHANGED = 5;
+
+/** One state of a machine's memory after another, and what the second pass over it costs. */
+export interface Case {
+  readonly name: string;
+  /** Content in memory, or on its way through the spill file. */
+  readonly image: "held" | "spilled";
+  /** What the destination has before the measurement; null: nothing. */
+  readonly before: ((memory: Buffer) => void) | null;
+  readonly measured: (memory: Buffer) => void;
+}
+
+export const CASES: readonly Case[] = [
+  { name: "unchanged, by comparison", image: "held", before: text, measured: text },
+  { name: "unchanged, by digest", image: "spilled", before: text, measured: text },
+  { name: "zero, as pages", image: "held", before: null, measured: zeros },
+  { name: "zero again, as pages", image: "held", before: zeros, measured: zeros },
+  { name: "sparse deltas", image: "held", before: text, measured: sparse },
+  { name: "sparse deltas, spilled", image: "spilled", before: text, measured: sparse },
+  { name: "text, first copy", image: "held", before: null, measured: text },
+  { name: "text, first copy, spilled", image: "spilled", before: null, measured: text },
+  { name: "random, first copy", image: "held", before: null, measured: random },
+  { name: "random, every page new", image: "held", before: text, measured: random },
+];
+
+function zeros(memory: Buffer): void {
+  memory.fill(0);
+}
+
+function random(memory: Buffer): void {
+  for (let at = 0; at < memory.length; at += 2 ** 20) randomFillSync(memory, at, 2 ** 20);
+}
+
+/** Words of a small vocabulary, in another order on each page: about a third of its size in zstd. */
+function text(memory: Buffer): void {
+  const words = "the of and to in page block guest source link time state byte order when that";
+  const vocabulary = words.split(" ").flatMap((
+    word,
+  ) => [word, `${word}s`, `un${word}`, `${word}ed`]);
+  let state = 7;
+  for (let at = 0; at < memory.length;) {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    const word = vocabulary[(state >>> 16) % vocabulary.length];
+    at += memory.write(state % 11 === 0 ? `${word} ${state}\n` : `${word} `, at, "latin1");
+  }
+}
+
+function sparse(memory: Buffer): void {
+  text(memory);
+  let state = 99;
+  for (let page = 0; page < memory.length; page += PAGE_BYTES) {
+    for (let word = 0; word < WORDS_CHANGED; word++) {
+      state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+      memory.writeUInt32LE(state, page + 8 * ((state >>> 12) % (PAGE_BYTES / 8)));
+    }
+  }
+}
+
+/** The pass as QEMU writes it into its socket, in the pieces in which the gateway reads it. */
+export function socketChunks(memory: Buffer): Uint8Array[] {
+  const pageCount = memory.length / PAGE_BYTES;
+  const blocks = [{ name: "pc.ram", pages: pageCount }];
+  const opening = new StreamBuilder(PAGE_BYTES).fileHeader().configuration().ramStart(blocks);
+  const pieces = [opening.build(), ...partSections(memory)];
+  const stream = Buffer.concat(pieces);
+  const chunks: Uint8Array[] = [];
+  for (let at = 0; at < stream.length; at += READ_BYTES) {
+    chunks.push(stream.subarray(at, at + READ_BYTES));
+  }
+  return chunks;
+}
+
+function* partSections(memory: Buffer): Generator<Uint8Array> {
+  const writer = createStreamWriter();
+  const blocks = [{ name: "pc.ram", lengthBytes: memory.length }];
+  yield* writer.write({ kind: "layout", pageBytes: PAGE_BYTES, section: 2, blocks });
+  for (let at = 0; at < memory.length; at += PAGES_OF_ITEM * PAGE_BYTES) {
+    const contents = memory.subarray(at, at + PAGES_OF_ITEM * PAGE_BYTES);
+    const pageIndexes = Uint32Array.from(
+      { length: contents.length / PAGE_BYTES },
+      (_, i) => at / PAGE_BYTES + i,
+    );
+    yield* writer.write({ kind: "pages", block: 0, pageIndexes, contents });
+  }
+  yield* writer.flush();
+}
