@@ -45,7 +45,7 @@ Deno.test(
       await sites.incoming();
       const gate = machine.reaches("pre-switchover");
       const id = await sites.move();
-      await gate;
+      await sites.during(id, gate);
       sites.monitor.vanish();
       await sites.until("a", id, ({ phase }) => phase.startsWith("giving the machine back:"));
       sites.monitor.restore();
@@ -57,7 +57,7 @@ Deno.test(
       await sites.incoming();
       const gate = machine.reaches("pre-switchover");
       const id = await sites.move();
-      await gate;
+      await sites.during(id, gate);
       sites.a.kill("SIGKILL");
       assert.equal(await machine.migrationStatus(), "pre-switchover");
       await assertRunsAgain(machine);
@@ -68,7 +68,7 @@ Deno.test(
       await sites.incoming();
       const gate = machine.reaches("pre-switchover");
       const id = await sites.move();
-      await gate;
+      await sites.during(id, gate);
       // Stopped, it neither reads the device state nor answers QEMU's last question, which keeps QEMU
       // in this state, without an ear for its monitors.
       sites.a.kill("SIGSTOP");
@@ -85,7 +85,7 @@ Deno.test(
       withLedger(sites, "a", stuckAt("handoverWritten", FOR_EVER));
       const completed = machine.reaches("completed");
       const id = await sites.move();
-      await completed;
+      await sites.during(id, completed);
       await eventually("postmigrate", async () => await machine.status() === "postmigrate");
       sites.a.kill("SIGKILL");
       await assertRunsAgain(machine);
@@ -98,7 +98,7 @@ Deno.test(
       withLedger(sites, "b", stuckAt("owned", FOR_EVER));
       const loaded = destination.reaches("completed");
       const id = await sites.move();
-      await loaded;
+      await sites.during(id, loaded);
       sites.a.kill("SIGKILL");
       await sites.until("a", id, ({ state }) => state === "inDoubt");
       assert.equal(await machine.status(), "postmigrate", "nobody may run it yet");
@@ -114,7 +114,7 @@ Deno.test(
       withLedger(sites, "b", stuckAt("owned", A_WHILE));
       const loaded = destination.reaches("completed");
       const id = await sites.move();
-      await loaded;
+      await sites.during(id, loaded);
       sites.a.kill("SIGKILL");
       const report = await sites.ended("a", id);
       assert.equal(report.state, "completed", JSON.stringify(report.error));

@@ -12,7 +12,7 @@ const DISK_MIB = 64;
 const MEMORY_MIB = 160;
 /** A busy computer must not undo switches here: that has tests of its own. */
 const DOWNTIME_BUDGET_MS = 5_000;
-const STEP_TIMEOUT_MS = 30_000;
+const STEP_TIMEOUT_MS = 90_000;
 const POLL_MS = 20;
 const ENDED = ["completed", "failed", "cancelled"];
 
@@ -45,7 +45,10 @@ export class WatchedQemu implements AsyncDisposable {
         resolve();
       });
     });
-    return inTime(`migration status ${status}`, reached);
+    const inTimeReached = inTime(`migration status ${status}`, reached);
+    // Whoever waits for it may fail before it is awaited.
+    inTimeReached.catch(() => {});
+    return inTimeReached;
   }
 
   async status(): Promise<string> {
@@ -201,6 +204,16 @@ export class KillableSites implements AsyncDisposable {
     return await api.until(id, fits, STEP_TIMEOUT_MS).catch((error) => {
       throw new Error(`${error.message}\na: ${this.a.log}\nb: ${this.b.log}`);
     });
+  }
+
+  /** `reached`, or its error with what the move is doing instead. */
+  async during(id: string, reached: Promise<void>): Promise<void> {
+    try {
+      await reached;
+    } catch (error) {
+      const report = await (await this.a.api()).migration(id);
+      throw new Error(`${(error as Error).message}: ${JSON.stringify(report)}\na: ${this.a.log}`);
+    }
   }
 
   ended(site: "a" | "b", id: string): Promise<MigrationReport> {
