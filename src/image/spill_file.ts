@@ -1,6 +1,14 @@
 import { Buffer } from "node:buffer";
 import { createCipheriv, randomBytes } from "node:crypto";
-import { closeSync, fstatSync, openSync, readSync, unlinkSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  ftruncate,
+  openSync,
+  readSync,
+  unlinkSync,
+  writeSync,
+} from "node:fs";
 import { GatewayError } from "../core/errors.ts";
 import type { Spill } from "./spill.ts";
 
@@ -64,11 +72,17 @@ class SpillFile implements Spill {
     into.set(this.#cipher(writeNumber).update(into));
   }
 
+  /**
+   * Lets go of the file, which has lost its key then. Giving its space back takes a file system
+   * seconds per GiB when the disk is busy, so that happens aside: the event loop, and with it the
+   * pause of a machine that is being handed over, does not wait.
+   */
   close(): void {
     if (this.#file === null) return;
-    closeSync(this.#file);
+    const file = this.#file;
     this.#file = null;
     this.#key.fill(0);
+    ftruncate(file, 0, () => closeSync(file));
   }
 
   /** Bytes of the file system that the file takes. */
