@@ -11,8 +11,11 @@ const SIZE = {
   diskMiB: 64,
   workload: { memoryMiB: 12, memoryKiBPerSecond: 1024, diskKiBPerSecond: 256, diskBlockKiB: 128 },
 };
-/** Fast, yet with a round trip that matters. */
-const PROFILE = "continental";
+/**
+ * Wide enough for a small machine. On shorter paths a computer that is busy with other things looks
+ * like a congested link: what is late by 10 ms is a third of their round trip.
+ */
+const PROFILE = "transatlantic";
 /** What the contract promises of `GET /v1/migrations/{id}`, with the kind of each value. */
 const CONTRACT: Record<string, unknown> = {
   id: "string",
@@ -84,7 +87,8 @@ async function exists(path: string): Promise<boolean> {
 
 /** QEMU processes whose command line names this folder; the pattern does not match `grep` itself. */
 async function machinesIn(directory: string): Promise<number> {
-  const script = 'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " " | grep -c -- "[-]pidfile $1/"';
+  const script =
+    'cat /proc/[0-9]*/cmdline 2>/dev/null | tr "\\0" " " | grep -c -- "[-]pidfile $1/"';
   const { stdout } = await new Deno.Command("sh", { args: ["-c", script, "sh", directory] })
     .output();
   return Number(new TextDecoder().decode(stdout));
@@ -169,7 +173,7 @@ Deno.test(
       maxDowntimeMs: 1_000,
       probeIntervalMs: 5,
       held: true,
-      timeLimitMs: 60_000,
+      timeLimitMs: 150_000,
     });
     const text = JSON.stringify(result, null, 1);
     assert.equal(result.state, "completed", text);
