@@ -38,8 +38,11 @@ const START_BYTES_PER_SECOND_MOST = 12_500_000;
 const CARRIED_RATIO_LEAST = 0.9;
 const CARRIED_ROUND_TRIPS = 3;
 const CARRIED_MS_MIN = 300;
-/** On a short path, so does one that loses more than this. */
-const SHORT_LOSS_RATIO = 0.03;
+/** On a short path, so does a probe that loses more than this: two of 25 marks. */
+const SHORT_LOSS_RATIO = 0.06;
+/** While one goes on to lose this, the estimate is at most so much above what the peer reads. */
+const SHORT_EXCESS_LOSS_RATIO = 0.015;
+const READ_GAIN = 1.1;
 
 /** The estimate is the best rate of this many round trips. */
 const ESTIMATE_ROUND_TRIPS = 8;
@@ -53,6 +56,8 @@ const FALL = 0.5;
 const FALL_BY_QUEUE = 0.15;
 /** A sample of what the path carried lowers the estimate when it is below what was sent by this. */
 const CARRIED_RATIO = 0.96;
+/** More arrives than is sent by this while a queue empties. */
+const DRAINED_RATIO = 1.05;
 /** A queue that stays this long is not ours to drain. */
 const FOREIGN_ROUND_TRIPS = 10;
 const FOREIGN_MS_MIN = 1_000;
@@ -222,7 +227,11 @@ export class Pacer {
       fall = FALL_BY_QUEUE;
     }
     // Out of a queue that stays comes what the bottleneck can do, however little goes in.
-    if (this.#isQueueLasting(nowMs)) known = Math.min(known, arrivedBytesPerSecond);
+    // Where what arrives is just what was sent, no queue is being drained: the delay is the programs'
+    // (a busy machine), and to believe it would spiral, because less sent is less arrived.
+    const isOurs = arrivedBytesPerSecond > DRAINED_RATIO * sentBytesPerSecond ||
+      carriedBytesPerSecond < CARRIED_RATIO_LEAST * sentBytesPerSecond;
+    if (isOurs && this.#isQueueLasting(nowMs)) known = Math.min(known, arrivedBytesPerSecond);
     const windowMs = Math.max(ESTIMATE_MS_MIN, ESTIMATE_ROUND_TRIPS * this.#loopMs());
     this.#best = this.#best.filter((entry) =>
       entry.bytesPerSecond > known && entry.atMs > nowMs - windowMs
@@ -250,6 +259,11 @@ export class Pacer {
 
   #watchBacklog({ sentBytes, readBytes, nowMs, minRoundTripMs, isPaced }: PacerInput): void {
     const readRate = this.#backlog.take(sentBytes, readBytes, nowMs, minRoundTripMs);
+    const meanReadRate = this.#backlog.readBytesPerSecond;
+    if (
+      this.#isShort && isPaced && meanReadRate !== null &&
+      this.#headroom.excessLossRatio > SHORT_EXCESS_LOSS_RATIO
+    ) this.#lower(READ_GAIN * meanReadRate, nowMs);
     if (readRate === null || !isPaced || readRate >= this.#estimate) return;
     this.#lower(readRate, nowMs);
     this.#limited(nowMs);

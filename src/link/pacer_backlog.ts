@@ -4,6 +4,8 @@ const DUE_MS = 150;
 /** The path is behind when more than this share of what is due has not been read. */
 const BEHIND_RATIO = 0.25;
 const SAMPLE_MS = 10;
+/** What is read is averaged over at least this. */
+const RATE_MS_MIN = 500;
 
 /**
  * Compares what went into the streams with what the peer has read from them; pure. The slowest but
@@ -12,6 +14,14 @@ const SAMPLE_MS = 10;
  */
 export class ReadBacklog {
   #samples: { atMs: number; sentBytes: number; readBytes: number }[] = [];
+
+  /** Rate at which the peer reads, on the mean of some time; null while unknown. */
+  get readBytesPerSecond(): number | null {
+    const first = this.#samples[0];
+    const last = this.#samples.at(-1);
+    const ms = last ? last.atMs - first.atMs : 0;
+    return last && ms >= RATE_MS_MIN ? (last.readBytes - first.readBytes) * 1000 / ms : null;
+  }
 
   /**
    * @returns the rate at which the peer reads, when that is well below what was sent; else null
@@ -26,10 +36,11 @@ export class ReadBacklog {
     if (last && nowMs < last.atMs + SAMPLE_MS) return null;
     this.#samples.push({ atMs: nowMs, sentBytes, readBytes });
     const dueMs = DUE_ROUND_TRIPS * minRoundTripMs + DUE_MS;
+    const keptMs = Math.max(dueMs, RATE_MS_MIN);
     let start = 0;
-    while (this.#samples[start + 1]?.atMs <= nowMs - dueMs) start++;
+    while (this.#samples[start + 1]?.atMs <= nowMs - keptMs) start++;
     this.#samples.splice(0, start);
-    const [due] = this.#samples;
+    const due = this.#samples.findLast(({ atMs }) => atMs <= nowMs - dueMs) ?? this.#samples[0];
     const ms = nowMs - due.atMs;
     if (ms < dueMs) return null;
     const isBehind = due.sentBytes - readBytes > BEHIND_RATIO * (sentBytes - due.sentBytes);

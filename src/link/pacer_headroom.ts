@@ -1,24 +1,32 @@
 const LEAST = 0.02;
 const MOST = 0.12;
-/** Less loss than this is nobody's fault. */
-const LOSS_RATIO_MIN = 0.002;
-const LOSS_GAIN = 0.4;
-const PER_SECOND = 0.02;
-/** Share of a new figure in the mean of random loss. */
-const SMOOTHING = 1 / 8;
+/** Loss that is put up with: avoiding the last of it would cost more of the rate than it is. */
+const TOLERATED_LOSS_RATIO = 0.005;
+/** How fast the headroom follows the loss beyond that, per second. */
+const GAIN_PER_SECOND = 4;
+/** Share of a new figure in the mean loss, and of that in what is known to be random. */
+const SMOOTHING = 1 / 16;
+const RANDOM_SMOOTHING = 1 / 64;
+const STEP_SECONDS_MAX = 0.2;
 
 /**
  * How far below the bottleneck's rate to stay where its queue is over before it can be seen: loss
- * widens it, time narrows it; pure. What is still lost at the widest headroom is random.
+ * widens it, its absence narrows it; pure. What is still lost at the widest headroom is random.
  */
 export class Headroom {
   #ratio = LEAST;
+  #lossRatio = 0;
   #randomLossRatio = 0;
   #atMs: number | null = null;
 
   /** 0 to 1, of the bottleneck's rate. */
   get ratio(): number {
     return this.#ratio;
+  }
+
+  /** Loss of late, beyond what is random. */
+  get excessLossRatio(): number {
+    return this.#lossRatio - this.#randomLossRatio;
   }
 
   /** Loss that slowing down does not avoid. */
@@ -28,14 +36,14 @@ export class Headroom {
 
   /** @param lossRatio of marks that were not counted before; null without */
   take(lossRatio: number | null, nowMs: number): void {
-    const seconds = (nowMs - (this.#atMs ?? nowMs)) / 1000;
+    const seconds = Math.min(STEP_SECONDS_MAX, (nowMs - (this.#atMs ?? nowMs)) / 1000);
     this.#atMs = nowMs;
-    this.#ratio = Math.max(LEAST, this.#ratio - PER_SECOND * seconds);
-    if (lossRatio === null) return;
-    if (this.#ratio > 0.9 * MOST || lossRatio < this.#randomLossRatio) {
-      this.#randomLossRatio += SMOOTHING * (lossRatio - this.#randomLossRatio);
+    if (lossRatio !== null) this.#lossRatio += SMOOTHING * (lossRatio - this.#lossRatio);
+    if (this.#ratio > 0.9 * MOST || this.#lossRatio < this.#randomLossRatio) {
+      const difference = this.#lossRatio - this.#randomLossRatio;
+      if (lossRatio !== null) this.#randomLossRatio += RANDOM_SMOOTHING * difference;
     }
-    const excess = Math.max(0, lossRatio - this.#randomLossRatio - LOSS_RATIO_MIN);
-    this.#ratio = Math.min(MOST, this.#ratio + LOSS_GAIN * excess);
+    const excess = this.#lossRatio - this.#randomLossRatio - TOLERATED_LOSS_RATIO;
+    this.#ratio = Math.min(MOST, Math.max(LEAST, this.#ratio + GAIN_PER_SECOND * excess * seconds));
   }
 }
