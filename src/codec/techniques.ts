@@ -14,6 +14,7 @@ export interface EncoderTotals {
   readonly saved: Record<Technique, number>;
 }
 
+/** Totals of an encoder that has not encoded anything yet. */
 export function noTotals(): EncoderTotals {
   return {
     offeredBytes: 0,

@@ -16,6 +16,7 @@ export const MIGRATION_STATES = [
   "cancelled",
   "rolledBack",
 ] as const;
+/** Where a migration stands, as the contract names it. */
 export type MigrationState = typeof MIGRATION_STATES[number];
 
 /** States after which nothing happens any more. */
