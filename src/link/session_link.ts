@@ -3,6 +3,7 @@ import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { SessionLimits } from "../wire/limits.ts";
 import type { ChannelState } from "../wire/migration_channels.ts";
 import { type Outgoing, Session, type SessionEvent } from "../wire/session.ts";
+import { Alarm } from "./alarm.ts";
 import type { Carrier } from "./carrier.ts";
 import { type ChannelHost, LinkChannel } from "./link_channel.ts";
 import type { Channel, ChannelKind, LinkEvent, PathMeasurement, PeerLink } from "./peer_link.ts";
@@ -52,7 +53,7 @@ class Driver implements SessionLink, ChannelHost {
   #lastCarrierId = 0;
   #isClosed = false;
   #isSettling = false;
-  #timer: { readonly atMs: number; readonly abort: AbortController } | null = null;
+  readonly #alarm: Alarm;
   /** When a rate cap lets the next bulk frame pass; Infinity when none holds one back. */
   #rateReadyAtMs = Infinity;
 
@@ -64,6 +65,7 @@ class Driver implements SessionLink, ChannelHost {
     const firstOpening = Math.max(1, Math.floor(clock.wallMs())) * 1000;
     this.#session = new Session({ limits, firstOpening });
     this.#linkLimit = new RateLimit(null, clock.nowMs());
+    this.#alarm = new Alarm(clock, () => this.#onTime());
     this.#redialer = dial === null ? null : new Redialer({
       clock,
       dial,
@@ -139,7 +141,7 @@ class Driver implements SessionLink, ChannelHost {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#redialer?.stop();
-    this.#timer?.abort.abort();
+    this.#alarm.stop();
     for (const { migration } of this.#channels.keys()) {
       this.#session.close(migration.id, "the link was closed");
     }
@@ -340,18 +342,13 @@ class Driver implements SessionLink, ChannelHost {
   }
 
   #armTimer(): void {
-    if (this.#isClosed) return;
-    const atMs = Math.min(this.#session.wakeAtMs(), this.#rateReadyAtMs);
-    if (atMs === Infinity || (this.#timer !== null && this.#timer.atMs <= atMs)) return;
-    this.#timer?.abort.abort();
-    const timer = { atMs, abort: new AbortController() };
-    this.#timer = timer;
-    this.#clock.sleep(Math.max(0, atMs - this.#clock.nowMs()), timer.abort.signal).then(() => {
-      this.#timer = null;
-      this.#session.tick(this.#clock.nowMs());
-      if (!this.#isHeard()) this.#redialer?.kick();
-      this.#settle();
-    }, () => {});
+    if (!this.#isClosed) this.#alarm.set(Math.min(this.#session.wakeAtMs(), this.#rateReadyAtMs));
+  }
+
+  #onTime(): void {
+    this.#session.tick(this.#clock.nowMs());
+    if (!this.#isHeard()) this.#redialer?.kick();
+    this.#settle();
   }
 
   #emit(event: LinkEvent): void {
