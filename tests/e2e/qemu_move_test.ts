@@ -76,7 +76,6 @@ Deno.test(
     const report = await sites.ended("a", id);
     assert.equal(report.state, "completed", JSON.stringify({ report, log: sites.log }, null, 1));
     assert.equal(report.opaqueReason, null);
-    console.log(JSON.stringify({ ...report, decisions: report.decisions.slice(-5) }, null, 1));
     await source.exited;
     await assertVerifies(destination);
   },
