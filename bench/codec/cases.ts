@@ -41,18 +41,24 @@ function random(memory: Buffer): void {
   for (let at = 0; at < memory.length; at += 2 ** 20) randomFillSync(memory, at, 2 ** 20);
 }
 
-/** Words of a small vocabulary, in another order on each page: about a third of its size in zstd. */
+/** Bytes of text made word by word; later pages repeat them under a number of their own. */
+const TEXT_BYTES = 2 ** 20;
+
+/** Words of a small vocabulary in random order: about a third of its size in zstd. */
 function text(memory: Buffer): void {
   const words = "the of and to in page block guest source link time state byte order when that";
   const vocabulary = words.split(" ").flatMap((
     word,
   ) => [word, `${word}s`, `un${word}`, `${word}ed`]);
+  const length = Math.min(memory.length, TEXT_BYTES);
   let state = 7;
-  for (let at = 0; at < memory.length;) {
+  for (let at = 0; at < length;) {
     state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
     const word = vocabulary[(state >>> 16) % vocabulary.length];
     at += memory.write(state % 11 === 0 ? `${word} ${state}\n` : `${word} `, at, "latin1");
   }
+  for (let at = length; at < memory.length; at += length) memory.copy(memory, at, 0, length);
+  for (let at = 0; at < memory.length; at += PAGE_BYTES) memory.write(`page ${at} `, at, "latin1");
 }
 
 function sparse(memory: Buffer): void {

@@ -15,6 +15,7 @@
  * Contents come first, so that pages keep their alignment in the decoder's buffer.
  */
 import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { plainView } from "../image/plain_view.ts";
 import { batchInvalid, ByteSink } from "./bytes.ts";
 
 export const BATCH_HEADER_BYTES = 16;
@@ -120,10 +121,10 @@ function compress(body: Uint8Array, level: number): Uint8Array {
 
 function decompress(stored: Uint8Array, bodyBytes: number): Uint8Array {
   try {
-    return zstdDecompressSync(stored, {
+    return plainView(zstdDecompressSync(stored, {
       chunkSize: bodyBytes + ROOM_BYTES,
       maxOutputLength: Math.max(1, bodyBytes),
-    });
+    }));
   } catch (cause) {
     throw batchInvalid("its contents do not decompress", cause);
   }

@@ -1,7 +1,7 @@
-import { Buffer } from "node:buffer";
 import type { MemoryItem } from "../guest/memory_items.ts";
 import type { PageImage } from "../image/page_image.ts";
 import { BODY_BYTES_MAX, checkLevel } from "./envelope.ts";
+import { plainView } from "../image/plain_view.ts";
 import { CHANGED_BYTES_MAX } from "./item_kinds.ts";
 import { itemPieces } from "./item_pieces.ts";
 import { type Bottleneck, chooseLevel } from "./level_policy.ts";
@@ -48,10 +48,10 @@ export interface MemoryEncoder {
   /** Gives what is left, if anything. */
   flush(): Generator<Uint8Array>;
   /**
-   * Leaves out a page whose content at `at` of `contents` the destination has already. Looks only at
-   * what is in memory here: false means that `add` decides.
+   * Leaves out a page that the destination has with this content already. Looks only at what is in
+   * memory here: false means that `add` decides.
    */
-  skipUnchanged(block: number, index: number, contents: Uint8Array, at: number): boolean;
+  skipUnchanged(block: number, index: number, content: Uint8Array): boolean;
   /** Pages that the destination has not got right: they travel whole when they come next. */
   forget(block: number, pageIndexes: Iterable<number>): void;
   /** Gives the image back. Idempotent. */
@@ -113,9 +113,9 @@ class Encoder implements MemoryEncoder {
     yield payload;
   }
 
-  skipUnchanged(block: number, index: number, contents: Uint8Array, at: number): boolean {
+  skipUnchanged(block: number, index: number, content: Uint8Array): boolean {
     if (this.#coder === null || this.#space === null) return false;
-    if (!this.#coder.isHeldAlike(this.#space.firstOf(block) + index, contents, at)) return false;
+    if (!this.#coder.isHeldAlike(this.#space.firstOf(block) + index, content)) return false;
     this.totals.offeredBytes += this.#space.pageBytes;
     this.totals.saved.unchanged += this.#space.pageBytes;
     return true;
@@ -173,7 +173,7 @@ class Encoder implements MemoryEncoder {
     coder: PageCoder,
     block: number,
     index: number,
-    contents: Buffer,
+    contents: Uint8Array,
     place: number,
     words: Uint32Array,
   ): void {
@@ -183,7 +183,8 @@ class Encoder implements MemoryEncoder {
     const at = place * pageBytes;
     totals.offeredBytes += pageBytes;
     const page = this.#space!.firstOf(block) + index;
-    const code = coder.code(page, contents, at, words, at / 4);
+    const content = contents.subarray(at, at + pageBytes);
+    const code = coder.code(page, content, words, at / 4);
     if (code === UNCHANGED) {
       saved.unchanged += pageBytes;
       return;
@@ -207,7 +208,7 @@ class Encoder implements MemoryEncoder {
       this.#carriedBytes += deltaBytes;
       this.#deltaPages++;
     } else {
-      changes.whole(index, contents.subarray(at, at + pageBytes));
+      changes.whole(index, content);
       this.#carriedBytes += pageBytes;
     }
   }
@@ -292,7 +293,6 @@ class Encoder implements MemoryEncoder {
 }
 
 /** The same bytes at an address where they can be read as words. */
-function aligned(contents: Uint8Array): Buffer {
-  if (contents.byteOffset % 4 !== 0) return aligned(new Uint8Array(contents));
-  return Buffer.from(contents.buffer, contents.byteOffset, contents.byteLength);
+function aligned(contents: Uint8Array): Uint8Array {
+  return contents.byteOffset % 4 === 0 ? plainView(contents) : new Uint8Array(contents);
 }

@@ -32,7 +32,7 @@ export class PageCoder {
   readonly #digest = digestBuffer();
   readonly #zeroPage: Buffer;
   readonly #zeroWords: Uint32Array;
-  readonly #old: Buffer;
+  readonly #old: Uint8Array;
   readonly #oldWords: Uint32Array;
   /** Number of each page's last write; kept only where the destination's reach ends. */
   readonly #lastWrite = new ChunkedU32();
@@ -53,7 +53,7 @@ export class PageCoder {
     this.#zeroPage = Buffer.alloc(pageBytes);
     this.#zeroWords = new Uint32Array(pageWords);
     const old = new ArrayBuffer(pageBytes);
-    this.#old = Buffer.from(old);
+    this.#old = new Uint8Array(old);
     this.#oldWords = new Uint32Array(old);
   }
 
@@ -65,46 +65,46 @@ export class PageCoder {
   }
 
   /**
-   * @param bytes the page's content lies at `at`
-   * @param words the same memory; the content begins at word `wordAt`
+   * @param content of the page
+   * @param words where the same content begins at word `wordAt`
    */
-  code(page: number, bytes: Buffer, at: number, words: Uint32Array, wordAt: number): PageCode {
+  code(page: number, content: Uint8Array, words: Uint32Array, wordAt: number): PageCode {
     const { image, disabled } = this;
     const { pageBytes } = image;
-    if (bytes.compare(this.#zeroPage, 0, pageBytes, at, at + pageBytes) === 0) {
+    if (this.#zeroPage.equals(content)) {
       if (!disabled.has("zero")) return this.codeZeros(page);
     }
     const state = image.stateOf(page);
     let digest: Uint32Array | null = null;
     if (state === HELD) {
-      if (!disabled.has("unchanged") && image.equalsHeld(page, bytes, at)) return UNCHANGED;
+      if (!disabled.has("unchanged") && image.equalsHeld(page, content)) return UNCHANGED;
     } else if (state !== UNKNOWN && state !== ZERO) {
-      digest = this.#digestOf(bytes, at);
+      digest = this.#digestOf(content);
       if (!disabled.has("unchanged") && image.hasThisDigest(page, digest)) return UNCHANGED;
     }
     const deltaBytes = this.#canRefer(page, state) ? this.#encodeDelta(page, words, wordAt) : -1;
     if (deltaBytes >= 0 && deltaBytes <= pageBytes * SHORT_DELTA_SHARE) {
-      this.#write(page, bytes, at, digest);
+      this.#write(page, content, digest);
       return DELTA;
     }
     if (!disabled.has("duplicate")) {
-      digest ??= this.#digestOf(bytes, at);
+      digest ??= this.#digestOf(content);
       const found = this.#index.find(digest);
-      if (found >= 0 && found !== page && this.#isSame(found, bytes, at)) {
+      if (found >= 0 && found !== page && this.#isSame(found, content)) {
         this.source = found;
-        this.#write(page, bytes, at, digest);
+        this.#write(page, content, digest);
         return DUPLICATE;
       }
     }
-    this.#write(page, bytes, at, digest);
+    this.#write(page, content, digest);
     if (digest !== null) this.#index.add(page);
     return deltaBytes >= 0 ? DELTA : WHOLE;
   }
 
   /** True when the page is in memory with just this content; false says nothing. */
-  isHeldAlike(page: number, bytes: Uint8Array, at: number): boolean {
+  isHeldAlike(page: number, content: Uint8Array): boolean {
     return !this.disabled.has("unchanged") && this.image.stateOf(page) === HELD &&
-      this.image.equalsHeld(page, bytes, at);
+      this.image.equalsHeld(page, content);
   }
 
   /** The destination's copy of a page is not to be relied on: it travels whole when it comes next. */
@@ -112,8 +112,8 @@ export class PageCoder {
     this.image.forget(page);
   }
 
-  #write(page: number, bytes: Buffer, at: number, digest: Uint32Array | null): void {
-    this.image.set(page, bytes, at, digest);
+  #write(page: number, content: Uint8Array, digest: Uint32Array | null): void {
+    this.image.set(page, content, digest);
     if (this.reachPages !== Infinity) this.#lastWrite.set(page, ++this.#writeCount >>> 0);
   }
 
@@ -145,13 +145,13 @@ export class PageCoder {
   }
 
   /** 128 bits of SHA-256 say so already; what is at hand is compared all the same. */
-  #isSame(page: number, bytes: Buffer, at: number): boolean {
+  #isSame(page: number, content: Uint8Array): boolean {
     if (!this.#isInReach(page)) return false;
-    return this.image.stateOf(page) !== HELD || this.image.equalsHeld(page, bytes, at);
+    return this.image.stateOf(page) !== HELD || this.image.equalsHeld(page, content);
   }
 
-  #digestOf(bytes: Buffer, at: number): Uint32Array {
-    digestPage(bytes.subarray(at, at + this.image.pageBytes), this.#digest);
+  #digestOf(content: Uint8Array): Uint32Array {
+    digestPage(content, this.#digest);
     return this.#digest;
   }
 }

@@ -141,8 +141,10 @@ export class PageRebuilder {
   commit(): void {
     if (this.image === null) return;
     for (const write of this.#writes) {
-      if (write.bytes !== null) this.image.set(write.page, write.bytes, write.at);
-      else for (let i = 0; i < write.count; i++) this.image.setZero(write.page + i);
+      if (write.bytes !== null) {
+        const { bytes, at } = write;
+        this.image.set(write.page, bytes.subarray(at, at + this.space.pageBytes));
+      } else for (let i = 0; i < write.count; i++) this.image.setZero(write.page + i);
     }
   }
 

@@ -1,4 +1,3 @@
-import type { Buffer } from "node:buffer";
 import { hash } from "node:crypto";
 
 /** Words of a digest: SHA-256 cut to 128 bits. */
@@ -8,7 +7,7 @@ export const DIGEST_WORDS = 4;
  * SHA-256 of some bytes, its first 128 bits as words. Hexadecimal on the way: a Buffer for each
  * digest costs more than reading the text.
  */
-export function digestPage(bytes: Buffer, into: Uint32Array, at = 0): void {
+export function digestPage(bytes: Uint8Array, into: Uint32Array, at = 0): void {
   const text = hash("sha256", bytes, "hex");
   for (let word = 0; word < DIGEST_WORDS; word++) {
     let value = 0;

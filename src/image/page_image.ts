@@ -1,4 +1,3 @@
-import { Buffer } from "node:buffer";
 import { ChunkedU32, ChunkedU8 } from "./chunked.ts";
 import { DIGEST_WORDS, digestPage } from "./page_digest.ts";
 import { PageStore } from "./page_store.ts";
@@ -34,7 +33,7 @@ export class PageImage {
   readonly #place = new ChunkedU32();
   readonly #digest = new ChunkedU32(DIGEST_WORDS);
   readonly #store: PageStore;
-  readonly #staging: Buffer;
+  readonly #staging: Uint8Array;
   #isClosed = false;
 
   /**
@@ -48,7 +47,7 @@ export class PageImage {
   ) {
     this.pageWords = pageBytes / 4;
     this.#store = new PageStore(pageBytes, Math.max(boundBytes, 2 * EVICTED_AT_ONCE * pageBytes));
-    this.#staging = Buffer.alloc(spill === null ? 0 : EVICTED_AT_ONCE * pageBytes);
+    this.#staging = new Uint8Array(spill === null ? 0 : EVICTED_AT_ONCE * pageBytes);
   }
 
   /**
@@ -79,11 +78,11 @@ export class PageImage {
   }
 
   /**
-   * Sets a page to the content at `at` of `bytes`, which is copied.
+   * Sets a page to this content, which is copied.
    *
    * @param digest of that content where the caller has it; else it is computed when it is needed
    */
-  set(page: number, bytes: Uint8Array, at: number, digest: Uint32Array | null = null): void {
+  set(page: number, content: Uint8Array, digest: Uint32Array | null = null): void {
     let slot: number;
     if (this.stateOf(page) === HELD) {
       slot = this.#place.get(page);
@@ -93,18 +92,14 @@ export class PageImage {
       slot = this.#store.add(page);
       this.#place.set(page, slot);
     }
-    const to = this.#store.offsetOf(slot);
-    this.#store.pieceOf(slot).set(bytes.subarray(at, at + this.pageBytes), to);
+    this.#store.pieceOf(slot).set(content, this.#store.offsetOf(slot));
     this.#state.set(page, digest === null ? HELD : HELD | DIGEST_IS_FRESH);
     if (digest !== null) this.#digest.chunkFor(page).set(digest, this.#digest.offsetOf(page));
   }
 
-  /** Of a held page: true when its content is that at `at` of `bytes`. */
-  equalsHeld(page: number, bytes: Uint8Array, at: number): boolean {
-    const slot = this.#place.get(page);
-    const from = this.#store.offsetOf(slot);
-    const end = from + this.pageBytes;
-    return this.#store.pieceOf(slot).compare(bytes, at, at + this.pageBytes, from, end) === 0;
+  /** Of a held page: true when its content is this. */
+  equalsHeld(page: number, content: Uint8Array): boolean {
+    return this.#store.equals(this.#place.get(page), content);
   }
 
   /** Of a held page: the words that hold it, valid until the next `set`; see `heldAt`. */

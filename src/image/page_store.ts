@@ -12,7 +12,9 @@ export class PageStore {
   /** Pages that fit. */
   readonly capacity: number;
   readonly #slotsPerPiece: number;
-  readonly #pieces: Buffer[] = [];
+  readonly #pieces: Uint8Array[] = [];
+  /** The same memory for comparisons, which only Buffers do natively. */
+  readonly #buffers: Buffer[] = [];
   readonly #words: Uint32Array[] = [];
   /** Neighbours of each slot, from the one used longest ago (`#oldest`) to `#newest`. */
   #newer = new Uint32Array(0);
@@ -75,8 +77,18 @@ export class PageStore {
     return this.#page[slot];
   }
 
-  pieceOf(slot: number): Buffer {
+  pieceOf(slot: number): Uint8Array {
     return this.#pieces[Math.floor(slot / this.#slotsPerPiece)];
+  }
+
+  /**
+   * True when a slot holds this page. It begins at 0 of `content` on purpose: Deno 2.9 checks the
+   * end of a compared range against the length of the other buffer.
+   */
+  equals(slot: number, content: Uint8Array): boolean {
+    const from = this.offsetOf(slot);
+    const buffer = this.#buffers[Math.floor(slot / this.#slotsPerPiece)];
+    return buffer.compare(content, 0, this.pageBytes, from, from + this.pageBytes) === 0;
   }
 
   /** The same memory as words; a slot begins at `offsetOf(slot) / 4`. */
@@ -90,7 +102,11 @@ export class PageStore {
 
   clear(): void {
     this.#oldest = this.#newest = NONE;
-    this.#pieces.length = this.#words.length = this.#free.length = 0;
+    this.#pieces.length =
+      this.#buffers.length =
+      this.#words.length =
+      this.#free.length =
+        0;
     this.#usedSlots = this.#count = 0;
   }
 
@@ -98,7 +114,8 @@ export class PageStore {
     const slot = this.#usedSlots++;
     if (slot % this.#slotsPerPiece === 0) {
       const memory = new ArrayBuffer(this.#slotsPerPiece * this.pageBytes);
-      this.#pieces.push(Buffer.from(memory));
+      this.#pieces.push(new Uint8Array(memory));
+      this.#buffers.push(Buffer.from(memory));
       this.#words.push(new Uint32Array(memory));
     }
     if (slot === this.#page.length) {

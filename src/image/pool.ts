@@ -39,11 +39,11 @@ export class PagePool {
   }
 
   /**
-   * Puts the content at `at` of `bytes`, which is copied, in place of an older version.
+   * Puts a page, which is copied, in place of an older version.
    *
    * @returns false when there is no room for another page; nothing has happened then
    */
-  put(page: number, bytes: Uint8Array, at: number): boolean {
+  put(page: number, content: Uint8Array): boolean {
     let slot = this.#slots.get(page);
     if (slot === undefined) {
       if (this.#store.isFull) return false;
@@ -53,10 +53,7 @@ export class PagePool {
       this.#store.touch(slot);
       this.replacedBytes += this.pageBytes;
     }
-    this.#store.pieceOf(slot).set(
-      bytes.subarray(at, at + this.pageBytes),
-      this.#store.offsetOf(slot),
-    );
+    this.#store.pieceOf(slot).set(content, this.#store.offsetOf(slot));
     return true;
   }
 

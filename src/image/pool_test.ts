@@ -10,7 +10,7 @@ function content(seed: number): Buffer {
 }
 
 function put(pool: PagePool, page: number, seed: number): boolean {
-  return pool.put(page, content(seed), 0);
+  return pool.put(page, content(seed));
 }
 
 Deno.test("a newer version takes the place of the older one", () => {

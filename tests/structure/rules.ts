@@ -167,6 +167,7 @@ export const PURE_MODULES: readonly string[] = [
   "src/image/page_image.ts",
   "src/image/page_memory.ts",
   "src/image/page_store.ts",
+  "src/image/plain_view.ts",
   "src/image/pool.ts",
   "src/image/spill.ts",
   "src/link/pacer.ts",

@@ -74,9 +74,9 @@ export class ParkedPages {
     const { pageBytes } = this.#space;
     for (let i = from; i < pageIndexes.length; i++) {
       const index = pageIndexes[i];
-      if (this.encoder.skipUnchanged(block, index, contents, i * pageBytes)) {
-        this.#pool.drop(first + index);
-      } else if (!this.#pool.put(first + index, contents, i * pageBytes)) return i;
+      const content = contents.subarray(i * pageBytes, (i + 1) * pageBytes);
+      if (this.encoder.skipUnchanged(block, index, content)) this.#pool.drop(first + index);
+      else if (!this.#pool.put(first + index, content)) return i;
     }
     return pageIndexes.length;
   }
