@@ -29,8 +29,10 @@ export interface PumpSettings {
 export class MemoryPump {
   opaqueBytes = 0;
   opaqueReason: string | null = null;
-  /** Resolves when the stream has ended and its last frame is numbered; rejects when it broke. */
+  /** Resolves when the stream has ended and its last frame is numbered; rejects as soon as it breaks. */
   readonly drained: Promise<void>;
+  /** Resolves, however the stream ended, when no frame of it will be numbered any more. */
+  readonly silent: Promise<void>;
   #parked: ParkedPages | null = null;
   #hasEnded = false;
   #isDiscarded = false;
@@ -42,8 +44,11 @@ export class MemoryPump {
 
   constructor(readonly source: MemorySource, private readonly settings: PumpSettings) {
     this.#share = new LinkShare(settings.clock);
-    this.drained = this.#run();
+    const reading = this.#read();
+    const sending = this.#sendParked();
+    this.drained = this.#run(reading, sending);
     this.drained.catch(() => {});
+    this.silent = Promise.allSettled([reading, sending]).then(() => {});
   }
 
   /** Bytes of pages that were read from the machine and are not encoded yet. */
@@ -58,12 +63,10 @@ export class MemoryPump {
     this.#changes.notify();
   }
 
-  async #run(): Promise<void> {
+  async #run(reading: Promise<void>, sending: Promise<void>): Promise<void> {
     const { stop } = this.settings;
     const wake = () => this.#changes.notify();
     stop.addEventListener("abort", wake);
-    const reading = this.#read();
-    const sending = this.#sendParked();
     reading.catch(() => this.discard());
     // The reader may be waiting for room that nobody makes any more.
     sending.catch((error) => {

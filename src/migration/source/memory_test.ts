@@ -16,6 +16,7 @@ class FedStream {
   readonly #queue: MemoryItem[][] = [];
   #wake = () => {};
   #hasEnded = false;
+  #failure: Error | null = null;
   taken = 0;
 
   feed(items: MemoryItem[]): void {
@@ -28,12 +29,18 @@ class FedStream {
     this.#wake();
   }
 
+  break(error: Error): void {
+    this.#failure = error;
+    this.end();
+  }
+
   async *items(): AsyncGenerator<MemoryItem[]> {
     for (;;) {
       while (this.#queue.length > 0) {
         this.taken++;
         yield this.#queue.shift()!;
       }
+      if (this.#failure !== null) throw this.#failure;
       if (this.#hasEnded) return;
       await new Promise<void>((resolve) => this.#wake = resolve);
     }
@@ -75,12 +82,13 @@ function openImage(pageBytes: number): PageImage {
   return new PageImage(pageBytes, 0, memorySpill(pageBytes));
 }
 
-function pump({ poolPages = 1000, disable = [] as "duplicate"[] } = {}) {
+function pump({ poolPages = 1000, disable = [] as "duplicate"[], batchBytes = 256 * 1024 } = {}) {
   const stream = new FedStream();
   const channel = new SlowChannel();
   const meter = new TrafficMeter();
   const stopping = new AbortController();
   const encoder = createMemoryEncoder({
+    targetBytes: batchBytes,
     memory: { openImage, reachPages: () => Infinity },
     disable,
   });
@@ -223,6 +231,31 @@ Deno.test("a discarded stream sends nothing more of what was parked, and ends", 
   assert.ok(channel.payloads.length <= frames + 1);
   assert.deepEqual(channel.opaque, []);
   assert.equal(running.parkedBytes, 0);
+});
+
+Deno.test("a stream that breaks is told at once, and is silent only when its last batch is numbered", async () => {
+  const { pump: running, stream, channel } = pump({ batchBytes: 64 * 1024, disable: ["duplicate"] });
+  const guest = new GuestModel(6);
+  stream.feed([LAYOUT]);
+  stream.feed(guest.dirtyItems());
+  await settle();
+  channel.turn();
+  await settle();
+  const waiting = channel.payloads.length;
+  assert.ok(waiting > 0, "a batch waits for the link");
+  let isSilent = false;
+  void running.silent.then(() => isSilent = true);
+  stream.break(new Error("broke"));
+  await assert.rejects(running.drained, /broke/);
+  running.discard();
+  await settle();
+  assert.equal(isSilent, false, "the batch that waits is not its last");
+  channel.open();
+  await running.silent;
+  const numbered = channel.payloads.length;
+  assert.ok(numbered > waiting, "what was encoded with it came after it");
+  for (let i = 0; i < 10; i++) await settle();
+  assert.equal(channel.payloads.length, numbered);
 });
 
 Deno.test("what the link refuses ends the pump, also while the machine is silent", async () => {

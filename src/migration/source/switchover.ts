@@ -120,8 +120,9 @@ async function undoSwitch(move: Move, rounds: readonly DiskRound[], reason: stri
   draft.phase = "switch undone, copying again";
   move.publish();
   await Promise.all(rounds.map((round) => round.finish(false)));
-  // A frame that the link has taken keeps its place before the reset: the new stream comes after it.
-  await move.interrupt.race(pump.drained.catch(() => {}));
+  // A batch may still wait for the link although its stream is over. All of them are numbered before
+  // the reset: behind it they would reach the machine as pages of the new stream, which has not begun.
+  await move.interrupt.race(pump.silent);
   await move.interrupt.race(
     move.memoryChannel!.send(FRAME_TYPES.memoryReset, new Uint8Array(0)),
   );
