@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import golden from "../../tests/golden/wire-v1/batches.json" with { type: "json" };
+import changes from "../../tests/golden/wire-v1/changes.json" with { type: "json" };
 import type { Extent } from "../core/extents.ts";
 import type { MemoryItem } from "../guest/memory_items.ts";
+import { PageImage } from "../image/page_image.ts";
 import { decodeDiskBatch, encodeDiskBatch } from "./disk_batch.ts";
 import { encodeMemoryBatch } from "./memory_batch.ts";
 import { createMemoryDecoder } from "./memory_decoder.ts";
@@ -50,3 +52,10 @@ for (const batch of golden.disk) {
     }
   });
 }
+
+Deno.test("protocol version 1: memory batches with changes stay readable", () => {
+  const decoder = createMemoryDecoder((pageBytes) => new PageImage(pageBytes, 0, null));
+  for (const batch of changes.batches) {
+    assert.deepEqual(decoder.decode(fromHex(batch.hex)).map(plain), batch.items, batch.name);
+  }
+});
