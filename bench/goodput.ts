@@ -3,10 +3,14 @@
  * with cubic and with BBR, all through the same link model between two TUN devices. Root only.
  *
  *     bench/goodput.ts [--profiles A,B] [--contestants causeway,tcp-cubic,tcp-bbr]
- *                      [--seconds 15] [--repeat 3] [--seed 1] [--json FILE]
+ *                      [--seconds 15] [--repeat 3] [--seed 1] [--json FILE] [--raise-priority]
+ *
+ * `--raise-priority` is for computers with other work: it puts the whole session first, so start it
+ * with `setsid -w`.
  */
 import { parseArgs } from "node:util";
 import { loadProfile } from "../src/emulator/load_profile.ts";
+import { raisePriority } from "../src/testing/priority.ts";
 import { type Contestant, measure, type Measurement } from "./goodput/measure.ts";
 
 const { values } = parseArgs({
@@ -21,8 +25,10 @@ const { values } = parseArgs({
     repeat: { type: "string", default: "3" },
     seed: { type: "string", default: "1" },
     json: { type: "string" },
+    "raise-priority": { type: "boolean", default: false },
   },
 });
+if (values["raise-priority"]) await raisePriority(Deno.pid);
 const seconds = Number(values.seconds);
 const warmUpMs = 2_000;
 const results: { profile: string; contestant: Contestant; runs: Measurement[] }[] = [];
