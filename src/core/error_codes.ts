@@ -28,7 +28,8 @@ export const ERRORS = {
   batch_mismatch: {
     retry: "never",
     httpStatus: 502,
-    meaning: "A batch of pages was rebuilt to other contents than the source had.",
+    meaning:
+      "Pages were rebuilt to other contents than the source had, and could not be sent again.",
   },
   bitmap_not_possible: {
     retry: "never",

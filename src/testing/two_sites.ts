@@ -6,6 +6,7 @@ import type { Carrier, CarrierEndpoint } from "../link/carrier.ts";
 import { type MemoryCarrierPair, memoryCarrierPair } from "../link/memory_carrier.ts";
 import { type AttachGuest } from "../gateway/guests.ts";
 import { type Gateway, startGateway } from "../gateway/gateway.ts";
+import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 import { Life } from "./mortal.ts";
 
@@ -36,14 +37,17 @@ export class TwoSites implements AsyncDisposable {
     readonly directory: string,
     private readonly attach: (site: string) => AttachGuest,
     private readonly path: PathShape,
+    private readonly pages: PageLimits,
   ) {}
 
   static async start(
     attach: (site: string, stateDirectory: string) => AttachGuest,
     path: PathShape = { delayMs: 5, bytesPerSecond: 40_000_000 },
+    pages: PageLimits = DEFAULT_PAGE_LIMITS,
   ): Promise<TwoSites> {
     const directory = await Deno.makeTempDir({ prefix: "cw-sites-" });
-    const sites = new TwoSites(directory, (site) => attach(site, `${directory}/${site}`), path);
+    const attachAt = (site: string) => attach(site, `${directory}/${site}`);
+    const sites = new TwoSites(directory, attachAt, path, pages);
     await sites.startSite("a");
     await sites.startSite("b");
     return sites;
@@ -70,6 +74,7 @@ export class TwoSites implements AsyncDisposable {
         site: name,
         ledgerFile: `${directory}/ledger.sqlite`,
         stateDirectory: directory,
+        pages: this.pages,
         clock: life.clock(this.clock),
         attach: life.attach(this.attach(name)),
         readPeers: () => Promise.resolve([{ name: other, address: null, fingerprint: "sha256:0" }]),

@@ -2,11 +2,15 @@ import { GatewayError } from "../../core/errors.ts";
 import { decodeDiskBatch } from "../../codec/disk_batch.ts";
 import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_decoder.ts";
 import type { DestinationSide, DiskDescription } from "../../guest/guest.ts";
+import type { MemoryItem } from "../../guest/memory_items.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
+import { decodeReset } from "../memory_reset.ts";
+import type { Repairs } from "./repairs.ts";
 
 interface Frame {
   readonly type: number;
+  readonly sequence: number;
   readonly payload: Uint8Array;
 }
 
@@ -26,15 +30,18 @@ export class FrameApplier {
     private readonly machine: DestinationSide,
     private readonly disks: readonly DiskDescription[],
     pages: PageMemory,
+    private readonly repairs: Repairs,
   ) {
     this.#memoryDecoder = createMemoryDecoder((pageBytes) => pages.openImage(pageBytes));
   }
 
-  async memory({ type, payload }: Frame): Promise<void> {
+  async memory({ type, sequence, payload }: Frame): Promise<void> {
     switch (type) {
       case FRAME_TYPES.memoryBatch:
-        return await this.machine.writeMemory(this.#memoryDecoder.decode(payload));
+        if (!this.repairs.isVoid) await this.#memoryBatch(sequence, payload);
+        return;
       case FRAME_TYPES.memoryReset:
+        this.repairs.streamBegins(decodeReset(payload));
         return await this.machine.resetMemory();
       default:
         throw unexpectedFrame("memory", type);
@@ -61,6 +68,18 @@ export class FrameApplier {
   /** Memory is complete, or will never be: gives the page image back. Idempotent. */
   close(): void {
     this.#memoryDecoder.close();
+  }
+
+  /** A batch that comes out wrong has changed nothing, and what follows it may build on it. */
+  async #memoryBatch(sequence: number, payload: Uint8Array): Promise<void> {
+    let items: MemoryItem[];
+    try {
+      items = this.#memoryDecoder.decode(payload);
+    } catch (error) {
+      if (!(error instanceof GatewayError) || error.code !== "batch_mismatch") throw error;
+      return await this.repairs.request(sequence, error);
+    }
+    await this.machine.writeMemory(items);
   }
 
   async #diskBatch(payload: Uint8Array): Promise<void> {

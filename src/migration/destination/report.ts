@@ -135,6 +135,7 @@ function blank(
     findings: [],
     opaqueReason: null,
     opaqueBytes: 0,
+    repairs: 0,
     leftovers: [],
   };
 }

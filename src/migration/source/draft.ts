@@ -49,6 +49,8 @@ export class ReportDraft {
   opaqueReason: string | null = null;
   opaqueBytes = 0;
   leftovers: string[] = [];
+  /** Times that the destination had got pages wrong and was sent them whole. */
+  repairs = 0;
   readonly memory = new TrafficMeter();
   readonly disk = new TrafficMeter();
   readonly rounds: RoundReport[] = [];
@@ -198,6 +200,7 @@ export class ReportDraft {
         : null,
       opaqueReason: this.opaqueReason,
       opaqueBytes: this.opaqueBytes,
+      repairs: this.repairs,
       leftovers: [...this.leftovers],
     };
   }

@@ -8,6 +8,7 @@ import { Changes } from "../changes.ts";
 import type { TrafficMeter } from "../traffic.ts";
 import { LinkShare } from "./link_share.ts";
 import { ParkedPages } from "./parked_pages.ts";
+import type { SentPages } from "./sent_pages.ts";
 
 /** What a pump is given beside its stream. */
 export interface PumpSettings {
@@ -15,6 +16,8 @@ export interface PumpSettings {
   readonly channel: Channel;
   readonly meter: TrafficMeter;
   readonly clock: Pick<Clock, "nowMs">;
+  /** Told of each frame, for a repair. */
+  readonly sent: SentPages;
   /** Pages that wait for the link, in bytes. */
   readonly poolBytesMax: number;
   /** Ends it without a word. */
@@ -172,9 +175,11 @@ export class MemoryPump {
 
   /** Numbered at once, whatever happens while it waits: the encoder counts on it. */
   async #send(payload: Uint8Array): Promise<void> {
-    const { channel, encoder } = this.settings;
+    const { channel, encoder, sent } = this.settings;
     this.#count();
-    await this.#share.waiting(channel.send(FRAME_TYPES.memoryBatch, payload));
+    const sending = channel.send(FRAME_TYPES.memoryBatch, payload);
+    sent.note(channel.lastSent, encoder.takeTouched(), channel.appliedByPeer);
+    await this.#share.waiting(sending);
     encoder.bottleneck = this.#share.bottleneck;
     this.settings.stop.throwIfAborted();
   }

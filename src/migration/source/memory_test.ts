@@ -10,6 +10,7 @@ import { memorySpill } from "../../image/testing/memory_spill.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { TrafficMeter } from "../traffic.ts";
 import { MemoryPump } from "./memory.ts";
+import { SentPages } from "./sent_pages.ts";
 
 /** A stream that gives what it is told to, when it is told to. */
 class FedStream {
@@ -96,6 +97,7 @@ function pump({ poolPages = 1000, disable = [] as "duplicate"[], batchBytes = 25
     encoder,
     channel: channel as unknown as Channel,
     meter,
+    sent: new SentPages(),
     clock: { nowMs: () => 0 },
     poolBytesMax: poolPages * PAGE,
     stop: stopping.signal,
@@ -234,7 +236,10 @@ Deno.test("a discarded stream sends nothing more of what was parked, and ends", 
 });
 
 Deno.test("a stream that breaks is told at once, and is silent only when its last batch is numbered", async () => {
-  const { pump: running, stream, channel } = pump({ batchBytes: 64 * 1024, disable: ["duplicate"] });
+  const { pump: running, stream, channel } = pump({
+    batchBytes: 64 * 1024,
+    disable: ["duplicate"],
+  });
   const guest = new GuestModel(6);
   stream.feed([LAYOUT]);
   stream.feed(guest.dirtyItems());
@@ -276,6 +281,7 @@ Deno.test("a stream that breaks, and a stop, end the pump", async () => {
     encoder: broken.encoder,
     channel: broken.channel as unknown as Channel,
     meter: broken.meter,
+    sent: new SentPages(),
     clock: { nowMs: () => 0 },
     poolBytesMax: PAGES * PAGE,
     stop: broken.stopping.signal,

@@ -6,6 +6,7 @@ import {
   type ReferenceGuest,
 } from "../../../src/guest/reference/reference_guest.ts";
 import { systemClock } from "../../../src/host/system_clock.ts";
+import type { PageLimits } from "../../../src/image/page_memory.ts";
 import { migrationOptions } from "../../../src/migration/options.ts";
 import { GuestFaults, interceptGuest } from "../../../src/testing/guest_faults.ts";
 import { type PathShape, TwoSites } from "../../../src/testing/two_sites.ts";
@@ -45,13 +46,17 @@ export class ReferenceSites implements AsyncDisposable {
     this.#watched = this.#watch();
   }
 
-  static async start(path?: PathShape): Promise<ReferenceSites> {
+  static async start(path?: PathShape, pages?: PageLimits): Promise<ReferenceSites> {
     const faults = new GuestFaults();
-    const sites = await TwoSites.start((site, stateDirectory) => async (request) => {
-      const definition = request.definition as ReferenceDefinition;
-      const guest = await attach(stateDirectory, request.id, definition, request.launch);
-      return interceptGuest(guest, faults.around(site));
-    }, path);
+    const sites = await TwoSites.start(
+      (site, stateDirectory) => async (request) => {
+        const definition = request.definition as ReferenceDefinition;
+        const guest = await attach(stateDirectory, request.id, definition, request.launch);
+        return interceptGuest(guest, faults.around(site));
+      },
+      path,
+      pages,
+    );
     return new ReferenceSites(sites, faults);
   }
 
