@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { Sealer } from "../codec/sealer.ts";
 import type { PageLimits } from "../image/page_memory.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { PeerLink } from "../link/peer_link.ts";
@@ -62,6 +63,7 @@ export interface MigrationManagerDeps {
   readonly peers: PeerRegistry;
   readonly scratchDirectory: string;
   readonly pages: PageLimits;
+  readonly sealer: Sealer;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -417,7 +419,7 @@ export class MigrationManager {
     epoch: number,
     events: readonly SourceEvent[],
   ): SourceActor {
-    const { ledger, clock, site, log, scratchDirectory } = this.deps;
+    const { ledger, clock, site, log, scratchDirectory, sealer } = this.deps;
     const options = migrationOptions.parse(stored.options);
     return new SourceActor({
       id: stored.id,
@@ -433,6 +435,7 @@ export class MigrationManager {
       draft: this.#draft(stored, options, epoch),
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
+      sealer,
       report: (report) => this.#listeners.tell(report),
       log,
     });

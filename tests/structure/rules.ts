@@ -29,6 +29,7 @@ const DRIVERS = [
   "src/nbd/protocol/",
   "src/qemu/",
   "src/qemu/stream/",
+  "src/sealing/",
 ];
 const INNER = [
   "src/core/",
@@ -69,6 +70,8 @@ export const ROOMS: readonly RoomRule[] = [
   },
 
   { room: "src/host/", uses: ["src/core/"] },
+  // Batches packed by workers, each a thread of its own.
+  { room: "src/sealing/", uses: ["src/core/", "src/codec/"] },
   { room: "src/nbd/protocol/", uses: ["src/core/"], pure: true },
   { room: "src/nbd/", uses: ["src/core/", "src/nbd/protocol/"] },
   {
