@@ -324,6 +324,7 @@ class Encoder implements MemoryEncoder {
     if (this.level !== null) return this.level;
     return chooseLevel({
       contents: this.#writer.contents,
+      bodyBytes: this.#writer.bodyBytes,
       deltaShare: this.#deltaPages / Math.max(1, this.#writer.changedPages),
       bottleneck: this.bottleneck,
     });
