@@ -65,7 +65,7 @@ export const ROOMS: readonly RoomRule[] = [
     room: "src/migration/",
     uses: ["src/core/", "src/codec/", "src/image/", "src/wire/"],
     types: ["src/guest/", "src/link/peer_link.ts"],
-    packages: ["zod"],
+    packages: ["node:buffer", "zod"],
     pure: true,
   },
 
