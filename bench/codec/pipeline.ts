@@ -56,7 +56,7 @@ export class SourcePipeline {
 }
 
 async function* itemsOf(chunks: readonly Uint8Array[]): AsyncGenerator<MemoryItem[]> {
-  const reader = createStreamReader();
+  const reader = createStreamReader({ reuseContents: true });
   for (const chunk of chunks) {
     // As after the read of a socket: others have their turn.
     await new Promise<void>((resolve) => setImmediate(resolve));
