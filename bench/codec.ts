@@ -31,7 +31,7 @@ const { values } = parseArgs({
     json: { type: "string" },
   },
 });
-const mib = Number(values.mib ?? (values.quick ? 8 : 128));
+const mib = Number(values.mib ?? (values.quick ? 4 : 128));
 const repeats = Number(values.repeat ?? (values.quick ? 1 : 5));
 const directory = await Deno.makeTempDir({ prefix: "cw-codec-" });
 const isChosen = (name: string) => name.includes(values.case);
