@@ -32,12 +32,14 @@ export class SourcePipeline {
   /** Sends one stream; what was sent before is known to the encoder. */
   async send(chunks: readonly Uint8Array[]): Promise<Uint8Array[]> {
     const payloads: Uint8Array[] = [];
-    // The sender judges link and CPU by this clock: at no time has it worked, or always.
+    // The sender judges link and CPU by this clock: it has always worked, or once, after which it
+    // packs several batches at once where it can, or never.
     let atMs = 0;
-    const stepMs = this.packing === "fast" ? 1000 : 0;
+    const isParallel = (this.sealer?.ahead ?? 1) > 1;
+    const works = () => this.packing === "fast" || (isParallel && payloads.length === 0);
     const channel = {
       send(_: number, payload: Uint8Array) {
-        atMs += stepMs;
+        if (works()) atMs += 1000;
         return Promise.resolve(payloads.push(payload));
       },
     };
