@@ -9,7 +9,7 @@
  */
 import { type Extent, totalBytes } from "../core/extents.ts";
 import { batchInvalid, ByteSink, ByteSource } from "./bytes.ts";
-import { BODY_BYTES_MAX, open, seal, ZSTD_LEVEL } from "./envelope.ts";
+import { BODY_BYTES_MAX, open, type OpenBatch, openBatch, pack, ZSTD_LEVEL } from "./envelope.ts";
 
 /** Extents of one batch; each takes at most 16 bytes of description. */
 export const DISK_BATCH_EXTENTS_MAX = 16_384;
@@ -26,15 +26,20 @@ export interface DiskBatch {
   readonly contents: Uint8Array;
 }
 
+/** Encodes extents of one disk and their contents; see `openDiskBatch`. */
+export function encodeDiskBatch(batch: DiskBatch, options: { level?: number } = {}): Uint8Array {
+  return pack(openDiskBatch(batch, options));
+}
+
 /**
- * Encodes extents of one disk and their contents; neither is kept.
+ * Extents of one disk and their contents as a batch to be packed; neither is kept.
  *
  * @throws {RangeError} when contents and extents do not fit each other or the limits
  */
-export function encodeDiskBatch(
+export function openDiskBatch(
   { disk, extents, contents }: DiskBatch,
   { level = ZSTD_LEVEL } = {},
-): Uint8Array {
+): OpenBatch {
   const dataBytes = totalBytes(extents, "data");
   if (dataBytes !== contents.byteLength || dataBytes > DISK_BATCH_CONTENTS_MAX) {
     throw new RangeError(`Extents of ${dataBytes} bytes come with ${contents.byteLength}`);
@@ -54,7 +59,7 @@ export function encodeDiskBatch(
   }
   const body = new ByteSink(contents.byteLength + description.lengthBytes);
   body.raw(contents);
-  return seal(body, description.view(), level);
+  return openBatch(body, description.view(), level);
 }
 
 /**

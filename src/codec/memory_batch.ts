@@ -17,7 +17,7 @@
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { ByteSink } from "./bytes.ts";
 import { ChangeWriter } from "./change_items.ts";
-import { seal, ZSTD_LEVEL } from "./envelope.ts";
+import { type OpenBatch, openBatch, pack, ZSTD_LEVEL } from "./envelope.ts";
 import { LAYOUT, OPAQUE, PAGES, REASON_BYTES_MAX, SUM, ZEROS } from "./item_kinds.ts";
 import { type Layout, layoutFault, pagesOfBlock, putLayout } from "./memory_layout.ts";
 import { PageSum } from "./page_sum.ts";
@@ -80,20 +80,23 @@ export class MemoryBatchWriter {
     return this.#sum;
   }
 
-  /** The batch of everything put since the last one; null when that is nothing. */
-  take(level: number | null): Uint8Array | null {
+  /**
+   * The batch of everything put since the last one; null when that is nothing. Its body is this
+   * writer's own and valid until the next `put`.
+   */
+  take(level: number | null): OpenBatch | null {
     this.#changes.close();
     if (this.#description.lengthBytes === 0) return null;
     if (this.#changes.pageCount > 0) {
       this.#description.u8(SUM);
       this.#sum.put(this.#description);
     }
-    const payload = seal(this.#contents, this.#description.view(), level);
+    const batch = openBatch(this.#contents, this.#description.view(), level);
     this.#contents.clear();
     this.#description.clear();
     this.#changes.clear();
     this.#sum = new PageSum();
-    return payload;
+    return batch;
   }
 
   #putLayout(layout: Layout): void {
@@ -167,7 +170,7 @@ export function encodeMemoryBatch(
   const writer = new MemoryBatchWriter(65_536);
   writer.layout = layout;
   for (const item of items) writer.put(item);
-  const payload = writer.take(level);
-  if (payload === null) throw new TypeError("A batch holds at least one item");
-  return payload;
+  const batch = writer.take(level);
+  if (batch === null) throw new TypeError("A batch holds at least one item");
+  return pack(batch);
 }

@@ -1,6 +1,12 @@
 import type { MemoryItem } from "../guest/memory_items.ts";
 import type { PageImage } from "../image/page_image.ts";
-import { BODY_BYTES_MAX, checkLevel } from "./envelope.ts";
+import {
+  BATCH_HEADER_BYTES,
+  BODY_BYTES_MAX,
+  checkLevel,
+  type OpenBatch,
+  pack,
+} from "./envelope.ts";
 import { plainView } from "../image/plain_view.ts";
 import { CHANGED_BYTES_MAX } from "./item_kinds.ts";
 import { itemPieces } from "./item_pieces.ts";
@@ -43,9 +49,18 @@ export interface MemoryEncoder {
   /** For the choice of compression, from now on. */
   bottleneck: Bottleneck;
   readonly totals: EncoderTotals;
-  /** Takes items, copying their bytes; gives each batch that became full. */
-  add(items: Iterable<MemoryItem>): Generator<Uint8Array>;
+  /**
+   * Takes items, copying their bytes; gives each batch that became full. The body of a batch is valid
+   * until the next one is asked for. All must be asked for, and `packed` told of each.
+   */
+  addOpen(items: Iterable<MemoryItem>): Generator<OpenBatch>;
   /** Gives what is left, if anything. */
+  flushOpen(): Generator<OpenBatch>;
+  /** A batch of so many bytes before compression became this payload. */
+  packed(bodyBytes: number, payloadBytes: number): void;
+  /** `addOpen`, with each batch packed at once. */
+  add(items: Iterable<MemoryItem>): Generator<Uint8Array>;
+  /** `flushOpen`, packed at once. */
   flush(): Generator<Uint8Array>;
   /**
    * Leaves out a page that the destination has with this content already. Looks only at what is in
@@ -103,6 +118,14 @@ class Encoder implements MemoryEncoder {
   }
 
   *add(items: Iterable<MemoryItem>): Generator<Uint8Array> {
+    for (const batch of this.addOpen(items)) yield this.#pack(batch);
+  }
+
+  *flush(): Generator<Uint8Array> {
+    for (const batch of this.flushOpen()) yield this.#pack(batch);
+  }
+
+  *addOpen(items: Iterable<MemoryItem>): Generator<OpenBatch> {
     for (const item of items) {
       if (item.kind === "layout") this.#adopt(item);
       if (item.kind === "pages") yield* this.#addPages(item);
@@ -111,15 +134,30 @@ class Encoder implements MemoryEncoder {
     }
   }
 
-  *flush(): Generator<Uint8Array> {
-    const payload = this.#writer.take(this.#levelOfBatch());
-    if (payload === null) return;
-    this.totals.payloadBytes += payload.byteLength;
-    this.totals.saved.compression += this.#carriedBytes - payload.byteLength;
+  *flushOpen(): Generator<OpenBatch> {
+    const batch = this.#writer.take(this.#levelOfBatch());
+    if (batch === null) return;
+    // Counted as raw until it is packed: offered, sent and saved bytes agree at any time, and who
+    // forecasts from them while batches are under way expects too much rather than too little.
+    const rawBytes = BATCH_HEADER_BYTES + batch.body.byteLength;
+    this.totals.payloadBytes += rawBytes;
+    this.totals.saved.compression += this.#carriedBytes - rawBytes;
     this.#carriedBytes = this.#deltaPages = this.#zeroPages = 0;
     this.#touchedOfBatches.push(this.#touched);
     this.#touched = [];
-    yield payload;
+    yield batch;
+  }
+
+  packed(bodyBytes: number, payloadBytes: number): void {
+    const savedBytes = BATCH_HEADER_BYTES + bodyBytes - payloadBytes;
+    this.totals.payloadBytes -= savedBytes;
+    this.totals.saved.compression += savedBytes;
+  }
+
+  #pack(batch: OpenBatch): Uint8Array {
+    const payload = pack(batch);
+    this.packed(batch.body.byteLength, payload.byteLength);
+    return payload;
   }
 
   skipUnchanged(block: number, index: number, content: Uint8Array): boolean {
@@ -160,7 +198,7 @@ class Encoder implements MemoryEncoder {
     this.#coder = new PageCoder(this.memory.openImage(pageBytes), reachPages, this.#disabled);
   }
 
-  *#addPages(item: Pages): Generator<Uint8Array> {
+  *#addPages(item: Pages): Generator<OpenBatch> {
     if (this.#coder === null || this.#space === null) return yield* this.#put(item);
     const { block, pageIndexes } = item;
     const { pageBytes } = this.#space;
@@ -180,7 +218,7 @@ class Encoder implements MemoryEncoder {
       if (index >= this.#space.pagesOf(block)) {
         throw new TypeError(`Block ${block} has no page ${index}`);
       }
-      if (this.#isFull()) yield* this.flush();
+      if (this.#isFull()) yield* this.flushOpen();
       this.#addPage(this.#coder, block, index, contents, i, words);
     }
   }
@@ -232,7 +270,7 @@ class Encoder implements MemoryEncoder {
     }
   }
 
-  *#addZeros(item: Zeros): Generator<Uint8Array> {
+  *#addZeros(item: Zeros): Generator<OpenBatch> {
     if (this.#disabled.has("zero")) return yield* this.#addZerosWhole(item);
     const pageBytes = this.#space?.pageBytes ?? 0;
     const ranges = this.#coder === null ? item.ranges : this.#changedRanges(this.#coder, item);
@@ -267,7 +305,7 @@ class Encoder implements MemoryEncoder {
     return Uint32Array.from(changed);
   }
 
-  *#addZerosWhole({ block, ranges }: Zeros): Generator<Uint8Array> {
+  *#addZerosWhole({ block, ranges }: Zeros): Generator<OpenBatch> {
     for (let i = 0; i < ranges.length; i += 2) {
       for (let index = ranges[i]; index < ranges[i] + ranges[i + 1]; index++) {
         const pageIndexes = Uint32Array.of(index);
@@ -276,7 +314,7 @@ class Encoder implements MemoryEncoder {
     }
   }
 
-  *#put(item: MemoryItem): Generator<Uint8Array> {
+  *#put(item: MemoryItem): Generator<OpenBatch> {
     const pageBytes = this.#space?.pageBytes ?? PAGE_BYTES_MAX;
     for (const piece of itemPieces(item, pageBytes, () => this.#roomBytes())) {
       this.#writer.put(piece);
@@ -287,7 +325,7 @@ class Encoder implements MemoryEncoder {
         : 0;
       this.totals.offeredBytes += bytes;
       this.#carriedBytes += bytes;
-      if (this.#isFull()) yield* this.flush();
+      if (this.#isFull()) yield* this.flushOpen();
     }
   }
 
@@ -307,6 +345,7 @@ class Encoder implements MemoryEncoder {
     if (this.level !== null) return this.level;
     return chooseLevel({
       contents: this.#writer.contents,
+      bodyBytes: this.#writer.bodyBytes,
       deltaShare: this.#deltaPages / Math.max(1, this.#writer.changedPages),
       bottleneck: this.bottleneck,
     });

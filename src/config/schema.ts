@@ -62,6 +62,11 @@ export const configFile = z.strictObject({
   dataHosts: z.array(z.string().min(1).max(253)).max(256).default([]),
   /** Whether memory of machines may be written to disk, encrypted with a key that is not. */
   memoryAtRest: z.enum(["encrypted", "never"]).default("encrypted"),
+  /**
+   * Threads beside the gateway's own that compress what leaves; null: one less than the machine has
+   * cores, and at least one. 0: none.
+   */
+  compressionWorkers: z.number().int().min(0).max(64).nullable().default(null),
   limits: limits.default(() => limits.parse({})),
 }).superRefine((config, context) => {
   const seen = new Set<string>();

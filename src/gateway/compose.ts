@@ -6,6 +6,7 @@ import type { Guest } from "../guest/guest.ts";
 import { attachReferenceGuest } from "../guest/reference/reference_guest.ts";
 import { openEndpoint } from "../link/endpoint.ts";
 import { attachQemu } from "../qemu/qemu_guest.ts";
+import { WorkerSealer, workersForThisMachine } from "../sealing/worker_sealer.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
 import { lockSite } from "./site_lock.ts";
 
@@ -26,6 +27,11 @@ export async function composeGateway(
     clock,
     limits: config.limits,
     pages: { ...config.limits, memoryAtRest: config.memoryAtRest },
+    sealer: new WorkerSealer({
+      workers: config.compressionWorkers ?? workersForThisMachine(),
+      clock,
+      log,
+    }),
     dataHosts: config.dataHosts,
     attach: (request) => attach(request, config.stateDirectory, clock),
     readPeers: async () =>

@@ -1,3 +1,4 @@
+import { inlineSealer, type Sealer } from "../codec/sealer.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
@@ -31,6 +32,8 @@ export interface GatewayDeps {
   readonly dataHosts?: readonly string[];
   /** Bounds of page images and pools; the configuration's defaults without them. */
   readonly pages?: PageLimits;
+  /** Packs batches for all moves and is closed with the gateway; without one its thread does it. */
+  readonly sealer?: Sealer & { close(): void };
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
@@ -78,6 +81,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     peers,
     scratchDirectory: `${deps.stateDirectory}/moves`,
     pages: deps.pages ?? DEFAULT_PAGE_LIMITS,
+    sealer: deps.sealer ?? inlineSealer,
     newId: deps.newId,
     log,
   });
@@ -220,6 +224,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       await peers.close();
       await endpoint.close();
       await guests.detachAll();
+      deps.sealer?.close();
       ledger.close();
     },
   };

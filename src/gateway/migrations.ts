@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { Sealer } from "../codec/sealer.ts";
 import type { PageLimits } from "../image/page_memory.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { PeerLink } from "../link/peer_link.ts";
@@ -61,6 +62,7 @@ export interface MigrationManagerDeps {
   readonly peers: PeerRegistry;
   readonly scratchDirectory: string;
   readonly pages: PageLimits;
+  readonly sealer: Sealer;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -416,7 +418,7 @@ export class MigrationManager {
     epoch: number,
     events: readonly SourceEvent[],
   ): SourceActor {
-    const { ledger, clock, site, log, scratchDirectory } = this.deps;
+    const { ledger, clock, site, log, scratchDirectory, sealer } = this.deps;
     const options = migrationOptions.parse(stored.options);
     const keep = keptReports(ledger, clock, log);
     const draft = this.#draft(stored, options, epoch);
@@ -436,6 +438,7 @@ export class MigrationManager {
       draft,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
+      sealer,
       report: (report) => {
         keep(report);
         this.#listeners.tell(report);

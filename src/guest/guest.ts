@@ -136,7 +136,8 @@ export interface DiskRound {
 /** A running memory stream. Its reader is the only back-pressure: not reading slows the machine's passes. */
 export interface MemorySource {
   /**
-   * Items in order, in small groups; ends after the last item of the device state. Throws
+   * Items in order, in small groups; contents of pages are valid until the next group is asked for.
+   * Ends after the last item of the device state. Throws
    * `memory_stream_failed` when the machine gave up, and ends silently after `cancel`.
    */
   items(): AsyncIterable<MemoryItem[]>;

@@ -43,6 +43,17 @@ Deno.test("the bench of the runtime's limits names each step of a move", async (
   }
 });
 
+Deno.test("the bench of the page pipeline puts each kind of page beside the runtime's limit", async () => {
+  const printed = await bench("--quick", "--only", "codec");
+  const kinds = ["unchanged, in memory", "unchanged, digests only", "zero, as pages"];
+  kinds.push("sparse deltas", "text, first copy", "random, first copy");
+  // MB/s, spread, limit, ratio.
+  for (const kind of kinds) {
+    assert.match(printed, new RegExp(`^${kind} +\\d+ \\(\\d+-\\d+\\) +\\d+ +\\d+\\.\\d\\d `, "m"));
+  }
+  assert.match(printed, /^text, fast +1 +\d+ /m, "with a worker");
+});
+
 Deno.test("a bench that does not exist is refused by name", async () => {
   await assert.rejects(
     bench("--only", "nothing"),

@@ -29,6 +29,7 @@ const DRIVERS = [
   "src/nbd/protocol/",
   "src/qemu/",
   "src/qemu/stream/",
+  "src/sealing/",
 ];
 const INNER = [
   "src/core/",
@@ -64,11 +65,13 @@ export const ROOMS: readonly RoomRule[] = [
     room: "src/migration/",
     uses: ["src/core/", "src/codec/", "src/image/", "src/wire/"],
     types: ["src/guest/", "src/link/peer_link.ts"],
-    packages: ["zod"],
+    packages: ["node:buffer", "zod"],
     pure: true,
   },
 
   { room: "src/host/", uses: ["src/core/"] },
+  // Batches packed by workers, each a thread of its own.
+  { room: "src/sealing/", uses: ["src/core/", "src/codec/"] },
   { room: "src/nbd/protocol/", uses: ["src/core/"], pure: true },
   { room: "src/nbd/", uses: ["src/core/", "src/nbd/protocol/"] },
   {

@@ -25,12 +25,13 @@ export async function begin(move: Move): Promise<void> {
 
 /** Starts a memory stream into the memory channel. */
 export async function startMemory(move: Move): Promise<void> {
-  const { guest, draft, clock, pages } = move.deps;
+  const { guest, draft, clock, pages, sealer } = move.deps;
   const source = await move.interrupt.race(guest.source.startMemory());
   draft.beginRound("memory", move.description?.memoryBytes ?? null);
   move.encoder ??= createEncoder(move);
   const pump = new MemoryPump(source, {
     encoder: move.encoder,
+    sealer,
     channel: move.memoryChannel!,
     meter: draft.memory,
     clock,
@@ -101,18 +102,26 @@ export async function sendRound(
   kind: "disk" | "final",
   stop: AbortSignal = move.interrupt.signal,
 ): Promise<RoundReport> {
-  const { draft, clock } = move.deps;
+  const { draft, clock, sealer } = move.deps;
   const planned = rounds.reduce((sum, { extents }) => sum + totalBytes(extents, "data"), 0);
   const report = draft.beginRound(kind, planned);
   const startedMs = clock.nowMs();
   const index = (id: string) => move.description!.disks.findIndex((disk) => disk.id === id);
   report.sentBytes = await move.interrupt.race(
-    sendDiskRound(rounds, index, move.diskChannel!, draft.disk, {
-      sent: (id, extents) => {
-        draft.diskSent(id, extents);
-        move.publish(false);
+    sendDiskRound(
+      rounds,
+      index,
+      move.diskChannel!,
+      draft.disk,
+      {
+        sent: (id, extents) => {
+          draft.diskSent(id, extents);
+          move.publish(false);
+        },
       },
-    }, AbortSignal.any([stop, move.interrupt.signal])),
+      AbortSignal.any([stop, move.interrupt.signal]),
+      sealer,
+    ),
   );
   report.durationMs = Math.round(clock.nowMs() - startedMs);
   move.publish(false);
@@ -126,14 +135,16 @@ export async function measure(move: Move): Promise<SwitchMeasurement> {
     move.pump!.source.progress(),
     guest.source.dirtyDiskBytes(),
   ]);
-  const parkedBytes = move.pump!.parkedBytes;
+  const { parkedBytes, sealingBytes } = move.pump!;
   draft.noteMemory({ ...progress, remainingBytes: progress.remainingBytes + parkedBytes });
   const path = link.path();
   return {
     memoryRemainingBytes: progress.remainingBytes,
     firstPass: progress.pass <= 1,
     parkedWireBytes: move.memoryChannel!.unacknowledgedBytes +
-      move.diskChannel!.unacknowledgedBytes + parkedBytes * draft.memory.changedRatio,
+      move.diskChannel!.unacknowledgedBytes + parkedBytes * draft.memory.changedRatio +
+      // What is in them was told apart from what is unchanged, but not packed.
+      sealingBytes,
     diskDirtyBytes,
     memoryWireRatio: draft.memory.ratio,
     diskWireRatio: draft.disk.ratio,

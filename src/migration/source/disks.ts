@@ -1,6 +1,7 @@
 import { type Extent, splitExtents, totalBytes } from "../../core/extents.ts";
 import type { DiskRound } from "../../guest/guest.ts";
-import { encodeDiskBatch } from "../../codec/disk_batch.ts";
+import { openDiskBatch } from "../../codec/disk_batch.ts";
+import { inlineSealer, type Sealer } from "../../codec/sealer.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { TrafficMeter } from "../traffic.ts";
@@ -21,12 +22,14 @@ interface Batch {
   readonly disk: number;
   readonly diskId: string;
   readonly extents: Extent[];
-  readonly contents: Promise<Uint8Array>;
+  readonly dataBytes: number;
+  /** Read, and packed beside the other batches that are read ahead. */
+  readonly payload: Promise<Uint8Array>;
 }
 
 /**
- * Sends one round of all disks: reads ahead, encodes and hands over in order. Back-pressure comes
- * from `channel.send`; what is read ahead is bounded by `READ_AHEAD` batches.
+ * Sends one round of all disks: reads and packs ahead, hands over in order. Back-pressure comes from
+ * `channel.send`; what is read ahead is bounded by `READ_AHEAD` batches.
  *
  * @param diskIndex number of a disk in the offer, which is its name on the wire
  * @returns raw bytes of data extents sent
@@ -38,24 +41,24 @@ export async function sendDiskRound(
   meter: TrafficMeter,
   progress: DiskProgress,
   stop: AbortSignal,
+  sealer: Sealer = inlineSealer,
 ): Promise<number> {
   let rawBytes = 0;
   const ahead: Batch[] = [];
-  const batches = batchesOf(rounds, diskIndex);
+  const batches = batchesOf(rounds, diskIndex, sealer);
   for (;;) {
     while (ahead.length < READ_AHEAD) {
       const next = batches.next();
       if (next.done) break;
       // A failed read is reported when its turn comes; until then it must not count as unhandled.
-      next.value.contents.catch(() => {});
+      next.value.payload.catch(() => {});
       ahead.push(next.value);
     }
     const batch = ahead.shift();
     if (!batch) return rawBytes;
-    const contents = await batch.contents;
+    const payload = await batch.payload;
     stop.throwIfAborted();
-    const payload = encodeDiskBatch({ disk: batch.disk, extents: batch.extents, contents });
-    const dataBytes = contents.byteLength;
+    const { dataBytes } = batch;
     meter.sent(dataBytes, payload.byteLength);
     meter.saved.hole += totalBytes(batch.extents, "zero");
     rawBytes += dataBytes;
@@ -67,16 +70,18 @@ export async function sendDiskRound(
 function* batchesOf(
   rounds: readonly DiskRound[],
   diskIndex: (diskId: string) => number,
+  sealer: Sealer,
 ): Generator<Batch> {
   for (const round of rounds) {
     let extents: Extent[] = [];
     let bytes = 0;
-    const batch = (): Batch => ({
-      disk: diskIndex(round.diskId),
-      diskId: round.diskId,
-      extents,
-      contents: readAll(round, extents, bytes),
-    });
+    const batch = (): Batch => {
+      const disk = diskIndex(round.diskId);
+      const [taken, dataBytes] = [extents, bytes];
+      const payload = readAll(round, taken, dataBytes)
+        .then((contents) => sealer.seal(openDiskBatch({ disk, extents: taken, contents })));
+      return { disk, diskId: round.diskId, extents: taken, dataBytes, payload };
+    };
     for (const extent of splitExtents(round.extents, DISK_BATCH_BYTES)) {
       const dataBytes = extent.kind === "data" ? extent.lengthBytes : 0;
       if (

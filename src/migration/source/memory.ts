@@ -1,6 +1,7 @@
 import type { MemoryItem } from "../../guest/memory_items.ts";
 import type { MemorySource } from "../../guest/guest.ts";
 import type { MemoryEncoder } from "../../codec/memory_encoder.ts";
+import { inlineSealer, type Sealer } from "../../codec/sealer.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
@@ -9,10 +10,13 @@ import type { TrafficMeter } from "../traffic.ts";
 import { LinkShare } from "./link_share.ts";
 import { ParkedPages } from "./parked_pages.ts";
 import type { SentPages } from "./sent_pages.ts";
+import { SealedQueue } from "./sealed_queue.ts";
 
 /** What a pump is given beside its stream. */
 export interface PumpSettings {
   readonly encoder: MemoryEncoder;
+  /** Packs its batches; without one this thread does. */
+  readonly sealer?: Sealer;
   readonly channel: Channel;
   readonly meter: TrafficMeter;
   readonly clock: Pick<Clock, "nowMs">;
@@ -44,14 +48,22 @@ export class MemoryPump {
   #countedReplacedBytes = 0;
   readonly #changes = new Changes();
   readonly #share: LinkShare;
+  readonly #queue: SealedQueue;
 
   constructor(readonly source: MemorySource, private readonly settings: PumpSettings) {
-    this.#share = new LinkShare(settings.clock);
+    const sealer = settings.sealer ?? inlineSealer;
+    this.#share = new LinkShare(settings.clock, sealer.ahead);
+    this.#queue = new SealedQueue(sealer, (payload, bodyBytes) => this.#send(payload, bodyBytes));
     const reading = this.#read();
     const sending = this.#sendParked();
     this.drained = this.#run(reading, sending);
     this.drained.catch(() => {});
-    this.silent = Promise.allSettled([reading, sending]).then(() => {});
+    this.silent = Promise.allSettled([reading, sending]).then(() => this.#queue.idle());
+  }
+
+  /** Bytes of batches that are encoded and not numbered yet, before compression. */
+  get sealingBytes(): number {
+    return this.#queue.waitingBytes;
   }
 
   /** Bytes of pages that were read from the machine and are not encoded yet. */
@@ -165,23 +177,29 @@ export class MemoryPump {
 
   /** Encodes at once, and only then waits: the reader looks at what the encoder knows meanwhile. */
   async #encode(items: readonly MemoryItem[]): Promise<void> {
-    for (const payload of [...this.settings.encoder.add(items)]) await this.#send(payload);
+    for (const batch of this.settings.encoder.addOpen(items)) this.#queue.put(batch);
+    const { batchesAhead } = this.#share;
+    if (!this.#queue.hasRoom(batchesAhead)) await this.#queue.room(batchesAhead);
+    this.settings.stop.throwIfAborted();
   }
 
+  /** Resolves when all that was encoded is numbered, and the link has room for more. */
   async #flush(): Promise<void> {
-    for (const payload of this.settings.encoder.flush()) await this.#send(payload);
+    for (const batch of this.settings.encoder.flushOpen()) this.#queue.put(batch);
+    if (!this.#queue.hasRoom(1)) await this.#queue.room(1);
     this.#count();
   }
 
-  /** Numbered at once, whatever happens while it waits: the encoder counts on it. */
-  async #send(payload: Uint8Array): Promise<void> {
-    const { channel, encoder, sent } = this.settings;
+  /** Numbered in the encoder's order and whatever happens to its stream: the encoder counts on it. */
+  async #send(payload: Uint8Array, bodyBytes: number): Promise<void> {
+    const { channel, encoder, sent, stop } = this.settings;
+    encoder.packed(bodyBytes, payload.byteLength);
     this.#count();
+    stop.throwIfAborted();
     const sending = channel.send(FRAME_TYPES.memoryBatch, payload);
     sent.note(channel.lastSent, encoder.takeTouched(), channel.appliedByPeer);
     await this.#share.waiting(sending);
     encoder.bottleneck = this.#share.bottleneck;
-    this.settings.stop.throwIfAborted();
   }
 
   #count(): void {

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { createMemoryDecoder } from "../../codec/memory_decoder.ts";
+import { type OpenBatch, pack } from "../../codec/envelope.ts";
 import { createMemoryEncoder } from "../../codec/memory_encoder.ts";
+import type { Sealer } from "../../codec/sealer.ts";
 import { GuestModel, LAYOUT, MemoryModel, PAGE, PAGES } from "../../codec/testing/memory_model.ts";
 import type { MemorySource } from "../../guest/guest.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
@@ -83,7 +85,38 @@ function openImage(pageBytes: number): PageImage {
   return new PageImage(pageBytes, 0, memorySpill(pageBytes));
 }
 
-function pump({ poolPages = 1000, disable = [] as "duplicate"[], batchBytes = 256 * 1024 } = {}) {
+/** Packs several at once, and is done with them in any order, when it is told to. */
+class SlowSealer implements Sealer {
+  readonly ahead = 4;
+  #waiting: (() => void)[] = [];
+
+  seal(batch: OpenBatch): Promise<Uint8Array> {
+    const payload = pack(batch);
+    return new Promise((resolve) => this.#waiting.push(() => resolve(payload)));
+  }
+
+  get waitingCount(): number {
+    return this.#waiting.length;
+  }
+
+  /** One batch more is packed. */
+  turn(which = 0): void {
+    const [go] = this.#waiting.splice(which % Math.max(1, this.#waiting.length), 1);
+    go?.();
+  }
+}
+
+interface PumpOptions {
+  readonly poolPages?: number;
+  readonly disable?: "duplicate"[];
+  readonly batchBytes?: number;
+  readonly sealer?: Sealer;
+  /** For the judgement of link and CPU. */
+  readonly nowMs?: () => number;
+}
+
+function pump(options: PumpOptions = {}) {
+  const { poolPages = 1000, disable = [], batchBytes = 256 * 1024, sealer } = options;
   const stream = new FedStream();
   const channel = new SlowChannel();
   const meter = new TrafficMeter();
@@ -95,10 +128,11 @@ function pump({ poolPages = 1000, disable = [] as "duplicate"[], batchBytes = 25
   });
   const pump = new MemoryPump(stream as unknown as MemorySource, {
     encoder,
+    sealer,
     channel: channel as unknown as Channel,
     meter,
     sent: new SentPages(),
-    clock: { nowMs: () => 0 },
+    clock: { nowMs: options.nowMs ?? (() => 0) },
     poolBytesMax: poolPages * PAGE,
     stop: stopping.signal,
   });
@@ -145,6 +179,89 @@ Deno.test("the destination ends with every page as it was read last, in any orde
     }),
     { numRuns: 40, endOnFailure: true },
   );
+});
+
+Deno.test("batches that are packed beside each other arrive in the encoder's order", async () => {
+  const settings = fc.record({
+    seed: fc.nat(),
+    order: fc.array(fc.nat(7), { minLength: 20, maxLength: 20 }),
+    poolPages: fc.constantFrom(20, 150, 1000),
+  });
+  let underWayMax = 0;
+  await fc.assert(
+    fc.asyncProperty(settings, async ({ seed, order, poolPages }) => {
+      const sealer = new SlowSealer();
+      // The clock runs only while batches are packed: the CPU is the limit.
+      let nowMs = 0;
+      const { pump: running, stream, channel, meter, encoder } = pump({
+        poolPages,
+        sealer,
+        batchBytes: 64 * 1024,
+        nowMs: () => nowMs,
+      });
+      const guest = new GuestModel(seed);
+      channel.open();
+      stream.feed([opaque("begin"), LAYOUT]);
+      let isDone = false;
+      void running.drained.then(() => isDone = true);
+      for (let turn = 0; !isDone; turn++) {
+        if (turn < 12) {
+          for (const item of guest.dirtyItems()) stream.feed([item]);
+          guest.work(80);
+        } else if (turn === 12) {
+          stream.feed([...guest.dirtyItems(), opaque("end")]);
+          stream.end();
+        }
+        await settle();
+        underWayMax = Math.max(underWayMax, sealer.waitingCount);
+        nowMs += 100;
+        sealer.turn(order[turn % order.length]);
+        await settle();
+        const { offeredBytes, payloadBytes, saved } = encoder.totals;
+        const savedBytes = Object.values(saved).reduce((sum, bytes) => sum + bytes, 0);
+        // What the batch that is still open carries is in neither.
+        assert.ok(offeredBytes - payloadBytes - savedBytes >= 0);
+      }
+      channel.model.assertEquals(guest);
+      assert.equal(channel.opaque.join(), "begin,end");
+      assert.equal(running.sealingBytes, 0);
+      const { saved, rawBytes, payloadBytes } = meter;
+      const savedBytes = Object.values(saved).reduce((sum, bytes) => sum + bytes, 0);
+      assert.equal(payloadBytes + savedBytes, rawBytes + saved.zero);
+    }),
+    { numRuns: 20, endOnFailure: true },
+  );
+  assert.ok(underWayMax > 1, "never more than one at once");
+});
+
+Deno.test("a stream that is given up is not silent while a batch of it is being packed", async () => {
+  const sealer = new SlowSealer();
+  const { pump: running, stream, channel } = pump({ sealer, batchBytes: 64 * 1024 });
+  const guest = new GuestModel(9);
+  channel.open();
+  stream.feed([LAYOUT]);
+  await settle();
+  sealer.turn();
+  await settle();
+  stream.feed(guest.dirtyItems());
+  await settle();
+  const underWay = sealer.waitingCount;
+  const before = channel.payloads.length;
+  assert.ok(underWay > 0);
+  assert.ok(running.sealingBytes > 0);
+  let isSilent = false;
+  void running.silent.then(() => isSilent = true);
+  running.discard();
+  stream.break(new Error("broke"));
+  await assert.rejects(running.drained, /broke/);
+  await settle();
+  assert.equal(isSilent, false);
+  while (sealer.waitingCount > 0) {
+    sealer.turn(1);
+    await settle();
+  }
+  await running.silent;
+  assert.ok(channel.payloads.length >= before + underWay, "a batch was lost");
 });
 
 Deno.test("a page written while the link is busy travels once, in its newest version", async () => {

@@ -2,6 +2,7 @@ import type { Clock } from "../../core/clock.ts";
 import { type ErrorCode, GatewayError } from "../../core/errors.ts";
 import type { Guest, GuestDescription, MoveOptions } from "../../guest/guest.ts";
 import type { MemoryEncoder } from "../../codec/memory_encoder.ts";
+import type { Sealer } from "../../codec/sealer.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import type { Channel, PeerLink } from "../../link/peer_link.ts";
 import { Changes } from "../changes.ts";
@@ -39,6 +40,8 @@ export interface SourceActorDeps {
   readonly scratchDirectory: string;
   /** Keeps what the destination holds of the machine's memory. */
   readonly pages: PageMemory;
+  /** Packs batches, for all moves of the gateway. */
+  readonly sealer: Sealer;
   /** Called with each new report. */
   readonly report: (report: MigrationReport) => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;

@@ -31,7 +31,7 @@ export class MemoryStream implements MemorySource {
   readonly #machine: Machine;
   readonly #watch: MigrationWatch;
   readonly #conn: Deno.Conn;
-  readonly #reader = createStreamReader();
+  readonly #reader = createStreamReader({ reuseContents: true });
   readonly #end = new StreamEndDetector();
   readonly #holding = new AbortController();
   #state: "held" | "released" | "finishing" | "ended" | "cancelled" = "held";
