@@ -81,6 +81,11 @@ export interface MoveOptions {
    * exports made). Resolves when durable; called before the effect that it describes.
    */
   remember(notes: Record<string, unknown>): Promise<void>;
+  /**
+   * Pages that the machine itself calls free travel like others, where its kind can do that. Default
+   * false: what its driver or hypervisor leaves out stays out.
+   */
+  readonly sendFree?: boolean;
 }
 
 /** The machine where it runs now. Call order: preflight, begin, rounds and memory, then one ending. */
