@@ -90,8 +90,14 @@ export interface MoveOptions {
 
 /** The machine where it runs now. Call order: preflight, begin, rounds and memory, then one ending. */
 export interface SourceSide {
-  /** Findings on this machine alone, and against its counterpart's description. Touches nothing. */
-  preflight(counterpart: GuestDescription): Promise<Finding[]>;
+  /**
+   * Findings on this machine alone, against its counterpart's description, and on what this move asks
+   * of it. Touches nothing.
+   */
+  preflight(
+    counterpart: GuestDescription,
+    options?: Pick<MoveOptions, "sendFree">,
+  ): Promise<Finding[]>;
   /** Starts tracking disk writes; from here `restore` must be called to undo. */
   begin(options: MoveOptions): Promise<void>;
 
