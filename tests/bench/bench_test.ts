@@ -8,6 +8,11 @@ interface CostRun {
   readonly guestBytesPerSecond: number;
 }
 
+interface FreeRun {
+  readonly freeBytes: number;
+  readonly memoryWireBytes: number;
+}
+
 interface EndCost {
   readonly cpuSecondsPerGiB: number;
   readonly idleBytes: number;
@@ -40,6 +45,19 @@ Deno.test("the bench of the runtime's limits names each step of a move", async (
   const printed = await bench("--quick", "--only", "limits");
   for (const step of ["zstd level 3", "zstd decompression", "QUIC", "unix socket"]) {
     assert.match(printed, new RegExp(`^${step}.* \\d+\\.\\d\\d `, "m"));
+  }
+});
+
+Deno.test("the bench of free memory moves a machine with it and without", async () => {
+  const out = await Deno.makeTempDir();
+  try {
+    await bench("--quick", "--only", "free", "--out", out);
+    const { results } = JSON.parse(await Deno.readTextFile(`${out}/free.json`));
+    const [travels, stays] = results.map(({ runs }: { runs: FreeRun[] }) => runs[0]);
+    assert.equal(travels.freeBytes, 0);
+    assert(stays.freeBytes > 0 && stays.memoryWireBytes < travels.memoryWireBytes);
+  } finally {
+    await Deno.remove(out, { recursive: true });
   }
 });
 
