@@ -2,7 +2,7 @@
  * `deno task bench`: every bench with its canonical inputs, or with tiny ones that only show that it
  * runs.
  *
- *     bench/run.ts [--quick] [--only limits,cost,goodput,codec] [--out DIR]
+ *     bench/run.ts [--quick] [--only limits,cost,goodput,codec,free] [--out DIR]
  *
  * With `--out`, each writes its runs and where they were made to `DIR/NAME.json`.
  */
@@ -40,6 +40,12 @@ const BENCHES: readonly Bench[] = [
     script: "codec.ts",
     quickArgs: ["--quick", "--no-guest"],
     // The Linux guest is one of its cases, which says by itself that it was skipped.
+    needs: [],
+  },
+  {
+    name: "free",
+    script: "free_pages.ts",
+    quickArgs: ["--guests", "reference", "--memory-mib", "16", "--repeat", "1"],
     needs: [],
   },
 ];

@@ -103,6 +103,12 @@ export const ERRORS = {
     httpStatus: 502,
     meaning: "The peer announced a frame longer than the protocol's limit.",
   },
+  free_pages_left_out: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "QEMU leaves out what its guest calls free, and the move asked for it to travel.",
+    preflight: true,
+  },
   gateway_restarted: {
     retry: "reconnect",
     httpStatus: 503,

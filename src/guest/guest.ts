@@ -81,12 +81,23 @@ export interface MoveOptions {
    * exports made). Resolves when durable; called before the effect that it describes.
    */
   remember(notes: Record<string, unknown>): Promise<void>;
+  /**
+   * Pages that the machine itself calls free travel like others, where its kind can do that. Default
+   * false: what its driver or hypervisor leaves out stays out.
+   */
+  readonly sendFree?: boolean;
 }
 
 /** The machine where it runs now. Call order: preflight, begin, rounds and memory, then one ending. */
 export interface SourceSide {
-  /** Findings on this machine alone, and against its counterpart's description. Touches nothing. */
-  preflight(counterpart: GuestDescription): Promise<Finding[]>;
+  /**
+   * Findings on this machine alone, against its counterpart's description, and on what this move asks
+   * of it. Touches nothing.
+   */
+  preflight(
+    counterpart: GuestDescription,
+    options?: Pick<MoveOptions, "sendFree">,
+  ): Promise<Finding[]>;
   /** Starts tracking disk writes; from here `restore` must be called to undo. */
   begin(options: MoveOptions): Promise<void>;
 

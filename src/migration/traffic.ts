@@ -8,6 +8,10 @@ const RATIO_BYTES_MIN = 65_536;
 
 /** What one kind of payload (memory or disk) has cost so far, and what it costs lately. */
 export class TrafficMeter {
+  /**
+   * Offered content but zero pages. With `saved.zero` and `saved.free` it is `payloadBytes` and all
+   * of `saved` together.
+   */
   rawBytes = 0;
   payloadBytes = 0;
   readonly saved: SavedBytes = noSavedBytes();
@@ -53,6 +57,11 @@ export class TrafficMeter {
   replaced(bytes: number): void {
     this.rawBytes += bytes;
     this.saved.replaced += bytes;
+  }
+
+  /** Pages that the machine called free and its stream never named: neither offered nor sent. */
+  leftOut(bytes: number): void {
+    this.saved.free = bytes;
   }
 
   #remember(rawBytes: number, payloadBytes: number): void {

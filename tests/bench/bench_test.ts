@@ -8,6 +8,11 @@ interface CostRun {
   readonly guestBytesPerSecond: number;
 }
 
+interface FreeRun {
+  readonly freeBytes: number;
+  readonly memoryWireBytes: number;
+}
+
 interface EndCost {
   readonly cpuSecondsPerGiB: number;
   readonly idleBytes: number;
@@ -52,6 +57,19 @@ Deno.test("the bench of the page pipeline puts each kind of page beside the runt
     assert.match(printed, new RegExp(`^${kind} +\\d+ \\(\\d+-\\d+\\) +\\d+ +\\d+\\.\\d\\d `, "m"));
   }
   assert.match(printed, /^text, fast +1 +\d+ /m, "with a worker");
+});
+
+Deno.test("the bench of free memory moves a machine with it and without", async () => {
+  const out = await Deno.makeTempDir();
+  try {
+    await bench("--quick", "--only", "free", "--out", out);
+    const { results } = JSON.parse(await Deno.readTextFile(`${out}/free.json`));
+    const [travels, stays] = results.map(({ runs }: { runs: FreeRun[] }) => runs[0]);
+    assert.equal(travels.freeBytes, 0);
+    assert(stays.freeBytes > 0 && stays.memoryWireBytes < travels.memoryWireBytes);
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
 });
 
 Deno.test("a bench that does not exist is refused by name", async () => {

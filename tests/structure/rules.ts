@@ -163,6 +163,7 @@ export const PURE_MODULES: readonly string[] = [
   "src/emulator/profile.ts",
   "src/guest/reference/audit.ts",
   "src/guest/reference/cpu_state.ts",
+  "src/guest/reference/free_ring.ts",
   "src/guest/reference/program.ts",
   "src/image/chunked.ts",
   "src/image/digest_index.ts",

@@ -55,6 +55,11 @@ export class GuestModel {
     for (let page = 0; page < PAGES; page++) this.#dirty.add(page);
   }
 
+  /** Its machine calls the page free: it is named again only after a write. */
+  leaveOut(page: number): void {
+    this.#dirty.delete(page);
+  }
+
   /** Changes one word. */
   write(page: number, word: number): void {
     this.page(page)[4 * word] ^= 0xff;

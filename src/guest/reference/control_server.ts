@@ -103,12 +103,16 @@ export class ControlServer {
   async serve(connection: Deno.Conn): Promise<void> {
     try {
       const reader = new MessageReader(connection);
-      const open = (await reader.next())?.head.open;
+      const first = await reader.next();
+      const open = first?.head.open;
       const machine = this.machine;
       if (machine === null) return;
       if (open === "control" || open === "disk") await this.#serveCalls(open, connection, reader);
-      else if (open === "memory-out") await machine.serveOutgoing(connection, reader);
-      else if (open === "memory-in") await machine.serveIncoming(connection, reader);
+      else if (open === "memory-out") {
+        await machine.serveOutgoing(connection, reader, {
+          sendFree: first?.head.sendFree === true,
+        });
+      } else if (open === "memory-in") await machine.serveIncoming(connection, reader);
     } catch (thrown) {
       const error = toGatewayError(thrown).toJSON();
       await new MessageWriter(connection).send({ error }).catch(() => {});

@@ -80,7 +80,9 @@ export class SourceActor {
       }
       throw errorOf(answer.error);
     }
-    const findings = await guest.source.preflight(answer.description);
+    const findings = await guest.source.preflight(answer.description, {
+      sendFree: this.#move.sendFree,
+    });
     draft.findings = [...findings, ...answer.findings, ...notHeld(description)];
     const refusal = draft.findings.find(({ severity }) => severity === "refusal");
     if (!refusal) return null;

@@ -1,4 +1,5 @@
 import { createMemoryEncoder, type MemoryEncoder } from "../../codec/memory_encoder.ts";
+import { TECHNIQUES } from "../../codec/techniques.ts";
 import { totalBytes } from "../../core/extents.ts";
 import type { DiskRound } from "../../guest/guest.ts";
 import { reachOfOffer } from "../../image/page_memory.ts";
@@ -53,7 +54,7 @@ function createEncoder({ deps, courier }: Move): MemoryEncoder {
       openImage: (pageBytes) => deps.pages.openImage(pageBytes),
       reachPages: (pageBytes) => reachOfOffer(image, pageBytes),
     },
-    disable: deps.options.disable,
+    disable: TECHNIQUES.filter((technique) => deps.options.disable.includes(technique)),
   });
 }
 

@@ -166,7 +166,8 @@ export class ReportDraft {
   ): MigrationReport {
     const now = this.clock.nowMs();
     const reported = reportedState(state, holding, this.copyingPaused, link);
-    const done = this.memory.rawBytes + this.disk.rawBytes + this.memory.saved.zero;
+    const { zero, free } = this.memory.saved;
+    const done = this.memory.rawBytes + this.disk.rawBytes + zero + free;
     const remaining = this.#remainingBytes();
     if (state.kind === "completed") this.#progress = 1;
     else if (remaining !== null && done + remaining > 0) {

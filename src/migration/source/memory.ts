@@ -8,6 +8,7 @@ import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import { Changes } from "../changes.ts";
 import type { TrafficMeter } from "../traffic.ts";
 import { LinkShare } from "./link_share.ts";
+import { NamedPages } from "./named_pages.ts";
 import { ParkedPages } from "./parked_pages.ts";
 import type { SentPages } from "./sent_pages.ts";
 import { SealedQueue } from "./sealed_queue.ts";
@@ -41,6 +42,7 @@ export class MemoryPump {
   /** Resolves, however the stream ended, when no frame of it will be numbered any more. */
   readonly silent: Promise<void>;
   #parked: ParkedPages | null = null;
+  #named: NamedPages | null = null;
   #hasEnded = false;
   #isDiscarded = false;
   #isSending = false;
@@ -69,6 +71,14 @@ export class MemoryPump {
   /** Bytes of pages that were read from the machine and are not encoded yet. */
   get parkedBytes(): number {
     return this.#parked?.waitingBytes ?? 0;
+  }
+
+  /**
+   * Bytes of pages that the stream never named, once it has ended: the machine calls them free. 0
+   * where part of it was relayed unread, because that may name any page.
+   */
+  get leftOutBytes(): number {
+    return this.opaqueReason === null ? this.#named?.missingBytes ?? 0 : 0;
   }
 
   /** The stream was given up: what is parked need not travel, the next one brings it again. */
@@ -116,6 +126,7 @@ export class MemoryPump {
 
   async #accept(item: MemoryItem): Promise<void> {
     if (this.#isDiscarded) return;
+    this.#named?.note(item);
     const parked = this.#parked;
     if (parked !== null && (item.kind === "pages" || item.kind === "zeros")) {
       const length = item.kind === "pages" ? item.pageIndexes.length : item.ranges.length;
@@ -135,6 +146,7 @@ export class MemoryPump {
     if (this.#isDiscarded) return;
     if (item.kind === "layout") {
       this.#countedReplacedBytes = 0;
+      this.#named = NamedPages.of(item);
       this.#parked = new ParkedPages(item, this.settings.poolBytesMax, this.settings.encoder);
     }
     if (item.kind === "opaque") this.#note(item);

@@ -174,6 +174,7 @@ Deno.test("the destination ends with every page as it was read last, in any orde
       assert.equal(running.parkedBytes, 0);
       const { saved, rawBytes, payloadBytes } = meter;
       const savedBytes = Object.values(saved).reduce((sum, bytes) => sum + bytes, 0);
+      assert.equal(running.leftOutBytes, 0);
       assert.equal(payloadBytes + savedBytes, rawBytes + saved.zero);
       assert.equal(encoder.totals.offeredBytes + saved.replaced, rawBytes + saved.zero);
     }),
@@ -262,6 +263,57 @@ Deno.test("a stream that is given up is not silent while a batch of it is being 
   }
   await running.silent;
   assert.ok(channel.payloads.length >= before + underWay, "a batch was lost");
+});
+
+Deno.test("pages that the stream never names are left out, and the books hold with them", async () => {
+  const settings = fc.record({
+    seed: fc.nat(),
+    freeRatio: fc.double({ min: 0, max: 1, noNaN: true }),
+  });
+  await fc.assert(
+    fc.asyncProperty(settings, async ({ seed, freeRatio }) => {
+      const guest = new GuestModel(seed);
+      const { pump: running, stream, channel, meter } = pump();
+      channel.open();
+      const free = new Set<number>();
+      for (let page = 0; page < PAGES * freeRatio; page++) free.add(page * 7 % PAGES);
+      stream.feed([opaque("begin"), LAYOUT]);
+      for (const page of free) guest.leaveOut(page);
+      for (const item of guest.dirtyItems()) stream.feed([item]);
+      // Some of them are used again: then they travel as any other.
+      const usedAgain = [...free].filter((page) => page % 3 === 0);
+      for (const page of usedAgain) {
+        guest.write(page, 1);
+        free.delete(page);
+      }
+      stream.feed([...guest.dirtyItems(), opaque("end")]);
+      stream.end();
+      await running.drained;
+      assert.equal(running.leftOutBytes, free.size * PAGE);
+      for (let page = 0; page < PAGES; page++) {
+        if (free.has(page)) continue;
+        const there = channel.model.memory.subarray(page * PAGE, (page + 1) * PAGE);
+        assert.ok(there.equals(guest.page(page)), `page ${page} differs`);
+      }
+      meter.leftOut(running.leftOutBytes);
+      const { saved, rawBytes, payloadBytes } = meter;
+      const savedBytes = Object.values(saved).reduce((sum, bytes) => sum + bytes, 0);
+      const offeredBytes = rawBytes + saved.zero + saved.free;
+      assert.equal(payloadBytes + savedBytes, offeredBytes);
+      const opaqueBytes = "begin".length + "end".length;
+      assert.equal(offeredBytes, PAGES * PAGE + opaqueBytes);
+    }),
+    { numRuns: 30, endOnFailure: true },
+  );
+});
+
+Deno.test("a stream that was relayed unread in part leaves out nothing that is known", async () => {
+  const { pump: running, stream, channel } = pump();
+  channel.open();
+  stream.feed([LAYOUT, { ...opaque("unknown"), reason: "a new record" } as MemoryItem]);
+  stream.end();
+  await running.drained;
+  assert.equal(running.leftOutBytes, 0);
 });
 
 Deno.test("a page written while the link is busy travels once, in its newest version", async () => {

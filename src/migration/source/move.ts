@@ -154,10 +154,16 @@ export class Move {
     void this.courier.say({ type: "report", report: { ...shared } }).catch(() => {});
   }
 
+  /** The operator wants what the machine calls free to travel as well. */
+  get sendFree(): boolean {
+    return this.deps.options.disable.includes("free");
+  }
+
   moveOptions(): MoveOptions {
     const { scratchDirectory, journal } = this.deps;
     return {
       scratchDirectory,
+      sendFree: this.sendFree,
       remember: (notes) => {
         this.notes = { ...this.notes, ...notes };
         journal.write({ kind: "noted", notes: this.notes });

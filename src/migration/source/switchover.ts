@@ -83,6 +83,8 @@ export async function giveAway(move: Move, undone = new Interrupt()): Promise<vo
   }
   move.interrupt.check();
   undone.check();
+  // Only the stream that gave the machine away: what an undone one left out may have come since.
+  draft.memory.leftOut(pump!.leftOutBytes);
   journal.write({
     kind: "handoverWritten",
     epoch: epoch + 1,

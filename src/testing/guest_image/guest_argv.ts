@@ -50,6 +50,8 @@ export interface GuestArgvOptions {
   readonly consolePath: string;
   /** Unix socket of the command channel; see `GuestChannel`. */
   readonly channelPath: string;
+  /** Further arguments of the kernel, such as "init_on_alloc=0". */
+  readonly kernelArguments?: readonly string[];
   /** Default "pc". */
   readonly machine?: string;
   readonly extraArgs?: readonly string[];
@@ -112,6 +114,7 @@ function networkArguments(network: GuestNetwork | undefined): string[] {
 function kernelArguments(options: GuestArgvOptions): string {
   const { network, workload } = options;
   const words = ["console=ttyS0", "quiet", "panic=-1", `cw.workload=${workloadText(workload)}`];
+  words.push(...options.kernelArguments ?? []);
   if (network?.ip !== undefined) words.push(`cw.ip=${network.ip}`);
   if (network?.ip6 !== undefined) words.push(`cw.ip6=${network.ip6}`);
   if (network?.gateway !== undefined) words.push(`cw.gateway=${network.gateway}`);

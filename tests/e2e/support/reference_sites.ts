@@ -22,13 +22,19 @@ const LOOK_MS = 20;
 const clock = systemClock();
 
 /** A busy machine that is small enough to move in a second. */
-export function machineDefinition(role: "source" | "incoming") {
+export function machineDefinition(role: "source" | "incoming", freeMiB = 0) {
   return guestDefinition.parse({
     kind: "reference",
     role,
     memoryMiB: 16,
     disks: [{ sizeMiB: 8 }],
-    workload: { seed: 7, hotMiB: 1, memoryBytesPerSecond: 1_000_000, diskBytesPerSecond: 200_000 },
+    workload: {
+      seed: 7,
+      hotMiB: 1,
+      memoryBytesPerSecond: 1_000_000,
+      diskBytesPerSecond: 200_000,
+      freeMiB,
+    },
   });
 }
 
@@ -68,13 +74,22 @@ export class ReferenceSites implements AsyncDisposable {
     return this.sites.b;
   }
 
-  async register(site: Site, role: "source" | "incoming", guest = "g"): Promise<void> {
-    await this.sites[site].putGuest(guest, machineDefinition(role));
+  async register(
+    site: Site,
+    role: "source" | "incoming",
+    guest = "g",
+    freeMiB = 0,
+  ): Promise<void> {
+    await this.sites[site].putGuest(guest, machineDefinition(role, freeMiB));
   }
 
   /** Registers the machine at both sites and asks for its move from a to b. */
-  async move(options: Record<string, unknown> = {}, guest = "g"): Promise<string> {
-    await this.register("a", "source", guest);
+  async move(
+    options: Record<string, unknown> = {},
+    guest = "g",
+    freeMiB = 0,
+  ): Promise<string> {
+    await this.register("a", "source", guest, freeMiB);
     await this.register("b", "incoming", guest);
     const request = {
       guest,
