@@ -16,6 +16,8 @@ import {
 } from "./qemu_driver_support.ts";
 
 const NEEDS = await requires("qemu", "qemuUtils");
+/** Longer than the silence after which a stream without a visible end counts as complete. */
+const HELD_UP_MS = 400;
 const INCOMING = ["-incoming", "defer", "-S"];
 
 Deno.test(
@@ -68,6 +70,42 @@ Deno.test(
       assert.equal(await source.runState(), "gone");
       assert.equal(await target.runState(), "running");
       await target.detach();
+    }),
+);
+
+Deno.test(
+  "a reader that is held up in the device state gets the stream to its end all the same",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      // Their state and its description do not fit into a socket: it comes in more than one piece.
+      const cards = Array.from({ length: 24 }, (_, n) => ["-device", `e1000,id=card${n},romfile=`]);
+      const argv = [...bareArgv(64), ...cards.flat()];
+      await using a = await startBare(directory, "s", argv);
+      await using b = await startBare(directory, "d", [...argv, ...INCOMING]);
+      await using source = await attach(a.qmpPath);
+      await using target = await attach(b.qmpPath, "incoming");
+      await source.source.begin(moveOptions(`${directory}/out`));
+      await target.destination.prepare(moveOptions(`${directory}/in`));
+      const stream = await source.source.startMemory();
+      let finished: Promise<unknown> | null = null;
+      let groupsHeldUp = 0;
+      const pumped = (async () => {
+        for await (const items of stream.items()) {
+          await target.destination.writeMemory(items);
+          if (finished === null || groupsHeldUp === 3) continue;
+          // As when pages before it wait for the link: QEMU must not be told that all was read.
+          groupsHeldUp++;
+          await Promise.race([finished, clock.sleep(HELD_UP_MS)]);
+        }
+      })();
+      await stream.pauseAtGate();
+      finished = stream.finish();
+      await Promise.all([finished, pumped]);
+      assert.ok(groupsHeldUp > 1, "the state came in one piece");
+      await target.destination.sealDisks();
+      await target.destination.load();
+      assert.equal(await target.runState(), "paused");
     }),
 );
 
