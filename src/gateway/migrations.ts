@@ -13,6 +13,7 @@ import {
 } from "../migration/destination/state.ts";
 import { destinationReport } from "../migration/destination/report.ts";
 import { Journal } from "../migration/journal.ts";
+import type { KeptImages } from "../migration/kept_images.ts";
 import { type MigrationOptions, migrationOptions } from "../migration/options.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 import { SourceActor } from "../migration/source/actor.ts";
@@ -62,6 +63,7 @@ export interface MigrationManagerDeps {
   readonly peers: PeerRegistry;
   readonly scratchDirectory: string;
   readonly pages: PageLimits;
+  readonly kept: KeptImages;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -433,6 +435,7 @@ export class MigrationManager {
       draft: this.#draft(stored, options, epoch),
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
+      kept: this.deps.kept.of(stored.guestId, stored.peer),
       report: (report) => this.#listeners.tell(report),
       log,
     });
@@ -460,6 +463,7 @@ export class MigrationManager {
       recordedEpoch: () => ledger.ownership(stored.guestId)?.epoch ?? 0,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
+      kept: this.deps.kept.of(stored.guestId, stored.peer),
       changed: () => this.#destinationChanged(stored.id),
       log,
     });

@@ -2,6 +2,7 @@ import { type GatewayError, toGatewayError } from "../../core/errors.ts";
 import type { Finding, GuestDescription, MoveOptions } from "../../guest/guest.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
+import type { KeptAfter } from "../kept_images.ts";
 import { encodeMessage, type ToDestination, type ToSource } from "../messages.ts";
 import type { OwnershipRecord } from "../ports.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
@@ -75,7 +76,7 @@ export class DestinationActor {
     try {
       switch (message.type) {
         case "begin":
-          return await this.#prepare();
+          return await this.#prepare(message.warm);
         case "handover":
           // Not awaited: what is applied until then arrives on other channels, and a query has to be
           // answered meanwhile.
@@ -155,15 +156,18 @@ export class DestinationActor {
     await this.#control.send(FRAME_TYPES.control, encodeMessage(message));
   }
 
-  async #prepare(): Promise<void> {
-    const { guest, journal, link, id } = this.deps;
+  /** @param warm the source takes an offer of what is here of the memory from before */
+  async #prepare(warm: boolean): Promise<void> {
+    const { guest, journal, link, id, pages, kept, clock, log } = this.deps;
     if (this.state.kind !== "accepted") return;
     this.#touched = true;
     await guest.destination.prepare(this.#moveOptions());
     if (this.state.kind !== "accepted") return;
     this.#memory = link.channel(id, "memory");
     this.#disk = link.channel(id, "disk");
-    const applier = new FrameApplier(guest.destination, this.#source?.disks ?? [], this.deps.pages);
+    const known = warm ? kept.take() : null;
+    const disks = this.#source?.disks ?? [];
+    const applier = new FrameApplier(guest.destination, disks, pages, known);
     this.#applier = applier;
     this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
     this.#disk.receive((frame) =>
@@ -178,7 +182,10 @@ export class DestinationActor {
       .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
     journal.write({ kind: "prepared", images });
     this.deps.changed();
-    await this.send({ type: "prepared", image: this.deps.pages.offer });
+    await this.send({ type: "prepared", image: pages.offer, warm: known?.layout ?? null });
+    applier.offer(this.#memory, clock).catch((error) =>
+      log("warn", `${id}: the offer of memory was not sent: ${toGatewayError(error).message}`)
+    );
   }
 
   /**
@@ -220,7 +227,6 @@ export class DestinationActor {
       this.#complete = true;
       const beganMs = clock.nowMs();
       await guest.destination.load();
-      this.#applier?.close();
       this.loadMs = clock.nowMs() - beganMs;
       // A refusal that was written meanwhile (the source asked, its frames being gone) stands.
       if ((this.state as DestinationState).kind !== "taking") return;
@@ -236,6 +242,21 @@ export class DestinationActor {
       return await this.refuse(error);
     }
     await this.#start(handover.run);
+    const { kind } = this.state as DestinationState;
+    this.#letGoOfMemory(kind === "running" ? "departure" : null);
+  }
+
+  /**
+   * The move is over at this end. What is known of the machine's memory stays for the next one.
+   *
+   * @param after null: nothing stays
+   */
+  #letGoOfMemory(after: KeptAfter | null): void {
+    const known = this.#applier?.release() ?? null;
+    this.#applier = null;
+    if (known === null) return;
+    if (after === null) known.image.close();
+    else this.deps.kept.keep(known, after);
   }
 
   /** The owner record stands: the machine runs here, however often that takes. */
@@ -306,7 +327,7 @@ export class DestinationActor {
     if (end) {
       await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
     }
-    this.#applier?.close();
+    this.#letGoOfMemory("attempt");
     await this.#recorded(() => {
       if (this.state.kind !== "abandoned") journal.write({ kind: "abandoned", error });
     });

@@ -1,9 +1,13 @@
 import { GatewayError } from "../../core/errors.ts";
 import { decodeDiskBatch } from "../../codec/disk_batch.ts";
+import type { KnownMemory } from "../../codec/known_memory.ts";
 import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_decoder.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { DestinationSide, DiskDescription } from "../../guest/guest.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
+import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
+import { MemoryOffer } from "./memory_offer.ts";
 
 interface Frame {
   readonly type: number;
@@ -18,19 +22,32 @@ interface Frame {
  */
 export class FrameApplier {
   readonly #memoryDecoder: MemoryDecoder;
+  readonly #offer: MemoryOffer | null;
   /** Data bytes written to disks so far. */
   writtenBytes = 0;
 
-  /** @param disks as the source described them: their order is what batches number them by */
+  /**
+   * @param disks as the source described them: their order is what batches number them by
+   * @param warm what an earlier move has left here, to be offered; the applier's own from now on
+   */
   constructor(
     private readonly machine: DestinationSide,
     private readonly disks: readonly DiskDescription[],
     pages: PageMemory,
+    warm: KnownMemory | null = null,
   ) {
-    this.#memoryDecoder = createMemoryDecoder((pageBytes) => pages.openImage(pageBytes));
+    this.#memoryDecoder = createMemoryDecoder((pageBytes) => pages.openImage(pageBytes), warm);
+    this.#offer = warm && new MemoryOffer(warm);
+  }
+
+  /** Sends the source an offer of what is here from before, if anything is. */
+  async offer(channel: Channel, clock: Pick<Clock, "sleep">): Promise<void> {
+    await this.#offer?.send(channel, clock);
   }
 
   async memory({ type, payload }: Frame): Promise<void> {
+    // Until then pages of the offer are not what they are said to be.
+    if (this.#offer?.isMade === false) throw unexpectedFrame("memory", type);
     switch (type) {
       case FRAME_TYPES.memoryBatch:
         return await this.machine.writeMemory(this.#memoryDecoder.decode(payload));
@@ -58,9 +75,13 @@ export class FrameApplier {
     }
   }
 
-  /** Memory is complete, or will never be: gives the page image back. Idempotent. */
-  close(): void {
-    this.#memoryDecoder.close();
+  /**
+   * Memory is complete, or will never be: gives out what is known of it, the caller's from now on.
+   * Null where that is nothing, or not to be relied on.
+   */
+  release(): KnownMemory | null {
+    this.#offer?.withdraw();
+    return this.#memoryDecoder.release();
   }
 
   async #diskBatch(payload: Uint8Array): Promise<void> {

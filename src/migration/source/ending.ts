@@ -1,4 +1,5 @@
 import { GatewayError, toGatewayError } from "../../core/errors.ts";
+import type { KeptAfter } from "../kept_images.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
 import { Cancelled, type Move } from "./move.ts";
 import { decideOutcome } from "./outcome.ts";
@@ -81,6 +82,8 @@ export async function finish(move: Move): Promise<void> {
   while (move.state.kind === "handedOver" || move.state.kind === "conflict") await settle(move);
   if (move.state.kind === "undoing") await undo(move);
   if (move.state.kind === "retiring") await retire(move);
+  // Before the last words: a next move may begin while they are on their way.
+  move.letGoOfMemory(keptAfter(move));
   if (move.state.kind === "failed" || move.state.kind === "cancelled") {
     const error = endError(move.state);
     const reason = error?.message ?? "cancelled";
@@ -95,6 +98,12 @@ export async function finish(move: Move): Promise<void> {
   move.unsubscribe();
   link.setMigrationRateLimit(id, null);
   link.closeChannels(id);
+}
+
+/** What the memory is kept for; a move that an operator decided unseen leaves nothing to rely on. */
+function keptAfter({ state, verdict }: Move): KeptAfter | null {
+  if (verdict !== null) return null;
+  return state.kind === "completed" ? "departure" : "attempt";
 }
 
 /** A peer that was given the machine in a doubt may still need frames that wait here. */

@@ -2,11 +2,13 @@ import type { Clock } from "../../core/clock.ts";
 import { type ErrorCode, GatewayError } from "../../core/errors.ts";
 import type { Guest, GuestDescription, MoveOptions } from "../../guest/guest.ts";
 import type { MemoryEncoder } from "../../codec/memory_encoder.ts";
+import type { WarmIntake } from "../../codec/warm_intake.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import type { Channel, PeerLink } from "../../link/peer_link.ts";
 import { Changes } from "../changes.ts";
 import { Interrupt } from "../interrupt.ts";
 import type { Journal } from "../journal.ts";
+import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import type { ToSource } from "../messages.ts";
 import type { MigrationOptions } from "../options.ts";
 import type { MigrationReport } from "../report.ts";
@@ -37,6 +39,8 @@ export interface SourceActorDeps {
   readonly scratchDirectory: string;
   /** Keeps what the destination holds of the machine's memory. */
   readonly pages: PageMemory;
+  /** What earlier moves of the machine between both sites have left of it. */
+  readonly kept: KeptMemory;
   /** Called with each new report. */
   readonly report: (report: MigrationReport) => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -59,6 +63,8 @@ export class Move {
   pump: MemoryPump | null = null;
   /** One for all streams of the move: what the destination holds survives them. */
   encoder: MemoryEncoder | null = null;
+  /** What the destination has from before, while it tells. */
+  warm: WarmIntake | null = null;
   /** Number of the last disk round. */
   round = 0;
   /** What the machine's driver asked to be remembered. */
@@ -163,9 +169,22 @@ export class Move {
     return this.interrupt.race(Promise.race([promise, broken]));
   }
 
-  /** Stops listening to link and machine; nothing is encoded any more. */
+  /**
+   * Nothing is encoded any more. What is known of the memory at the destination stays for the next
+   * move.
+   *
+   * @param after null: nothing stays
+   */
+  letGoOfMemory(after: KeptAfter | null): void {
+    const known = this.encoder?.release() ?? this.warm?.release() ?? null;
+    if (known === null) return;
+    if (after === null) known.image.close();
+    else this.deps.kept.keep(known, after);
+  }
+
+  /** Stops listening to link and machine. */
   unsubscribe(): void {
-    this.encoder?.close();
+    this.letGoOfMemory(null);
     for (const stop of this.#unsubscribe) stop();
   }
 
