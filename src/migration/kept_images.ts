@@ -107,6 +107,8 @@ export class KeptImages {
       do await this.clock.sleep(0, signal); while (!signal.aborted && entry.memory.image.settle());
       if (signal.aborted) return;
       entry.storedBytes = entry.memory.image.storedBytes;
+      // One that is too large by itself must not drive out all others first.
+      if (entry.storedBytes > this.limits.keptBytesMax) this.#dropEntry(key, entry);
       this.#makeRoom();
     } catch (error) {
       if (signal.aborted) return;

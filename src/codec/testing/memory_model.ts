@@ -126,7 +126,12 @@ export class GuestModel {
 /** The memory that items lead to. */
 export class MemoryModel {
   /** Not zero before the first write, as ROM is not. */
-  readonly memory = Buffer.alloc(PAGES * PAGE, 0xc3);
+  readonly memory: Buffer;
+
+  /** @param pages of the machine; more than the layout above has are one block's */
+  constructor(pages = PAGES) {
+    this.memory = Buffer.alloc(pages * PAGE, 0xc3);
+  }
 
   apply(items: readonly MemoryItem[]): void {
     for (const item of items) {
