@@ -96,7 +96,8 @@ export class PageImage {
       slot = this.#place.get(page);
       this.#store.touch(slot);
     } else {
-      if (this.#store.isFull) this.#evict();
+      // More than once where pinned pages were delivered, which count from then on.
+      while (this.#store.isFull) this.#evict();
       slot = this.#store.add(page);
       this.#place.set(page, slot);
     }

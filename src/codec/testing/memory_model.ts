@@ -93,6 +93,11 @@ export class GuestModel {
     return items;
   }
 
+  /** Some pages of one block as they are now. */
+  items(pages: readonly number[]): MemoryItem[] {
+    return this.#group(placeOf(pages[0]).block, pages);
+  }
+
   #group(block: number, pages: readonly number[]): MemoryItem[] {
     // The hypervisor does not always see that a page is zero.
     const isZero = (page: number) => page % 8 !== 0 && this.page(page).every((byte) => byte === 0);
