@@ -21,6 +21,7 @@ import {
   MemoryModel,
   PAGE,
   PAGES,
+  placeOf,
   randomFrom,
 } from "./testing/memory_model.ts";
 import { WarmIntake } from "./warm_intake.ts";
