@@ -6,6 +6,7 @@ import type { Carrier, CarrierEndpoint } from "../link/carrier.ts";
 import { type MemoryCarrierPair, memoryCarrierPair } from "../link/memory_carrier.ts";
 import { type AttachGuest } from "../gateway/guests.ts";
 import { type Gateway, startGateway } from "../gateway/gateway.ts";
+import { DEFAULT_KEPT_LIMITS, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 import { Life } from "./mortal.ts";
 
@@ -36,14 +37,21 @@ export class TwoSites implements AsyncDisposable {
     readonly directory: string,
     private readonly attach: (site: string) => AttachGuest,
     private readonly path: PathShape,
+    private readonly kept: Partial<KeptLimits>,
   ) {}
 
   static async start(
     attach: (site: string, stateDirectory: string) => AttachGuest,
     path: PathShape = { delayMs: 5, bytesPerSecond: 40_000_000 },
+    kept: Partial<KeptLimits> = {},
   ): Promise<TwoSites> {
     const directory = await Deno.makeTempDir({ prefix: "cw-sites-" });
-    const sites = new TwoSites(directory, (site) => attach(site, `${directory}/${site}`), path);
+    const sites = new TwoSites(
+      directory,
+      (site) => attach(site, `${directory}/${site}`),
+      path,
+      kept,
+    );
     await sites.startSite("a");
     await sites.startSite("b");
     return sites;
@@ -71,6 +79,7 @@ export class TwoSites implements AsyncDisposable {
         ledgerFile: `${directory}/ledger.sqlite`,
         stateDirectory: directory,
         clock: life.clock(this.clock),
+        kept: { ...DEFAULT_KEPT_LIMITS, ...this.kept },
         attach: life.attach(this.attach(name)),
         readPeers: () => Promise.resolve([{ name: other, address: null, fingerprint: "sha256:0" }]),
         openEndpoint: (incarnation) => {

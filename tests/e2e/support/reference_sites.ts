@@ -6,6 +6,7 @@ import {
   type ReferenceGuest,
 } from "../../../src/guest/reference/reference_guest.ts";
 import { systemClock } from "../../../src/host/system_clock.ts";
+import type { KeptLimits } from "../../../src/migration/kept_images.ts";
 import { migrationOptions } from "../../../src/migration/options.ts";
 import { GuestFaults, interceptGuest } from "../../../src/testing/guest_faults.ts";
 import { type PathShape, TwoSites } from "../../../src/testing/two_sites.ts";
@@ -21,11 +22,11 @@ const LOOK_MS = 20;
 const clock = systemClock();
 
 /** A busy machine that is small enough to move in a second. */
-export function machineDefinition(role: "source" | "incoming") {
+export function machineDefinition(role: "source" | "incoming", { memoryMiB = 16 } = {}) {
   return guestDefinition.parse({
     kind: "reference",
     role,
-    memoryMiB: 16,
+    memoryMiB,
     disks: [{ sizeMiB: 8 }],
     workload: { seed: 7, hotMiB: 1, memoryBytesPerSecond: 1_000_000, diskBytesPerSecond: 200_000 },
   });
@@ -45,13 +46,17 @@ export class ReferenceSites implements AsyncDisposable {
     this.#watched = this.#watch();
   }
 
-  static async start(path?: PathShape): Promise<ReferenceSites> {
+  static async start(path?: PathShape, kept?: Partial<KeptLimits>): Promise<ReferenceSites> {
     const faults = new GuestFaults();
-    const sites = await TwoSites.start((site, stateDirectory) => async (request) => {
-      const definition = request.definition as ReferenceDefinition;
-      const guest = await attach(stateDirectory, request.id, definition, request.launch);
-      return interceptGuest(guest, faults.around(site));
-    }, path);
+    const sites = await TwoSites.start(
+      (site, stateDirectory) => async (request) => {
+        const definition = request.definition as ReferenceDefinition;
+        const guest = await attach(stateDirectory, request.id, definition, request.launch);
+        return interceptGuest(guest, faults.around(site));
+      },
+      path,
+      kept,
+    );
     return new ReferenceSites(sites, faults);
   }
 
@@ -63,8 +68,13 @@ export class ReferenceSites implements AsyncDisposable {
     return this.sites.b;
   }
 
-  async register(site: Site, role: "source" | "incoming", guest = "g"): Promise<void> {
-    await this.sites[site].putGuest(guest, machineDefinition(role));
+  async register(
+    site: Site,
+    role: "source" | "incoming",
+    guest = "g",
+    shape: { memoryMiB?: number } = {},
+  ): Promise<void> {
+    await this.sites[site].putGuest(guest, machineDefinition(role, shape));
   }
 
   /** Registers the machine at both sites and asks for its move from a to b. */
