@@ -50,6 +50,7 @@ interface Entry {
 export class KeptImages {
   /** The oldest first. */
   readonly #entries = new Map<string, Entry>();
+  #isClosed = false;
 
   constructor(
     private readonly limits: KeptLimits,
@@ -74,8 +75,9 @@ export class KeptImages {
     return this.#entries.size;
   }
 
-  /** Forgets everything. */
+  /** Forgets everything, now and what still comes. */
   close(): void {
+    this.#isClosed = true;
     for (const key of [...this.#entries.keys()]) this.#take(key)?.image.close();
   }
 
@@ -89,6 +91,7 @@ export class KeptImages {
 
   #keep(key: string, memory: KnownMemory, after: KeptAfter): void {
     this.#take(key)?.image.close();
+    if (this.#isClosed) return memory.image.close();
     const entry: Entry = { memory, over: new AbortController(), storedBytes: 0 };
     this.#entries.set(key, entry);
     this.#makeRoom();

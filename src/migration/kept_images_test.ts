@@ -134,6 +134,9 @@ Deno.test("none is kept where the limit says so, and all end with the gateway", 
   kept.of("g", "b").keep(second.known, "attempt");
   kept.close();
   assert.equal(second.isClosed(), true);
+  const late = memory();
+  kept.of("g", "b").keep(late.known, "attempt");
+  assert.equal(late.isClosed(), true);
 });
 
 Deno.test("what is dropped by name is gone", () => {

@@ -2,7 +2,6 @@ import { type GatewayError, toGatewayError } from "../../core/errors.ts";
 import type { Finding, GuestDescription, MoveOptions } from "../../guest/guest.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
-import type { KeptAfter } from "../kept_images.ts";
 import { encodeMessage, type ToDestination, type ToSource } from "../messages.ts";
 import type { OwnershipRecord } from "../ports.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
@@ -165,9 +164,8 @@ export class DestinationActor {
     if (this.state.kind !== "accepted") return;
     this.#memory = link.channel(id, "memory");
     this.#disk = link.channel(id, "disk");
-    const known = warm ? kept.take() : null;
     const disks = this.#source?.disks ?? [];
-    const applier = new FrameApplier(guest.destination, disks, pages, known);
+    const applier = new FrameApplier(guest.destination, disks, pages, kept, warm);
     this.#applier = applier;
     this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
     this.#disk.receive((frame) =>
@@ -182,7 +180,7 @@ export class DestinationActor {
       .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
     journal.write({ kind: "prepared", images });
     this.deps.changed();
-    await this.send({ type: "prepared", image: pages.offer, warm: known?.layout ?? null });
+    await this.send({ type: "prepared", image: pages.offer, warm: applier.offered });
     applier.offer(this.#memory, clock).catch((error) =>
       log("warn", `${id}: the offer of memory was not sent: ${toGatewayError(error).message}`)
     );
@@ -243,20 +241,7 @@ export class DestinationActor {
     }
     await this.#start(handover.run);
     const { kind } = this.state as DestinationState;
-    this.#letGoOfMemory(kind === "running" ? "departure" : null);
-  }
-
-  /**
-   * The move is over at this end. What is known of the machine's memory stays for the next one.
-   *
-   * @param after null: nothing stays
-   */
-  #letGoOfMemory(after: KeptAfter | null): void {
-    const known = this.#applier?.release() ?? null;
-    this.#applier = null;
-    if (known === null) return;
-    if (after === null) known.image.close();
-    else this.deps.kept.keep(known, after);
+    this.#applier?.letGoOfMemory(kind === "running" ? "departure" : null);
   }
 
   /** The owner record stands: the machine runs here, however often that takes. */
@@ -327,7 +312,7 @@ export class DestinationActor {
     if (end) {
       await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
     }
-    this.#letGoOfMemory("attempt");
+    this.#applier?.letGoOfMemory("attempt");
     await this.#recorded(() => {
       if (this.state.kind !== "abandoned") journal.write({ kind: "abandoned", error });
     });

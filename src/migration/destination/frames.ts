@@ -1,12 +1,13 @@
 import { GatewayError } from "../../core/errors.ts";
 import { decodeDiskBatch } from "../../codec/disk_batch.ts";
-import type { KnownMemory } from "../../codec/known_memory.ts";
 import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_decoder.ts";
+import type { Layout } from "../../codec/memory_layout.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { DestinationSide, DiskDescription } from "../../guest/guest.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
+import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import { MemoryOffer } from "./memory_offer.ts";
 
 interface Frame {
@@ -23,19 +24,24 @@ interface Frame {
 export class FrameApplier {
   readonly #memoryDecoder: MemoryDecoder;
   readonly #offer: MemoryOffer | null;
+  /** Layout of the memory that is offered. */
+  readonly offered: Layout | null;
   /** Data bytes written to disks so far. */
   writtenBytes = 0;
 
   /**
    * @param disks as the source described them: their order is what batches number them by
-   * @param warm what an earlier move has left here, to be offered; the applier's own from now on
+   * @param takesOffer the source takes an offer of what earlier moves have left here
    */
   constructor(
     private readonly machine: DestinationSide,
     private readonly disks: readonly DiskDescription[],
     pages: PageMemory,
-    warm: KnownMemory | null = null,
+    private readonly kept: KeptMemory,
+    takesOffer: boolean,
   ) {
+    const warm = takesOffer ? kept.take() : null;
+    this.offered = warm?.layout ?? null;
     this.#memoryDecoder = createMemoryDecoder((pageBytes) => pages.openImage(pageBytes), warm);
     this.#offer = warm && new MemoryOffer(warm);
   }
@@ -76,12 +82,16 @@ export class FrameApplier {
   }
 
   /**
-   * Memory is complete, or will never be: gives out what is known of it, the caller's from now on.
-   * Null where that is nothing, or not to be relied on.
+   * Memory is complete, or will never be. What is known of it stays for the next move. Idempotent.
+   *
+   * @param after null: nothing stays
    */
-  release(): KnownMemory | null {
+  letGoOfMemory(after: KeptAfter | null): void {
     this.#offer?.withdraw();
-    return this.#memoryDecoder.release();
+    const known = this.#memoryDecoder.release();
+    if (known === null) return;
+    if (after === null) known.image.close();
+    else this.kept.keep(known, after);
   }
 
   async #diskBatch(payload: Uint8Array): Promise<void> {
