@@ -61,6 +61,25 @@ Deno.test("a kept page that is not what was offered is never given out, and noth
   assert.equal(second.decoder.release(), null);
 });
 
+Deno.test("a decoder whose storage is full leaves nothing to the next move", () => {
+  const { spill } = spoilable();
+  let isClosed = false;
+  const full = {
+    ...spill,
+    write: () => {
+      throw new GatewayError("image_io", "Cannot keep the page image: no space", { hint: "none" });
+    },
+    close: () => void (isClosed = true),
+  };
+  const decoder = createMemoryDecoder(() => new PageImage(PAGE, 0, full));
+  const source = new Attempt(NOTHING);
+  run(source, new GuestModel(7), 1);
+  const decodeAll = () => source.sent.forEach((payload) => decoder.decode(payload));
+  assert.throws(decodeAll, isCode("image_io"));
+  assert.equal(decoder.release(), null);
+  assert.equal(isClosed, true);
+});
+
 /** A real batch with kept pages among others, a decoder that is ready for it, and what it means. */
 function keptBatch() {
   const guest = new GuestModel(8);

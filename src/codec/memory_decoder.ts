@@ -116,7 +116,7 @@ class Decoder implements MemoryDecoder {
       this.#discard(memory);
       throw thrown;
     }
-    rebuilder?.commit();
+    this.#commit(rebuilder);
     if (memory !== this.#memory) {
       this.#memory?.image?.close();
       // The first layout decides whether what was kept is of use.
@@ -125,6 +125,15 @@ class Decoder implements MemoryDecoder {
       this.#memory = memory;
     }
     return items;
+  }
+
+  #commit(rebuilder: PageRebuilder | null): void {
+    try {
+      rebuilder?.commit();
+    } catch (thrown) {
+      this.#hasFailed = true;
+      throw thrown;
+    }
   }
 
   release(): KnownMemory | null {

@@ -33,6 +33,8 @@ export interface KeptMemory {
   take(): KnownMemory | null;
   /** Keeps an image instead of what was kept before; it is the store's from now on. */
   keep(memory: KnownMemory, after: KeptAfter): void;
+  /** An image of a move found its storage full: all that is kept here is given up for the next try. */
+  noRoom(): void;
 }
 
 interface Entry {
@@ -63,6 +65,7 @@ export class KeptImages {
     return {
       take: () => this.#take(key),
       keep: (memory, after) => this.#keep(key, memory, after),
+      noRoom: () => this.#dropAll(),
     };
   }
 
@@ -78,6 +81,10 @@ export class KeptImages {
   /** Forgets everything, now and what still comes. */
   close(): void {
     this.#isClosed = true;
+    this.#dropAll();
+  }
+
+  #dropAll(): void {
     for (const key of [...this.#entries.keys()]) this.#take(key)?.image.close();
   }
 

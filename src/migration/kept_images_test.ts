@@ -149,6 +149,18 @@ Deno.test("what is dropped by name is gone", () => {
   assert.equal(isClosed(), true);
 });
 
+Deno.test("a move that finds no room makes room for the next one", () => {
+  const { kept } = setUp();
+  const images = [memory(), memory()];
+  kept.of("g", "b").keep(images[0].known, "attempt");
+  kept.of("h", "c").keep(images[1].known, "departure");
+  kept.of("i", "d").noRoom();
+  assert.deepEqual(images.map(({ isClosed }) => isClosed()), [true, true]);
+  const next = memory();
+  kept.of("g", "b").keep(next.known, "attempt");
+  assert.equal(next.isClosed(), false);
+});
+
 Deno.test("an image that cannot be put away is not kept, and that is told", async () => {
   const { kept, clock, log } = setUp();
   const { known, isClosed } = memory(PAGES / 2, () => {

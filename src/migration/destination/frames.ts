@@ -1,9 +1,10 @@
-import { GatewayError } from "../../core/errors.ts";
+import { GatewayError, toGatewayError } from "../../core/errors.ts";
 import { decodeDiskBatch } from "../../codec/disk_batch.ts";
 import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_decoder.ts";
 import type { Layout } from "../../codec/memory_layout.ts";
 import type { Clock } from "../../core/clock.ts";
 import type { DestinationSide, DiskDescription } from "../../guest/guest.ts";
+import type { MemoryItem } from "../../guest/memory_items.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
@@ -56,7 +57,7 @@ export class FrameApplier {
     if (this.#offer?.isMade === false) throw unexpectedFrame("memory", type);
     switch (type) {
       case FRAME_TYPES.memoryBatch:
-        return await this.machine.writeMemory(this.#memoryDecoder.decode(payload));
+        return await this.machine.writeMemory(this.#decode(payload));
       case FRAME_TYPES.memoryReset:
         return await this.machine.resetMemory();
       default:
@@ -92,6 +93,15 @@ export class FrameApplier {
     if (known === null) return;
     if (after === null) known.image.close();
     else this.kept.keep(known, after);
+  }
+
+  #decode(payload: Uint8Array): MemoryItem[] {
+    try {
+      return this.#memoryDecoder.decode(payload);
+    } catch (error) {
+      if (toGatewayError(error).code === "image_io") this.kept.noRoom();
+      throw error;
+    }
   }
 
   async #diskBatch(payload: Uint8Array): Promise<void> {

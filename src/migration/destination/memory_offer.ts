@@ -28,9 +28,14 @@ export class MemoryOffer {
 
   /** Sends it, some pages at a time: other moves go on meanwhile. */
   async send(channel: Channel, clock: Pick<Clock, "sleep">): Promise<void> {
-    while (!this.isMade && !this.#isWithdrawn) {
-      await channel.send(FRAME_TYPES.memoryOffer, this.#writer.next());
-      await clock.sleep(0);
+    try {
+      while (!this.isMade && !this.#isWithdrawn) {
+        await channel.send(FRAME_TYPES.memoryOffer, this.#writer.next());
+        await clock.sleep(0);
+      }
+    } catch (error) {
+      // With the move its channel ends as well.
+      if (!this.#isWithdrawn) throw error;
     }
   }
 }

@@ -100,9 +100,11 @@ export async function finish(move: Move): Promise<void> {
   link.closeChannels(id);
 }
 
-/** What the memory is kept for; a move that an operator decided unseen leaves nothing to rely on. */
-function keptAfter({ state, verdict }: Move): KeptAfter | null {
-  if (verdict !== null) return null;
+/** What the memory is kept for: nothing where there is no room, or an operator decided unseen. */
+function keptAfter({ state, verdict, deps }: Move): KeptAfter | null {
+  const isFull = state.kind === "failed" && state.error.code === "image_io";
+  if (isFull) deps.kept.noRoom();
+  if (isFull || verdict !== null) return null;
   return state.kind === "completed" ? "departure" : "attempt";
 }
 
