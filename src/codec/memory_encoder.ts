@@ -58,8 +58,10 @@ export interface MemoryEncoder {
    * memory here: false means that `add` decides.
    */
   skipUnchanged(block: number, index: number, content: Uint8Array): boolean;
+  /** What the oldest batch changes or refers to that this was not asked of yet; once for each batch. */
+  takeTouched(): PageRanges;
   /** Pages that the destination has not got right: they travel whole when they come next. */
-  forget(block: number, pageIndexes: Iterable<number>): void;
+  forget(ranges: PageRanges): void;
   /**
    * Ends it, and gives out what it knows of the destination: the caller's from now on. Null where
    * that is nothing.
@@ -80,6 +82,9 @@ export function createMemoryEncoder(options: MemoryEncoderOptions = {}): MemoryE
   return new Encoder(targetBytes, level ?? null, options);
 }
 
+/** Pages by their number in the `PageSpace`: first page, number of pages, and so on. */
+export type PageRanges = readonly number[];
+
 type Pages = Extract<MemoryItem, { kind: "pages" }>;
 type Zeros = Extract<MemoryItem, { kind: "zeros" }>;
 
@@ -97,6 +102,8 @@ class Encoder implements MemoryEncoder {
   #carriedBytes = 0;
   #deltaPages = 0;
   #zeroPages = 0;
+  #touched: number[] = [];
+  readonly #touchedOfBatches: PageRanges[] = [];
 
   constructor(
     private readonly targetBytes: number,
@@ -124,6 +131,8 @@ class Encoder implements MemoryEncoder {
     this.totals.payloadBytes += payload.byteLength;
     this.totals.saved.compression += this.#carriedBytes - payload.byteLength;
     this.#carriedBytes = this.#deltaPages = this.#zeroPages = 0;
+    this.#touchedOfBatches.push(this.#touched);
+    this.#touched = [];
     yield payload;
   }
 
@@ -135,10 +144,17 @@ class Encoder implements MemoryEncoder {
     return true;
   }
 
-  forget(block: number, pageIndexes: Iterable<number>): void {
+  takeTouched(): PageRanges {
+    return this.#touchedOfBatches.shift() ?? [];
+  }
+
+  forget(ranges: PageRanges): void {
     if (this.#coder === null || this.#space === null) return;
-    const first = this.#space.firstOf(block);
-    for (const index of pageIndexes) this.#coder.forget(first + index);
+    for (let i = 0; i < ranges.length; i += 2) {
+      // Ranges may be those of an earlier layout, whose image is gone.
+      const end = Math.min(ranges[i] + ranges[i + 1], this.#space.pageCount);
+      for (let page = ranges[i]; page < end; page++) this.#coder.forget(page);
+    }
   }
 
   release(): KnownMemory | null {
@@ -225,6 +241,7 @@ class Encoder implements MemoryEncoder {
       saved.unchanged += pageBytes;
       return;
     }
+    appendPage(this.#touched, page);
     if (code === KEPT) {
       this.#writer.kept(block, index);
       saved.warm += pageBytes;
@@ -240,6 +257,8 @@ class Encoder implements MemoryEncoder {
     this.#writer.sum.add(words, at / 4, pageBytes / 4);
     if (code === DUPLICATE) {
       changes.duplicate(index, coder.source);
+      // Where this comes out wrong the destination may have the other page wrong.
+      appendPage(this.#touched, coder.source);
       saved.duplicate += pageBytes;
     } else if (code === DELTA) {
       const before = this.#writer.bodyBytes;
@@ -280,8 +299,10 @@ class Encoder implements MemoryEncoder {
         if (coder.codeZeros(first + index) === UNCHANGED) {
           this.totals.offeredBytes += pageBytes;
           this.totals.saved.unchanged += pageBytes;
-        } else if (changed.at(-2)! + changed.at(-1)! === index) changed[changed.length - 1]++;
-        else changed.push(index, 1);
+        } else {
+          appendPage(changed, index);
+          appendPage(this.#touched, first + index);
+        }
       }
     }
     return Uint32Array.from(changed);
@@ -332,6 +353,13 @@ class Encoder implements MemoryEncoder {
       bottleneck: this.bottleneck,
     });
   }
+}
+
+/** Adds one page behind the others; neighbours become one range. */
+function appendPage(ranges: number[], page: number): void {
+  const last = ranges.length - 2;
+  if (last >= 0 && ranges[last] + ranges[last + 1] === page) ranges[last + 1]++;
+  else ranges.push(page, 1);
 }
 
 /** The same bytes at an address where they can be read as words. */

@@ -188,7 +188,7 @@ export class PageRebuilder {
       throw new GatewayError(
         "batch_mismatch",
         `Cannot apply a batch: page ${page} is not what was kept of it`,
-        { hint: "Start the move again: all of the memory is sent then. Check the state directory" },
+        { hint: "Start the move again; the machine runs at the source. Check the state directory" },
       );
     }
     this.#kept.add(page);

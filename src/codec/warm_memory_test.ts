@@ -209,3 +209,23 @@ Deno.test("the kept pages of one batch stay within the decoder's limit", () => {
   assert.ok(second.saved.warm + second.saved.zero === pages * PAGE);
   assert.ok(second.sentBytes < 2000, `${second.sentBytes}`);
 });
+
+Deno.test("kept pages that did not arrive travel whole when they are asked for again", () => {
+  const guest = new GuestModel(6);
+  const first = new Attempt(NOTHING);
+  run(first, guest, 1);
+  const second = new Attempt(first.end());
+  second.send([LAYOUT]);
+  second.encoder.takeTouched();
+  const items = guest.items([101, 102, 103]);
+  const [lost] = [...second.encoder.add(items), ...second.encoder.flush()];
+  assert.equal(second.saved.warm, 3 * PAGE);
+  assert.ok(lost.byteLength < 40);
+  second.encoder.forget(second.encoder.takeTouched());
+  second.send(items);
+  assert.equal(second.saved.warm, 3 * PAGE);
+  for (const page of [101, 102, 103]) {
+    const there = second.model.memory.subarray(page * PAGE, (page + 1) * PAGE);
+    assert.ok(there.equals(guest.page(page)));
+  }
+});

@@ -28,7 +28,8 @@ export const ERRORS = {
   batch_mismatch: {
     retry: "never",
     httpStatus: 502,
-    meaning: "A batch of pages was rebuilt to other contents than the source had.",
+    meaning:
+      "Pages were rebuilt to other contents than the source had, and could not be sent again.",
   },
   bitmap_not_possible: {
     retry: "never",
@@ -106,6 +107,11 @@ export const ERRORS = {
     retry: "reconnect",
     httpStatus: 503,
     meaning: "This gateway restarted in the middle of a move; the machine runs at the source.",
+  },
+  gateway_running: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "Another gateway process serves this site already; nothing of it was touched.",
   },
   gateway_unreachable: {
     retry: "reconnect",

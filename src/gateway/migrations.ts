@@ -8,14 +8,12 @@ import {
   destinationEnded,
   type DestinationEvent,
   nextDestinationState,
-  partialCopies,
   replayDestination,
 } from "../migration/destination/state.ts";
-import { destinationReport } from "../migration/destination/report.ts";
 import { Journal } from "../migration/journal.ts";
 import type { KeptImages } from "../migration/kept_images.ts";
 import { type MigrationOptions, migrationOptions } from "../migration/options.ts";
-import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
+import { type MigrationReport } from "../migration/report.ts";
 import { SourceActor } from "../migration/source/actor.ts";
 import { ReportDraft } from "../migration/source/draft.ts";
 import {
@@ -25,8 +23,10 @@ import {
   type SourceEvent,
 } from "../migration/source/state.ts";
 import { Arrivals } from "./arrivals.ts";
+import { ArrivingReport } from "./arriving_report.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { pageMemory } from "./page_memory.ts";
+import { isLast, keptReports } from "./kept_reports.ts";
 import { lazyGuest } from "./lazy_guest.ts";
 import { ReportListeners } from "./report_listeners.ts";
 import { requireOwner } from "./ownership.ts";
@@ -51,8 +51,7 @@ type Running =
     readonly side: "destination";
     readonly stored: StoredMigration;
     readonly actor: DestinationActor;
-    /** Last report that the source sent; shown with this end's own state on top. */
-    sourceReport: Record<string, unknown> | null;
+    readonly report: ArrivingReport;
   };
 
 export interface MigrationManagerDeps {
@@ -116,10 +115,10 @@ export class MigrationManager {
   report(id: string): MigrationReport {
     const running = this.#running.get(id);
     if (running) return this.#render(running);
-    const stored = this.deps.ledger.report(id);
-    if (stored) return stored as MigrationReport;
+    const stored = this.deps.ledger.report(id) as MigrationReport | null;
+    if (stored && isLast(stored)) return stored;
     const past = readPast(this.deps.ledger, id, this.deps.site);
-    if (past) return reportOfPast(past, this.deps.site, this.deps.clock);
+    if (past) return reportOfPast(past, this.deps.site, this.deps.clock, stored);
     throw new GatewayError("migration_unknown", `Cannot find migration ${id}`, {
       hint: "GET /v1/migrations lists those of this site",
     });
@@ -421,6 +420,10 @@ export class MigrationManager {
   ): SourceActor {
     const { ledger, clock, site, log, scratchDirectory } = this.deps;
     const options = migrationOptions.parse(stored.options);
+    const keep = keptReports(ledger, clock, log);
+    const draft = this.#draft(stored, options, epoch);
+    const before = events.length === 0 ? null : ledger.report(stored.id) as MigrationReport | null;
+    if (before) draft.resumeFrom(before);
     return new SourceActor({
       id: stored.id,
       site,
@@ -432,11 +435,14 @@ export class MigrationManager {
       options,
       epoch,
       journal: new Journal(ledger, stored.id, replaySource(events), nextSourceState),
-      draft: this.#draft(stored, options, epoch),
+      draft,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
       kept: this.deps.kept.of(stored.guestId, stored.peer),
-      report: (report) => this.#listeners.tell(report),
+      report: (report) => {
+        keep(report);
+        this.#listeners.tell(report);
+      },
       log,
     });
   }
@@ -471,7 +477,12 @@ export class MigrationManager {
       side: "destination",
       stored,
       actor,
-      sourceReport: null,
+      report: new ArrivingReport(
+        stored,
+        actor,
+        site,
+        () => ledger.events(stored.id) as unknown as DestinationEvent[],
+      ),
     };
     this.#running.set(stored.id, running);
     return running;
@@ -483,7 +494,13 @@ export class MigrationManager {
     const { kind } = running.actor.state;
     if (kind === "owning" || kind === "running") this.#runsHere(running.stored.guestId);
     if (kind === "abandoned") this.#forgetLater(id);
-    this.#listeners.tell(this.#render(running));
+    const tell = () => this.#listeners.tell(running.report.render());
+    if (kind === "running") {
+      running.report.machineRuns(this.deps.clock, this.#stopping.signal, () => {
+        if (this.#running.get(id) === running) tell();
+      });
+    }
+    tell();
   }
 
   /** The owner record says so already: where this cannot be written, the next start does it. */
@@ -508,19 +525,7 @@ export class MigrationManager {
   }
 
   #render(running: Running): MigrationReport {
-    if (running.side === "source") return running.actor.report();
-    const { stored, actor, sourceReport } = running;
-    const { state, epoch } = actor;
-    const gaveUp = state.kind === "refused" || state.kind === "abandoned";
-    const events = gaveUp ? this.deps.ledger.events(stored.id) : [];
-    return destinationReport({
-      stored,
-      site: this.deps.site,
-      state,
-      epoch,
-      sourceReport,
-      partialCopies: partialCopies(events as unknown as DestinationEvent[]),
-    });
+    return running.side === "source" ? running.actor.report() : running.report.render();
   }
 
   #draft(
@@ -540,9 +545,9 @@ export class MigrationManager {
   #reported(id: string, report: Record<string, unknown>): void {
     const running = this.#running.get(id);
     if (running?.side !== "destination") return;
-    running.sourceReport = report;
+    running.report.source = report;
     this.#destinationChanged(id);
-    if (this.#finalReport(running)) this.#ended(id);
+    if (running.report.isLast) this.#ended(id);
   }
 
   /** An operator's verdict found a machine of an ended move running here: it has been stopped. */
@@ -566,14 +571,6 @@ export class MigrationManager {
     };
     ledger.putReport(id, report);
     this.#listeners.tell(report);
-  }
-
-  #finalReport(running: Extract<Running, { side: "destination" }>): boolean {
-    const state = running.sourceReport?.state as MigrationReport["state"] | undefined;
-    if (!running.actor.ended || state === undefined) return false;
-    // A source that ended otherwise while the machine runs here has a verdict to tell.
-    if (running.actor.state.kind === "running") return state === "completed";
-    return ENDED_STATES.includes(state);
   }
 
   /** Nothing more comes: the last report is kept, the actor goes. */

@@ -91,6 +91,8 @@ export const toDestination = z.discriminatedUnion("type", [
     by: z.string().max(256),
     reason: z.string().max(4096),
   }),
+  /** The answer to a `repair`: what the memory channel carries until its reset is void. */
+  z.object({ type: z.literal("repairing"), number: z.number().int().positive() }),
   /** The report as the source sees it, for the peer's API. Arbitrary JSON, shown, never acted on. */
   z.object({ type: z.literal("report"), report: z.record(z.string(), z.unknown()) }),
 ]);
@@ -121,6 +123,15 @@ export const toSource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("waiting") }),
   z.object({ type: z.literal("running"), epoch, loadMs: z.number().nonnegative().nullable() }),
   z.object({ type: z.literal("refused"), epoch, error }),
+  /**
+   * A batch led to other pages than the source had. Frames of the memory channel from `sequence` on
+   * are not applied until the source begins a new stream; `number` counts the repairs of a move.
+   */
+  z.object({
+    type: z.literal("repair"),
+    number: z.number().int().positive(),
+    sequence: z.number().int().positive(),
+  }),
   /** Asked while the take-over is still going on; `problem` where only an operator can end it. */
   z.object({ type: z.literal("pending"), epoch, problem: z.string().max(4096).optional() }),
 ]);

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { DEFAULT_PAGE_LIMITS } from "../../src/image/page_memory.ts";
 import { migrationOptions } from "../../src/migration/options.ts";
 import type { MigrationReport } from "../../src/migration/report.ts";
 import { ReferenceSites, SLOW_PATH, within } from "./support/reference_sites.ts";
+import { overwrite, spillsOf } from "./support/spills.ts";
 
 const MIB = 1024 * 1024;
 
@@ -96,6 +98,21 @@ Deno.test("a gateway that restarted has nothing of it: the move works, with what
   }
 });
 
+Deno.test("kept memory that has rotted meanwhile is noticed page by page, and sent again", async () => {
+  // So little that the file holds most of what is kept.
+  const pages = { ...DEFAULT_PAGE_LIMITS, pageImageBytesMax: 512 * 1024 };
+  await using sites = await ReferenceSites.start(SLOW_PATH, pages);
+  await cancelledInSync(sites);
+  const spills = spillsOf(`${sites.sites.directory}/b/`);
+  assert.equal(spills.length, 1);
+  overwrite(spills[0]);
+  const { repairs, savedBytes } = await arrived(sites);
+  assert.ok(repairs > 0);
+  assert.ok(savedBytes.warm > 0);
+  // What came out wrong once is not offered again.
+  assert.deepEqual(spillsOf(`${sites.sites.directory}/b/`), []);
+});
+
 Deno.test("memory of another size makes nothing of what was kept", async () => {
   await using sites = await ReferenceSites.start(SLOW_PATH);
   await cancelledInSync(sites);
@@ -114,7 +131,7 @@ Deno.test("memory of another size makes nothing of what was kept", async () => {
 
 Deno.test("nothing stays beyond its time, where the move says so, and after its leftovers are deleted", async () => {
   const limits = { keptAttemptMs: 0 };
-  await using sites = await ReferenceSites.start(SLOW_PATH, limits);
+  await using sites = await ReferenceSites.start(SLOW_PATH, undefined, limits);
   await cancelledInSync(sites);
   assert.equal((await arrived(sites)).savedBytes.warm, 0);
 

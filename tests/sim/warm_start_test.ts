@@ -22,6 +22,7 @@ import type { Spill } from "../../src/image/spill.ts";
 import { memorySpill } from "../../src/image/testing/memory_spill.ts";
 import type { Channel } from "../../src/link/peer_link.ts";
 import { MemoryPump } from "../../src/migration/source/memory.ts";
+import { SentPages } from "../../src/migration/source/sent_pages.ts";
 import { TrafficMeter } from "../../src/migration/traffic.ts";
 import { FRAME_TYPES } from "../../src/wire/frame_types.ts";
 
@@ -79,7 +80,7 @@ class Frames {
   readonly model = new MemoryModel();
   mismatch: GatewayError | null = null;
   appliedByPeer = 0;
-  #sent = 0;
+  lastSent = 0;
   readonly #flying: Uint8Array[] = [];
   #senders: (() => void)[] = [];
 
@@ -87,7 +88,7 @@ class Frames {
 
   send(type: number, payload: Uint8Array): Promise<number> {
     assert.equal(type, FRAME_TYPES.memoryBatch);
-    const sequence = ++this.#sent;
+    const sequence = ++this.lastSent;
     this.#flying.push(payload);
     if (this.#flying.length < 6) return Promise.resolve(sequence);
     return new Promise((resolve) => this.#senders.push(() => resolve(sequence)));
@@ -180,6 +181,7 @@ async function run({ seed, sourceSpills, destinationSpills }: Case, moves: numbe
         encoder,
         channel: channel as unknown as Channel,
         meter,
+        sent: new SentPages(),
         clock: { nowMs: () => 0 },
         poolBytesMax: 300 * PAGE,
         stop: stopping.signal,

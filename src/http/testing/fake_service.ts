@@ -43,6 +43,7 @@ export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationR
     error: null,
     opaqueReason: null,
     opaqueBytes: 0,
+    repairs: 0,
     leftovers: [],
     ...changes,
   };

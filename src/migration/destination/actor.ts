@@ -7,9 +7,11 @@ import type { OwnershipRecord } from "../ports.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
 import type { StoredError } from "../source/state.ts";
 import type { DestinationActorDeps } from "./deps.ts";
+import { stopInConflict } from "./conflict.ts";
 import { FrameApplier } from "./frames.ts";
 import { insist } from "./insist.ts";
 import * as refusals from "./refusals.ts";
+import { Repairs } from "./repairs.ts";
 import { destinationEnded, type DestinationState } from "./state.ts";
 
 export type { DestinationActorDeps } from "./deps.ts";
@@ -27,6 +29,7 @@ export class DestinationActor {
   #touched = false;
   #disk: Channel | null = null;
   #applier: FrameApplier | null = null;
+  readonly #repairs = new Repairs((number, sequence) => this.#askRepair(number, sequence));
   #source: GuestDescription | null = null;
   #own: GuestDescription | null = null;
   #notes: Record<string, unknown> = {};
@@ -81,6 +84,8 @@ export class DestinationActor {
           // answered meanwhile.
           this.#taking ??= this.#take(message).catch((error) => this.#defect(error));
           return;
+        case "repairing":
+          return this.#repairs.heard(message.number);
         case "cancel":
           return await this.#cancelled(message.error);
         case "query":
@@ -165,7 +170,8 @@ export class DestinationActor {
     this.#memory = link.channel(id, "memory");
     this.#disk = link.channel(id, "disk");
     const disks = this.#source?.disks ?? [];
-    const applier = new FrameApplier(guest.destination, disks, pages, kept, warm);
+    const memory = { pages, kept, takesOffer: warm };
+    const applier = new FrameApplier(guest.destination, disks, memory, this.#repairs);
     this.#applier = applier;
     this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
     this.#disk.receive((frame) =>
@@ -199,6 +205,14 @@ export class DestinationActor {
     }
   }
 
+  /** Too late once the machine is handed over: what then comes out wrong is refused. */
+  async #askRepair(number: number, sequence: number): Promise<void> {
+    if (this.state.kind !== "receiving") throw this.#repairs.pending;
+    const { log, id } = this.deps;
+    log("warn", `${id}: ${this.#repairs.pending!.message}: asking for its pages again`);
+    await this.send({ type: "repair", number, sequence });
+  }
+
   /** Rule 3 (d) and (e). */
   async #take(handover: Extract<ToDestination, { type: "handover" }>): Promise<void> {
     const { guest, journal, guestId, id, site, epoch, clock } = this.deps;
@@ -215,6 +229,8 @@ export class DestinationActor {
       if (handover.epoch !== epoch || epoch <= recorded) {
         throw refusals.staleHandover(handover.epoch, epoch, recorded);
       }
+      // It was given away before the source heard of pages that have to come again.
+      if (this.#repairs.pending !== null) throw this.#repairs.pending;
       journal.write({ kind: "handoverReceived", epoch, run: handover.run });
       this.deps.changed();
       await Promise.all([
@@ -382,37 +398,19 @@ export class DestinationActor {
       );
     }
     const why = `${decidedBy} gave the machine to ${owner}: ${reason}`;
-    await this.#stopMachine(() =>
-      journal.write({ kind: "conflicted", epoch, reason: why }, ownership)
-    );
+    await this.#starting;
+    await stopInConflict(this.deps, { epoch, reason: why }, ownership);
   }
 
   /** Rule 5: a machine that runs here without an owner record is stopped and reported. */
   async #runsUnrecorded(): Promise<boolean> {
-    const { guest, journal, epoch, guestId } = this.deps;
+    const { guest, epoch, guestId } = this.deps;
     if (await guest.runState().catch(() => null) !== "running") return false;
-    await this.#stopMachine(() =>
-      journal.write({
-        kind: "conflicted",
-        epoch,
-        reason: `${guestId} was found running here without a record that it may`,
-      })
-    );
-    return true;
-  }
-
-  /** Stops the machine, however often that takes, then writes down why. Nothing is deleted. */
-  async #stopMachine(record: () => void): Promise<void> {
-    const { guest, log, id } = this.deps;
-    await this.#starting;
-    await insist(this.deps, "stop the machine", async () => {
-      if (await guest.runState() === "running") await guest.source.pause();
+    await stopInConflict(this.deps, {
+      epoch,
+      reason: `${guestId} was found running here without a record that it may`,
     });
-    await this.#recorded(record);
-    const { state } = this;
-    const reason = state.kind === "conflict" ? state.reason : state.kind;
-    log("error", `${id}: conflict: ${reason}; the machine is stopped here, nothing is deleted`);
-    this.deps.changed();
+    return true;
   }
 
   /** Nobody owns what was refused; the epoch is used up all the same. */

@@ -9,11 +9,22 @@ import type { PageMemory } from "../../image/page_memory.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { KeptAfter, KeptMemory } from "../kept_images.ts";
+import { decodeReset } from "../memory_reset.ts";
 import { MemoryOffer } from "./memory_offer.ts";
+import type { Repairs } from "./repairs.ts";
 
 interface Frame {
   readonly type: number;
+  readonly sequence: number;
   readonly payload: Uint8Array;
+}
+
+/** What the applier keeps of the machine's memory, while the move lasts and afterwards. */
+export interface ApplierMemory {
+  readonly pages: PageMemory;
+  readonly kept: KeptMemory;
+  /** The source takes an offer of what earlier moves have left here. */
+  readonly takesOffer: boolean;
 }
 
 /**
@@ -24,6 +35,7 @@ interface Frame {
  */
 export class FrameApplier {
   readonly #memoryDecoder: MemoryDecoder;
+  readonly #kept: KeptMemory;
   readonly #offer: MemoryOffer | null;
   /** Layout of the memory that is offered. */
   readonly offered: Layout | null;
@@ -32,15 +44,14 @@ export class FrameApplier {
 
   /**
    * @param disks as the source described them: their order is what batches number them by
-   * @param takesOffer the source takes an offer of what earlier moves have left here
    */
   constructor(
     private readonly machine: DestinationSide,
     private readonly disks: readonly DiskDescription[],
-    pages: PageMemory,
-    private readonly kept: KeptMemory,
-    takesOffer: boolean,
+    { pages, kept, takesOffer }: ApplierMemory,
+    private readonly repairs: Repairs,
   ) {
+    this.#kept = kept;
     const warm = takesOffer ? kept.take() : null;
     this.offered = warm?.layout ?? null;
     this.#memoryDecoder = createMemoryDecoder((pageBytes) => pages.openImage(pageBytes), warm);
@@ -52,13 +63,15 @@ export class FrameApplier {
     await this.#offer?.send(channel, clock);
   }
 
-  async memory({ type, payload }: Frame): Promise<void> {
+  async memory({ type, sequence, payload }: Frame): Promise<void> {
     // Until then pages of the offer are not what they are said to be.
     if (this.#offer?.isMade === false) throw unexpectedFrame("memory", type);
     switch (type) {
       case FRAME_TYPES.memoryBatch:
-        return await this.machine.writeMemory(this.#decode(payload));
+        if (!this.repairs.isVoid) await this.#memoryBatch(sequence, payload);
+        return;
       case FRAME_TYPES.memoryReset:
+        this.repairs.streamBegins(decodeReset(payload));
         return await this.machine.resetMemory();
       default:
         throw unexpectedFrame("memory", type);
@@ -92,16 +105,21 @@ export class FrameApplier {
     const known = this.#memoryDecoder.release();
     if (known === null) return;
     if (after === null) known.image.close();
-    else this.kept.keep(known, after);
+    else this.#kept.keep(known, after);
   }
 
-  #decode(payload: Uint8Array): MemoryItem[] {
+  /** A batch that comes out wrong has changed nothing, and what follows it may build on it. */
+  async #memoryBatch(sequence: number, payload: Uint8Array): Promise<void> {
+    let items: MemoryItem[];
     try {
-      return this.#memoryDecoder.decode(payload);
+      items = this.#memoryDecoder.decode(payload);
     } catch (error) {
-      if (toGatewayError(error).code === "image_io") this.kept.noRoom();
-      throw error;
+      const { code } = toGatewayError(error);
+      if (code === "image_io") this.#kept.noRoom();
+      if (!(error instanceof GatewayError) || code !== "batch_mismatch") throw error;
+      return await this.repairs.request(sequence, error);
     }
+    await this.machine.writeMemory(items);
   }
 
   async #diskBatch(payload: Uint8Array): Promise<void> {

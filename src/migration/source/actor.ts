@@ -6,6 +6,7 @@ import { begin, diskRound, measure, startMemory } from "./copy.ts";
 import type { Verdict } from "./courier.ts";
 import { deliverVerdict, fail, finish, restartedError } from "./ending.ts";
 import { Cancelled, errorOf, Move, type SourceActorDeps } from "./move.ts";
+import { repairMemory } from "./repair.ts";
 import { sourceEnded, type SourceState } from "./state.ts";
 import { giveAway, isSilent, notePause, trySwitch } from "./switchover.ts";
 
@@ -236,6 +237,7 @@ export class SourceActor {
     let retryMs = SWITCH_RETRY_MS;
     for (;;) {
       move.interrupt.check();
+      if (move.sent.repairIsDue) await repairMemory(move);
       const backlog = await guest.source.dirtyDiskBytes();
       const roundIsDue = clock.nowMs() - roundEndedAtMs > ROUND_INTERVAL_MS;
       if (backlog > ROUND_BACKLOG_BYTES || (backlog > 0 && roundIsDue)) {
@@ -308,8 +310,8 @@ export class SourceActor {
     const { guest, draft, journal, clock } = this.deps;
     journal.write({ kind: "switchBegan" });
     await guest.source.pause();
-    notePause(move, clock.nowMs());
     draft.copyingPaused = true;
+    notePause(move, clock.nowMs());
     draft.phase = "machine paused, copying the disks";
     await diskRound(move);
     draft.phase = "machine paused, copying memory";

@@ -58,6 +58,7 @@ export async function startMemory(move: Move): Promise<void> {
     channel: move.memoryChannel!,
     meter: draft.memory,
     clock,
+    sent: move.sent,
     poolBytesMax: pages.limits.pagePoolBytesMax,
     stop: move.interrupt.signal,
   });

@@ -53,6 +53,7 @@ export class Courier {
    * @param changes notified after each message
    * @param onRefused a refusal; before a hand-over it ends the move
    * @param onWaiting the destination asks whether this move still goes on
+   * @param onRepair it got other pages than were sent
    */
   constructor(
     private readonly open: () => Channel,
@@ -61,6 +62,7 @@ export class Courier {
     private readonly changes: Changes,
     private readonly onRefused: (message: Extract<ToSource, { type: "refused" }>) => void,
     private readonly onWaiting: () => void,
+    private readonly onRepair: (message: Extract<ToSource, { type: "repair" }>) => void,
   ) {
     this.#listen();
   }
@@ -97,6 +99,9 @@ export class Courier {
           break;
         case "waiting":
           this.onWaiting();
+          break;
+        case "repair":
+          this.onRepair(message);
           break;
         case "pending":
           this.problem = message.problem ?? null;

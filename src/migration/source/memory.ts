@@ -9,6 +9,7 @@ import type { TrafficMeter } from "../traffic.ts";
 import { KeptInFlight } from "./kept_in_flight.ts";
 import { LinkShare } from "./link_share.ts";
 import { ParkedPages } from "./parked_pages.ts";
+import type { SentPages } from "./sent_pages.ts";
 
 /**
  * Contents of kept pages that the destination has not applied yet. At 100 ms round trip it lets
@@ -22,6 +23,8 @@ export interface PumpSettings {
   readonly channel: Channel;
   readonly meter: TrafficMeter;
   readonly clock: Pick<Clock, "nowMs">;
+  /** Told of each frame, for a repair. */
+  readonly sent: SentPages;
   /** Pages that wait for the link, in bytes. */
   readonly poolBytesMax: number;
   /** Ends it without a word. */
@@ -185,9 +188,12 @@ export class MemoryPump {
 
   /** Numbered at once, whatever happens while it waits: the encoder counts on it. */
   async #send(payload: Uint8Array): Promise<void> {
-    const { channel, encoder } = this.settings;
+    const { channel, encoder, sent } = this.settings;
     this.#count();
-    const sequence = await this.#share.waiting(channel.send(FRAME_TYPES.memoryBatch, payload));
+    const sending = channel.send(FRAME_TYPES.memoryBatch, payload);
+    const sequence = channel.lastSent;
+    sent.note(sequence, encoder.takeTouched(), channel.appliedByPeer);
+    await this.#share.waiting(sending);
     encoder.bottleneck = this.#share.bottleneck;
     this.settings.stop.throwIfAborted();
     this.#kept.sent(sequence, encoder.totals.saved.warm);

@@ -11,6 +11,7 @@ import { memorySpill } from "../../image/testing/memory_spill.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { TrafficMeter } from "../traffic.ts";
 import { KEPT_IN_FLIGHT_BYTES_MAX, MemoryPump } from "./memory.ts";
+import { SentPages } from "./sent_pages.ts";
 
 /** A stream that gives what it is told to, when it is told to. */
 class FedStream {
@@ -97,6 +98,7 @@ function pump({ poolPages = 1000, disable = [] as "duplicate"[], batchBytes = 25
     encoder,
     channel: channel as unknown as Channel,
     meter,
+    sent: new SentPages(),
     clock: { nowMs: () => 0 },
     poolBytesMax: poolPages * PAGE,
     stop: stopping.signal,
@@ -280,6 +282,7 @@ Deno.test("a stream that breaks, and a stop, end the pump", async () => {
     encoder: broken.encoder,
     channel: broken.channel as unknown as Channel,
     meter: broken.meter,
+    sent: new SentPages(),
     clock: { nowMs: () => 0 },
     poolBytesMax: PAGES * PAGE,
     stop: broken.stopping.signal,
@@ -322,6 +325,9 @@ Deno.test("kept pages wait for the destination, which takes longer over them tha
   const sent: (() => void)[] = [];
   const channel = {
     appliedByPeer: 0,
+    get lastSent() {
+      return sent.length;
+    },
     send: () => Promise.resolve(sent.push(() => {})),
     whenAppliedByPeer: (sequence: number) =>
       new Promise<void>((resolve) => sent[sequence - 1] = resolve),
@@ -335,6 +341,7 @@ Deno.test("kept pages wait for the destination, which takes longer over them tha
     encoder,
     channel: channel as unknown as Channel,
     meter: new TrafficMeter(),
+    sent: new SentPages(),
     clock: { nowMs: () => 0 },
     poolBytesMax: 2 * contents.byteLength,
     stop: new AbortController().signal,

@@ -15,6 +15,8 @@ import type { MigrationReport } from "../report.ts";
 import { Courier, type Verdict } from "./courier.ts";
 import type { ReportDraft } from "./draft.ts";
 import type { MemoryPump } from "./memory.ts";
+import { SentPages } from "./sent_pages.ts";
+import { RepairAsked } from "./switch_undone.ts";
 import { endError, sourceEnded, type SourceEvent, type SourceState } from "./state.ts";
 
 /** Progress is published at most this often, and sent to the peer at most every second one. */
@@ -65,6 +67,11 @@ export class Move {
   encoder: MemoryEncoder | null = null;
   /** What the destination has from before, while it tells. */
   warm: WarmIntake | null = null;
+  readonly sent = new SentPages();
+  /** The last repair that the destination asked for; 0 for none. */
+  repairNumber = 0;
+  /** While the machine stands still before its hand-over: raise it to let it run on. */
+  undoing: Interrupt | null = null;
   /** Number of the last disk round. */
   round = 0;
   /** What the machine's driver asked to be remembered. */
@@ -92,6 +99,7 @@ export class Move {
       this.changes,
       (message) => this.#refusedEarly(message),
       () => this.#askedWhetherAlive(),
+      (message) => this.#repairAsked(message),
     );
     this.#unsubscribe.push(
       link.onEvent((event) => {
@@ -206,6 +214,27 @@ export class Move {
     } finally {
       this.interrupt.raise(error);
     }
+  }
+
+  /**
+   * The destination takes no pages any more until they begin anew. A move that cannot do that ends;
+   * one that has handed over need not, because the destination refuses what it has not got right.
+   */
+  #repairAsked({ number, sequence }: Extract<ToSource, { type: "repair" }>): void {
+    const { strategy } = this.deps.options;
+    const { kind } = this.state;
+    if ((kind !== "copying" && kind !== "switching") || this.memoryChannel === null) return;
+    if (strategy === "stop-and-copy") {
+      return this.interrupt.raise(
+        new GatewayError("batch_mismatch", "Cannot go on: pages arrived with other contents", {
+          hint: "The machine runs at the source; start the move again",
+        }),
+      );
+    }
+    this.repairNumber = number;
+    this.sent.askRepair(sequence);
+    void this.courier.say({ type: "repairing", number }).catch(() => {});
+    this.undoing?.raise(new RepairAsked());
   }
 
   /** A destination that missed the end of this move. */

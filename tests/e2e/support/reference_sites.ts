@@ -6,6 +6,7 @@ import {
   type ReferenceGuest,
 } from "../../../src/guest/reference/reference_guest.ts";
 import { systemClock } from "../../../src/host/system_clock.ts";
+import type { PageLimits } from "../../../src/image/page_memory.ts";
 import type { KeptLimits } from "../../../src/migration/kept_images.ts";
 import { migrationOptions } from "../../../src/migration/options.ts";
 import { GuestFaults, interceptGuest } from "../../../src/testing/guest_faults.ts";
@@ -46,7 +47,11 @@ export class ReferenceSites implements AsyncDisposable {
     this.#watched = this.#watch();
   }
 
-  static async start(path?: PathShape, kept?: Partial<KeptLimits>): Promise<ReferenceSites> {
+  static async start(
+    path?: PathShape,
+    pages?: PageLimits,
+    kept?: Partial<KeptLimits>,
+  ): Promise<ReferenceSites> {
     const faults = new GuestFaults();
     const sites = await TwoSites.start(
       (site, stateDirectory) => async (request) => {
@@ -55,6 +60,7 @@ export class ReferenceSites implements AsyncDisposable {
         return interceptGuest(guest, faults.around(site));
       },
       path,
+      pages,
       kept,
     );
     return new ReferenceSites(sites, faults);
