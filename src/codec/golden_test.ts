@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import golden from "../../tests/golden/wire-v1/batches.json" with { type: "json" };
 import changes from "../../tests/golden/wire-v1/changes.json" with { type: "json" };
+import warm from "../../tests/golden/wire-v1/warm.json" with { type: "json" };
 import type { Extent } from "../core/extents.ts";
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { PageImage } from "../image/page_image.ts";
@@ -9,6 +10,8 @@ import { decodeDiskBatch, encodeDiskBatch } from "./disk_batch.ts";
 import { encodeMemoryBatch } from "./memory_batch.ts";
 import { createMemoryDecoder } from "./memory_decoder.ts";
 import type { Layout } from "./memory_layout.ts";
+import { MemoryOfferReader, MemoryOfferWriter } from "./memory_offer.ts";
+import { PageSpace } from "./page_space.ts";
 
 const LAYOUT = golden.layout as Layout;
 const DISK_BYTES = [2 ** 20, 2 ** 41];
@@ -57,5 +60,45 @@ Deno.test("protocol version 1: memory batches with changes stay readable", () =>
   const decoder = createMemoryDecoder((pageBytes) => new PageImage(pageBytes, 0, null));
   for (const batch of changes.batches) {
     assert.deepEqual(decoder.decode(fromHex(batch.hex)).map(plain), batch.items, batch.name);
+  }
+});
+
+/** The image that the offer of the golden file is made of. */
+function warmImage(): PageImage {
+  const image = new PageImage(warm.layout.pageBytes, 0, null);
+  for (const { page, text } of warm.kept) image.set(page, Buffer.alloc(image.pageBytes, text));
+  for (const page of warm.zeros) image.setZero(page);
+  return image;
+}
+
+Deno.test("protocol version 1: an offer of memory stays readable, and is made alike", () => {
+  const { pageCount } = new PageSpace(warm.layout as Layout);
+  const says: unknown[] = [];
+  const reader = new MemoryOfferReader(pageCount, {
+    unknown: (first, count) => void says.push({ unknown: [first, count] }),
+    zeros: (first, count) => void says.push({ zeros: [first, count] }),
+    kept(page, digest) {
+      const words = [...digest].map((word) => word.toString(16).padStart(8, "0"));
+      says.push({ page, digestHex: words.join("") });
+    },
+  });
+  for (const frame of warm.offer.frames) reader.read(fromHex(frame));
+  assert.equal(reader.isComplete, true);
+  assert.deepEqual(says, warm.offer.says);
+  const writer = new MemoryOfferWriter(warmImage(), pageCount);
+  assert.deepEqual(warm.offer.frames, [toHex(writer.next())]);
+});
+
+Deno.test("protocol version 1: memory batches behind an offer stay readable", () => {
+  const layout = warm.layout as Layout;
+  const none = () => {
+    throw new Error("another layout");
+  };
+  const image = warmImage();
+  const writer = new MemoryOfferWriter(image, new PageSpace(layout).pageCount);
+  while (!writer.isComplete) writer.next();
+  const decoder = createMemoryDecoder(none, { layout, image });
+  for (const { name, hex, items } of warm.batches) {
+    assert.deepEqual(decoder.decode(fromHex(hex)).map(plain), items, name);
   }
 });

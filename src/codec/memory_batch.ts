@@ -10,14 +10,17 @@
  * 4 opaque  varint 0 or length of the reason + 1, reason, varint length, bytes
  * 5 changes see change_items.ts
  * 6 sum     16 bytes, see page_sum.ts; last, in every batch with changes and in no other
+ * 7 kept    see kept_items.ts
  * ```
  *
- * Kinds 5 and 6 are sent to a peer that said that it keeps an image, and to no other.
+ * Kinds 5 and 6 are sent to a peer that said that it keeps an image, and to no other; kind 7 names
+ * pages that the peer has offered (memory_offer.ts).
  */
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { ByteSink } from "./bytes.ts";
 import { ChangeWriter } from "./change_items.ts";
 import { type OpenBatch, openBatch, pack, ZSTD_LEVEL } from "./envelope.ts";
+import { KeptWriter } from "./kept_items.ts";
 import { LAYOUT, OPAQUE, PAGES, REASON_BYTES_MAX, SUM, ZEROS } from "./item_kinds.ts";
 import { type Layout, layoutFault, pagesOfBlock, putLayout } from "./memory_layout.ts";
 import { PageSum } from "./page_sum.ts";
@@ -28,16 +31,19 @@ export class MemoryBatchWriter {
   readonly #contents: ByteSink;
   readonly #description = new ByteSink(4096);
   readonly #changes: ChangeWriter;
+  readonly #kept: KeptWriter;
   #sum = new PageSum();
 
   constructor(capacityBytes: number) {
     this.#contents = new ByteSink(capacityBytes);
     this.#changes = new ChangeWriter(this.#contents, this.#description);
+    this.#kept = new KeptWriter(this.#description);
   }
 
   /** Bytes so far, before compression. */
   get bodyBytes(): number {
-    return this.#contents.lengthBytes + this.#description.lengthBytes + this.#changes.openBytes;
+    return this.#contents.lengthBytes + this.#description.lengthBytes + this.#changes.openBytes +
+      this.#kept.openBytes;
   }
 
   /** Pages among the changes so far. */
@@ -45,9 +51,14 @@ export class MemoryBatchWriter {
     return this.#changes.pageCount;
   }
 
+  /** Kept pages so far. */
+  get keptPages(): number {
+    return this.#kept.pageCount;
+  }
+
   /** @throws {TypeError} when the item does not fit the layout, which is a defect of its maker */
   put(item: MemoryItem): void {
-    this.#changes.close();
+    this.#closeOpen();
     switch (item.kind) {
       case "layout":
         return this.#putLayout(item);
@@ -66,8 +77,16 @@ export class MemoryBatchWriter {
    */
   changes(block: number): ChangeWriter {
     this.#known(block);
+    this.#kept.close();
     this.#changes.begin(block);
     return this.#changes;
+  }
+
+  /** A page that the destination has kept; it takes its place among everything else. */
+  kept(block: number, index: number): void {
+    this.#known(block);
+    this.#changes.close();
+    this.#kept.page(block, index);
   }
 
   /** Contents so far, for a look at how well they pack. */
@@ -85,7 +104,7 @@ export class MemoryBatchWriter {
    * writer's own and valid until the next `put`.
    */
   take(level: number | null): OpenBatch | null {
-    this.#changes.close();
+    this.#closeOpen();
     if (this.#description.lengthBytes === 0) return null;
     if (this.#changes.pageCount > 0) {
       this.#description.u8(SUM);
@@ -95,8 +114,14 @@ export class MemoryBatchWriter {
     this.#contents.clear();
     this.#description.clear();
     this.#changes.clear();
+    this.#kept.clear();
     this.#sum = new PageSum();
     return batch;
+  }
+
+  #closeOpen(): void {
+    this.#changes.close();
+    this.#kept.close();
   }
 
   #putLayout(layout: Layout): void {

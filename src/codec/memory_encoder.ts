@@ -8,12 +8,13 @@ import {
   pack,
 } from "./envelope.ts";
 import { plainView } from "../image/plain_view.ts";
-import { CHANGED_BYTES_MAX } from "./item_kinds.ts";
+import { CHANGED_BYTES_MAX, KEPT_BYTES_MAX } from "./item_kinds.ts";
 import { itemPieces } from "./item_pieces.ts";
+import type { IndexedMemory, KnownMemory } from "./known_memory.ts";
 import { type Bottleneck, chooseLevel } from "./level_policy.ts";
 import { MemoryBatchWriter } from "./memory_batch.ts";
 import { type Layout, PAGE_BYTES_MAX } from "./memory_layout.ts";
-import { DELTA, DUPLICATE, PageCoder, UNCHANGED, ZEROS } from "./page_coder.ts";
+import { DELTA, DUPLICATE, KEPT, PageCoder, UNCHANGED, ZEROS } from "./page_coder.ts";
 import { ZEROS_BEFORE_REFERENCES_MAX } from "./page_rebuilder.ts";
 import { isSameLayout, PageSpace } from "./page_space.ts";
 import { type EncoderTotals, noTotals, type Technique } from "./techniques.ts";
@@ -36,6 +37,11 @@ export interface MemoryEncoderOptions {
   readonly level?: number;
   /** Null: every page travels whole, in the form that any decoder takes. */
   readonly memory?: PageMemory | null;
+  /**
+   * What the destination has offered, its pages waiting; the encoder's own from now on. Used where
+   * the stream's layout is the same.
+   */
+  readonly warm?: IndexedMemory | null;
   /** Techniques not to use. */
   readonly disable?: readonly Technique[];
 }
@@ -71,7 +77,12 @@ export interface MemoryEncoder {
   takeTouched(): PageRanges;
   /** Pages that the destination has not got right: they travel whole when they come next. */
   forget(ranges: PageRanges): void;
-  /** Gives the image back. Idempotent. */
+  /**
+   * Ends it, and gives out what it knows of the destination: the caller's from now on. Null where
+   * that is nothing.
+   */
+  release(): KnownMemory | null;
+  /** Ends it and gives the image back. Idempotent. */
   close(): void;
 }
 
@@ -83,7 +94,7 @@ export function createMemoryEncoder(options: MemoryEncoderOptions = {}): MemoryE
     throw new RangeError(`targetBytes must be ${PAGE_BYTES_MAX} to ${BODY_BYTES_MAX / 2}`);
   }
   if (level !== undefined) checkLevel(level);
-  return new Encoder(targetBytes, level ?? null, options.memory ?? null, options.disable ?? []);
+  return new Encoder(targetBytes, level ?? null, options);
 }
 
 /** Pages by their number in the `PageSpace`: first page, number of pages, and so on. */
@@ -96,7 +107,9 @@ class Encoder implements MemoryEncoder {
   bottleneck: Bottleneck = "link";
   readonly totals = noTotals();
   readonly #disabled: ReadonlySet<Technique>;
+  readonly #memory: PageMemory | null;
   readonly #writer: MemoryBatchWriter;
+  #warm: IndexedMemory | null;
   #space: PageSpace | null = null;
   #coder: PageCoder | null = null;
   #zeroPage = new Uint8Array(0);
@@ -110,9 +123,10 @@ class Encoder implements MemoryEncoder {
   constructor(
     private readonly targetBytes: number,
     private readonly level: number | null,
-    private readonly memory: PageMemory | null,
-    disable: readonly Technique[],
+    { memory = null, warm = null, disable = [] }: MemoryEncoderOptions,
   ) {
+    this.#memory = memory;
+    this.#warm = warm;
     this.#disabled = new Set(disable);
     this.#writer = new MemoryBatchWriter(targetBytes + PAGE_BYTES_MAX);
   }
@@ -181,9 +195,17 @@ class Encoder implements MemoryEncoder {
     }
   }
 
-  close(): void {
-    this.#coder?.image.close();
+  release(): KnownMemory | null {
+    const image = this.#coder?.image;
     this.#coder = null;
+    if (image !== undefined) return { layout: this.#space!.layout, image };
+    const warm = this.#warm;
+    this.#warm = null;
+    return warm;
+  }
+
+  close(): void {
+    this.release()?.image.close();
   }
 
   #adopt(layout: Layout): void {
@@ -192,10 +214,24 @@ class Encoder implements MemoryEncoder {
     this.#zeroPage = new Uint8Array(layout.pageBytes);
     this.#coder?.image.close();
     this.#coder = null;
-    if (this.memory === null || !this.#space.canBeFollowed) return;
+    const warm = this.#takeWarm(layout);
+    if (this.#memory === null || !this.#space.canBeFollowed) {
+      warm?.image.close();
+      return;
+    }
     const { pageBytes } = layout;
-    const reachPages = this.memory.reachPages(pageBytes);
-    this.#coder = new PageCoder(this.memory.openImage(pageBytes), reachPages, this.#disabled);
+    const reachPages = this.#memory.reachPages(pageBytes);
+    const image = warm?.image ?? this.#memory.openImage(pageBytes);
+    this.#coder = new PageCoder(image, reachPages, this.#disabled, warm?.index);
+  }
+
+  /** Null where nothing was offered for this layout; an offer for another one is worth nothing. */
+  #takeWarm(layout: Layout): IndexedMemory | null {
+    const warm = this.#warm;
+    this.#warm = null;
+    if (warm === null || isSameLayout(warm.layout, layout)) return warm;
+    warm.image.close();
+    return null;
   }
 
   *#addPages(item: Pages): Generator<OpenBatch> {
@@ -244,6 +280,11 @@ class Encoder implements MemoryEncoder {
       return;
     }
     appendPage(this.#touched, page);
+    if (code === KEPT) {
+      this.#writer.kept(block, index);
+      saved.warm += pageBytes;
+      return;
+    }
     const changes = this.#writer.changes(block);
     if (code === ZEROS) {
       changes.zeros(index);
@@ -333,6 +374,7 @@ class Encoder implements MemoryEncoder {
     const pageBytes = this.#space?.pageBytes ?? PAGE_BYTES_MAX;
     return this.#writer.bodyBytes >= this.targetBytes ||
       (this.#writer.changedPages + 1) * pageBytes > CHANGED_BYTES_MAX ||
+      (this.#writer.keptPages + 1) * pageBytes > KEPT_BYTES_MAX ||
       this.#zeroPages > ZEROS_BEFORE_REFERENCES_MAX;
   }
 

@@ -89,7 +89,10 @@ Deno.test("every technique saves something on a machine that gives it the occasi
     send(guest.dirtyItems());
     guest.work(200);
   }
-  for (const technique of TECHNIQUES) assert.ok(encoder.totals.saved[technique] > 0, technique);
+  for (const technique of TECHNIQUES) {
+    // Nothing is there from before: src/codec/warm_memory_test.ts.
+    if (technique !== "warm") assert.ok(encoder.totals.saved[technique] > 0, technique);
+  }
 });
 
 Deno.test("a page that did not change takes no byte", () => {

@@ -31,6 +31,9 @@ export const peerEntry = z.strictObject({
 });
 
 const MIB = 1024 * 1024;
+const HOUR_MS = 3_600_000;
+/** A week; timers take 24 days. */
+const KEPT_MS_MAX = 7 * 24 * HOUR_MS;
 
 /** Bounds of the link to each peer, and of each migration's memory. */
 export const limits = z.strictObject({
@@ -45,6 +48,14 @@ export const limits = z.strictObject({
   pagePoolBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(256 * MIB),
   /** Contents of what the destination holds that are kept in memory, of one migration. */
   pageImageBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(64 * MIB),
+  /** Images of guests' memory that stay after their moves, for the next one; 0 keeps none. */
+  keptImagesMax: z.number().int().min(0).max(1024).default(8),
+  /** What these take in the state directory (with memoryAtRest "never": in memory). */
+  keptBytesMax: z.number().int().min(0).default(32 * 1024 * MIB),
+  /** How long one stays after a move that failed or was cancelled. */
+  keptAttemptMs: z.number().int().min(0).max(KEPT_MS_MAX).default(HOUR_MS),
+  /** And after one that was completed, for the way home. */
+  keptDepartureMs: z.number().int().min(0).max(KEPT_MS_MAX).default(24 * HOUR_MS),
 });
 
 /** causeway.json; paths are relative to the directory of the file. */

@@ -32,6 +32,7 @@ export async function composeGateway(
       clock,
       log,
     }),
+    kept: config.limits,
     dataHosts: config.dataHosts,
     attach: (request) => attach(request, config.stateDirectory, clock),
     readPeers: async () =>

@@ -5,6 +5,7 @@ import type { Guest } from "../guest/guest.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
 import { openLedger } from "../ledger/ledger.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
+import { DEFAULT_KEPT_LIMITS, KeptImages, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 import { requireDataHost } from "./data_hosts.ts";
 import {
@@ -34,6 +35,8 @@ export interface GatewayDeps {
   readonly pages?: PageLimits;
   /** Packs batches for all moves and is closed with the gateway; without one its thread does it. */
   readonly sealer?: Sealer & { close(): void };
+  /** Bounds of what stays of machines' memory after their moves; the defaults without them. */
+  readonly kept?: KeptLimits;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
@@ -73,6 +76,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     audit,
     limits: deps.limits,
   });
+  const kept = new KeptImages(deps.kept ?? DEFAULT_KEPT_LIMITS, clock, log);
   const migrations: MigrationManager = new MigrationManager({
     site,
     ledger,
@@ -82,6 +86,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     scratchDirectory: `${deps.stateDirectory}/moves`,
     pages: deps.pages ?? DEFAULT_PAGE_LIMITS,
     sealer: deps.sealer ?? inlineSealer,
+    kept,
     newId: deps.newId,
     log,
   });
@@ -177,11 +182,13 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     adjudicate: (id, decision) => acted(id, () => migrations.adjudicate(id, decision)),
     change: (id, changes) => acted(id, () => migrations.source(id, "change").change(changes)),
     async deleteLeftovers(id) {
-      const deleted = await deleteLeftovers(migrations.report(id), {
+      const report = migrations.report(id);
+      const deleted = await deleteLeftovers(report, {
         guests,
         ownership: (guestId) => ledger.ownership(guestId),
         movingGuest: (guestId) => migrations.movingGuest(guestId),
       });
+      kept.drop(report.guest, report.side === "source" ? report.to : report.from);
       migrations.leftoversDeleted(id, deleted);
       audit("leftovers_deleted", { migration: id, deleted });
       return { deleted };
@@ -221,6 +228,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     linkAddress: endpoint.address,
     async close() {
       await migrations.stop();
+      kept.close();
       await peers.close();
       await endpoint.close();
       await guests.detachAll();

@@ -12,6 +12,7 @@ import {
   replayDestination,
 } from "../migration/destination/state.ts";
 import { Journal } from "../migration/journal.ts";
+import type { KeptImages } from "../migration/kept_images.ts";
 import { type MigrationOptions, migrationOptions } from "../migration/options.ts";
 import { type MigrationReport } from "../migration/report.ts";
 import { SourceActor } from "../migration/source/actor.ts";
@@ -63,6 +64,7 @@ export interface MigrationManagerDeps {
   readonly scratchDirectory: string;
   readonly pages: PageLimits;
   readonly sealer: Sealer;
+  readonly kept: KeptImages;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -439,6 +441,7 @@ export class MigrationManager {
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
       sealer,
+      kept: this.deps.kept.of(stored.guestId, stored.peer),
       report: (report) => {
         keep(report);
         this.#listeners.tell(report);
@@ -469,6 +472,7 @@ export class MigrationManager {
       recordedEpoch: () => ledger.ownership(stored.guestId)?.epoch ?? 0,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
+      kept: this.deps.kept.of(stored.guestId, stored.peer),
       changed: () => this.#destinationChanged(stored.id),
       log,
     });

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { BLOCK_NAME_BYTES_MAX, LAYOUT_BLOCKS_MAX } from "../codec/memory_layout.ts";
 import { GatewayError } from "../core/errors.ts";
 import { migrationOptions } from "./options.ts";
 
@@ -32,6 +33,15 @@ const description = z.object({
   devices: z.array(z.string().max(512)).max(4096).readonly(),
   canHoldSwitchover: z.boolean(),
 });
+/** As `Layout` of `src/codec/memory_layout.ts`. */
+const memoryLayout = z.object({
+  pageBytes: z.number().int().positive(),
+  section: z.number().int().nonnegative(),
+  blocks: z.array(z.object({
+    name: z.string().max(BLOCK_NAME_BYTES_MAX),
+    lengthBytes: z.number().int().nonnegative(),
+  })).max(LAYOUT_BLOCKS_MAX).readonly(),
+});
 const finding = z.object({
   severity: z.enum(["refusal", "warning"]),
   code: z.string().max(64),
@@ -48,7 +58,8 @@ export const toDestination = z.discriminatedUnion("type", [
     options: migrationOptions,
     description,
   }),
-  z.object({ type: z.literal("begin") }),
+  /** `warm`: the source takes an offer of memory that is at the destination from before. */
+  z.object({ type: z.literal("begin"), warm: z.boolean().default(false) }),
   z.object({
     type: z.literal("handover"),
     epoch,
@@ -89,11 +100,16 @@ export type ToDestination = z.infer<typeof toDestination>;
 
 export const toSource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("accepted"), description, findings: z.array(finding).max(256) }),
-  /** `image` is what the source may refer to (`src/image/page_memory.ts`); null: nothing. */
+  /**
+   * `image` is what the source may refer to (`src/image/page_memory.ts`); null: nothing. `warm` is
+   * the layout of memory that is here from before: an offer follows on the memory channel, and the
+   * source begins with memory behind its end.
+   */
   z.object({
     type: z.literal("prepared"),
     image: z.object({ bytesMax: z.number().int().nonnegative(), spills: z.boolean() })
       .nullable().default(null),
+    warm: memoryLayout.nullable().default(null),
   }),
   z.object({ type: z.literal("roundRecorded"), round: z.number().int().positive() }),
   /** Answer to an offer: nothing was touched. `epoch` and `owner` are this site's own record. */

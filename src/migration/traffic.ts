@@ -48,9 +48,11 @@ export class TrafficMeter {
     const sentBytes = payloadBytes - before.payloadBytes;
     this.rawBytes += rawBytes;
     this.payloadBytes += sentBytes;
-    this.#remember(rawBytes, sentBytes);
+    // A page is kept once; what it becomes when it is written again costs as much as any other.
+    const freshBytes = rawBytes - (saved.warm - before.saved.warm);
+    this.#remember(freshBytes, sentBytes);
     const unchangedBytes = saved.unchanged - before.saved.unchanged;
-    this.#changed.add(rawBytes - unchangedBytes, sentBytes);
+    this.#changed.add(freshBytes - unchangedBytes, sentBytes);
   }
 
   /** Pages that were written again before they left: offered, never sent. */

@@ -9,6 +9,11 @@ export const FRAME_TYPES = {
   memoryBatch: 16,
   /** Empty. The memory stream starts anew: what follows is another attempt; `memory` channel. */
   memoryReset: 17,
+  /**
+   * What the destination has of the memory from before (`src/codec/memory_offer.ts`); `memory`
+   * channel, towards the source.
+   */
+  memoryOffer: 18,
   /** A batch of disk extents (`src/codec/disk_batch.ts`); `disk` channel. */
   diskBatch: 32,
   /** JSON `{ round }`: every extent of that round went before; `disk` channel. */

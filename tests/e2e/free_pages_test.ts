@@ -8,7 +8,7 @@ const FREE_MIB = 8;
 /** Moves a machine with free memory and gives the report of its end. */
 async function moved(options: Record<string, unknown>) {
   await using sites = await ReferenceSites.start();
-  const id = await sites.move(options, "g", FREE_MIB);
+  const id = await sites.move(options, "g", { freeMiB: FREE_MIB });
   await sites.assertArrives(id);
   return sites.a.migration(id);
 }
@@ -39,7 +39,7 @@ Deno.test("a machine arrives whole when its stream began anew and pages were fre
     sites.sites.breakPath("silent");
     await finish();
   });
-  const id = await sites.move({ handover: "confirmed" }, "g", FREE_MIB);
+  const id = await sites.move({ handover: "confirmed" }, "g", { freeMiB: FREE_MIB });
   await sites.sites.until("a", id, ({ machine }) => machine.runState === "paused");
   const undone = await sites.sites.until("a", id, ({ machine }) => machine.runState === "running");
   assert.ok(undone.decisions.some(({ action }) => action === "undo the switch"));

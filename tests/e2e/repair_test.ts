@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DEFAULT_PAGE_LIMITS } from "../../src/image/page_memory.ts";
 import { ReferenceSites } from "./support/reference_sites.ts";
+import { overwrite, spillsOf } from "./support/spills.ts";
 
 /** So little that the file holds most of the machine's pages, those that it writes too. */
 const PAGES = { ...DEFAULT_PAGE_LIMITS, pageImageBytesMax: 512 * 1024 };
@@ -18,25 +19,3 @@ Deno.test("pages that the destination keeps wrongly are sent again, and the mach
   sites.a.switchover(id);
   await sites.assertArrives(id);
 });
-
-/** Files of page images below `directory`: they have no name, only this process has them open. */
-function spillsOf(directory: string): string[] {
-  return [...Deno.readDirSync("/proc/self/fd")].map(({ name }) => `/proc/self/fd/${name}`)
-    .filter((path) => {
-      try {
-        const target = Deno.readLinkSync(path);
-        return target.startsWith(directory) && target.endsWith(".pages (deleted)");
-      } catch {
-        return false;
-      }
-    });
-}
-
-function overwrite(path: string): void {
-  using file = Deno.openSync(path, { read: true, write: true });
-  const { size } = file.statSync();
-  const noise = new Uint8Array(65_536).map((_, i) => i * 31 + 7);
-  for (let at = 0; at < size; at += noise.byteLength) {
-    file.writeSync(noise.subarray(0, Math.min(noise.byteLength, size - at)));
-  }
-}

@@ -78,7 +78,7 @@ export class DestinationActor {
     try {
       switch (message.type) {
         case "begin":
-          return await this.#prepare();
+          return await this.#prepare(message.warm);
         case "handover":
           // Not awaited: what is applied until then arrives on other channels, and a query has to be
           // answered meanwhile.
@@ -160,20 +160,18 @@ export class DestinationActor {
     await this.#control.send(FRAME_TYPES.control, encodeMessage(message));
   }
 
-  async #prepare(): Promise<void> {
-    const { guest, journal, link, id } = this.deps;
+  /** @param warm the source takes an offer of what is here of the memory from before */
+  async #prepare(warm: boolean): Promise<void> {
+    const { guest, journal, link, id, pages, kept, clock, log } = this.deps;
     if (this.state.kind !== "accepted") return;
     this.#touched = true;
     await guest.destination.prepare(this.#moveOptions());
     if (this.state.kind !== "accepted") return;
     this.#memory = link.channel(id, "memory");
     this.#disk = link.channel(id, "disk");
-    const applier = new FrameApplier(
-      guest.destination,
-      this.#source?.disks ?? [],
-      this.deps.pages,
-      this.#repairs,
-    );
+    const disks = this.#source?.disks ?? [];
+    const memory = { pages, kept, takesOffer: warm };
+    const applier = new FrameApplier(guest.destination, disks, memory, this.#repairs);
     this.#applier = applier;
     this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
     this.#disk.receive((frame) =>
@@ -188,7 +186,10 @@ export class DestinationActor {
       .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
     journal.write({ kind: "prepared", images });
     this.deps.changed();
-    await this.send({ type: "prepared", image: this.deps.pages.offer });
+    await this.send({ type: "prepared", image: pages.offer, warm: applier.offered });
+    applier.offer(this.#memory, clock).catch((error) =>
+      log("warn", `${id}: the offer of memory was not sent: ${toGatewayError(error).message}`)
+    );
   }
 
   /**
@@ -240,7 +241,6 @@ export class DestinationActor {
       this.#complete = true;
       const beganMs = clock.nowMs();
       await guest.destination.load();
-      this.#applier?.close();
       this.loadMs = clock.nowMs() - beganMs;
       // A refusal that was written meanwhile (the source asked, its frames being gone) stands.
       if ((this.state as DestinationState).kind !== "taking") return;
@@ -256,6 +256,8 @@ export class DestinationActor {
       return await this.refuse(error);
     }
     await this.#start(handover.run);
+    const { kind } = this.state as DestinationState;
+    this.#applier?.letGoOfMemory(kind === "running" ? "departure" : null);
   }
 
   /** The owner record stands: the machine runs here, however often that takes. */
@@ -326,7 +328,7 @@ export class DestinationActor {
     if (end) {
       await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
     }
-    this.#applier?.close();
+    this.#applier?.letGoOfMemory("attempt");
     await this.#recorded(() => {
       if (this.state.kind !== "abandoned") journal.write({ kind: "abandoned", error });
     });

@@ -3,6 +3,7 @@ import type { Guest } from "../../guest/guest.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import type { PeerLink } from "../../link/peer_link.ts";
 import type { Journal } from "../journal.ts";
+import type { KeptMemory } from "../kept_images.ts";
 import type { MigrationOptions } from "../options.ts";
 import type { DestinationEvent, DestinationState } from "./state.ts";
 
@@ -24,6 +25,8 @@ export interface DestinationActorDeps {
   readonly scratchDirectory: string;
   /** Keeps what the machine's memory holds here while it arrives. */
   readonly pages: PageMemory;
+  /** What earlier moves of the machine between both sites have left of it. */
+  readonly kept: KeptMemory;
   /** Something that the report shows has changed. */
   readonly changed: () => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;

@@ -1,17 +1,30 @@
-import { GatewayError } from "../../core/errors.ts";
+import { GatewayError, toGatewayError } from "../../core/errors.ts";
 import { decodeDiskBatch } from "../../codec/disk_batch.ts";
 import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_decoder.ts";
+import type { Layout } from "../../codec/memory_layout.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { DestinationSide, DiskDescription } from "../../guest/guest.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
+import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
+import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import { decodeReset } from "../memory_reset.ts";
+import { MemoryOffer } from "./memory_offer.ts";
 import type { Repairs } from "./repairs.ts";
 
 interface Frame {
   readonly type: number;
   readonly sequence: number;
   readonly payload: Uint8Array;
+}
+
+/** What the applier keeps of the machine's memory, while the move lasts and afterwards. */
+export interface ApplierMemory {
+  readonly pages: PageMemory;
+  readonly kept: KeptMemory;
+  /** The source takes an offer of what earlier moves have left here. */
+  readonly takesOffer: boolean;
 }
 
 /**
@@ -22,20 +35,37 @@ interface Frame {
  */
 export class FrameApplier {
   readonly #memoryDecoder: MemoryDecoder;
+  readonly #kept: KeptMemory;
+  readonly #offer: MemoryOffer | null;
+  /** Layout of the memory that is offered. */
+  readonly offered: Layout | null;
   /** Data bytes written to disks so far. */
   writtenBytes = 0;
 
-  /** @param disks as the source described them: their order is what batches number them by */
+  /**
+   * @param disks as the source described them: their order is what batches number them by
+   */
   constructor(
     private readonly machine: DestinationSide,
     private readonly disks: readonly DiskDescription[],
-    pages: PageMemory,
+    { pages, kept, takesOffer }: ApplierMemory,
     private readonly repairs: Repairs,
   ) {
-    this.#memoryDecoder = createMemoryDecoder((pageBytes) => pages.openImage(pageBytes));
+    this.#kept = kept;
+    const warm = takesOffer ? kept.take() : null;
+    this.offered = warm?.layout ?? null;
+    this.#memoryDecoder = createMemoryDecoder((pageBytes) => pages.openImage(pageBytes), warm);
+    this.#offer = warm && new MemoryOffer(warm);
+  }
+
+  /** Sends the source an offer of what is here from before, if anything is. */
+  async offer(channel: Channel, clock: Pick<Clock, "sleep">): Promise<void> {
+    await this.#offer?.send(channel, clock);
   }
 
   async memory({ type, sequence, payload }: Frame): Promise<void> {
+    // Until then pages of the offer are not what they are said to be.
+    if (this.#offer?.isMade === false) throw unexpectedFrame("memory", type);
     switch (type) {
       case FRAME_TYPES.memoryBatch:
         if (!this.repairs.isVoid) await this.#memoryBatch(sequence, payload);
@@ -65,9 +95,17 @@ export class FrameApplier {
     }
   }
 
-  /** Memory is complete, or will never be: gives the page image back. Idempotent. */
-  close(): void {
-    this.#memoryDecoder.close();
+  /**
+   * Memory is complete, or will never be. What is known of it stays for the next move. Idempotent.
+   *
+   * @param after null: nothing stays
+   */
+  letGoOfMemory(after: KeptAfter | null): void {
+    this.#offer?.withdraw();
+    const known = this.#memoryDecoder.release();
+    if (known === null) return;
+    if (after === null) known.image.close();
+    else this.#kept.keep(known, after);
   }
 
   /** A batch that comes out wrong has changed nothing, and what follows it may build on it. */
@@ -76,7 +114,9 @@ export class FrameApplier {
     try {
       items = this.#memoryDecoder.decode(payload);
     } catch (error) {
-      if (!(error instanceof GatewayError) || error.code !== "batch_mismatch") throw error;
+      const { code } = toGatewayError(error);
+      if (code === "image_io") this.#kept.noRoom();
+      if (!(error instanceof GatewayError) || code !== "batch_mismatch") throw error;
       return await this.repairs.request(sequence, error);
     }
     await this.machine.writeMemory(items);

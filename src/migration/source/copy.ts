@@ -1,5 +1,6 @@
 import { createMemoryEncoder, type MemoryEncoder } from "../../codec/memory_encoder.ts";
 import { TECHNIQUES } from "../../codec/techniques.ts";
+import { plausibleLayout, WarmIntake } from "../../codec/warm_intake.ts";
 import { totalBytes } from "../../core/extents.ts";
 import type { DiskRound } from "../../guest/guest.ts";
 import { reachOfOffer } from "../../image/page_memory.ts";
@@ -17,16 +18,39 @@ export async function begin(move: Move): Promise<void> {
   journal.write({ kind: "began" });
   draft.phase = "preparing both machines";
   move.publish();
-  await move.courier.say({ type: "begin" });
+  const takesOffer = !move.deps.options.disable.includes("warm");
+  await move.courier.say({ type: "begin", warm: takesOffer });
   await guest.source.begin(move.moveOptions());
   await move.interrupt.race(move.changes.until(() => move.courier.prepared));
   move.memoryChannel = link.channel(id, "memory");
   move.diskChannel = link.channel(id, "disk");
+  if (takesOffer) hearOffer(move);
+}
+
+/** Hears what the destination has of the memory from before. It tells while the disks are copied. */
+function hearOffer(move: Move): void {
+  const { kept, pages } = move.deps;
+  const own = kept.take();
+  const { warm, image } = move.courier;
+  const layout = image && plausibleLayout(warm, move.description?.memoryBytes ?? 0);
+  if (layout !== null) {
+    move.warm = new WarmIntake(layout, own, (pageBytes) => pages.openImage(pageBytes));
+  } else own?.image.close();
+  move.memoryChannel!.receive((frame) => {
+    try {
+      move.warm?.take(frame);
+    } catch (error) {
+      move.interrupt.raise(error);
+    }
+    move.changes.notify();
+    return Promise.resolve();
+  });
 }
 
 /** Starts a memory stream into the memory channel. */
 export async function startMemory(move: Move): Promise<void> {
   const { guest, draft, clock, pages, sealer } = move.deps;
+  await move.interrupt.race(move.changes.until(() => move.warm?.isComplete ?? true));
   const source = await move.interrupt.race(guest.source.startMemory());
   draft.beginRound("memory", move.description?.memoryBytes ?? null);
   move.encoder ??= createEncoder(move);
@@ -47,13 +71,14 @@ export async function startMemory(move: Move): Promise<void> {
   move.pump = pump;
 }
 
-function createEncoder({ deps, courier }: Move): MemoryEncoder {
+function createEncoder({ deps, courier, warm }: Move): MemoryEncoder {
   const { image } = courier;
   return createMemoryEncoder({
     memory: image && {
       openImage: (pageBytes) => deps.pages.openImage(pageBytes),
       reachPages: (pageBytes) => reachOfOffer(image, pageBytes),
     },
+    warm: warm?.release(),
     disable: TECHNIQUES.filter((technique) => deps.options.disable.includes(technique)),
   });
 }
@@ -142,10 +167,12 @@ export async function measure(move: Move): Promise<SwitchMeasurement> {
   return {
     memoryRemainingBytes: progress.remainingBytes,
     firstPass: progress.pass <= 1,
+    // What the destination has still to give to its machine counts as if it had to cross.
     parkedWireBytes: move.memoryChannel!.unacknowledgedBytes +
       move.diskChannel!.unacknowledgedBytes + parkedBytes * draft.memory.changedRatio +
       // What is in them was told apart from what is unchanged, but not packed.
-      sealingBytes,
+      sealingBytes +
+      move.pump!.keptInFlightBytes,
     diskDirtyBytes,
     memoryWireRatio: draft.memory.ratio,
     diskWireRatio: draft.disk.ratio,

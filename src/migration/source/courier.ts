@@ -36,6 +36,8 @@ export class Courier {
   prepared = false;
   /** What the destination keeps of the machine's memory, once it is prepared. */
   image: ImageOffer | null = null;
+  /** Layout of memory that it has from before and is about to offer. */
+  warm: Extract<ToSource, { type: "prepared" }>["warm"] = null;
   recordedRound = 0;
   /** How the hand-over ended at the destination, once it said so. */
   outcome: Outcome | null = null;
@@ -83,6 +85,7 @@ export class Courier {
         case "prepared":
           this.prepared = true;
           this.image = message.image;
+          this.warm = message.warm;
           break;
         case "roundRecorded":
           this.recordedRound = Math.max(this.recordedRound, message.round);

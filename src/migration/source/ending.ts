@@ -1,4 +1,5 @@
 import { GatewayError, toGatewayError } from "../../core/errors.ts";
+import type { KeptAfter } from "../kept_images.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
 import { Cancelled, type Move } from "./move.ts";
 import { decideOutcome } from "./outcome.ts";
@@ -81,6 +82,8 @@ export async function finish(move: Move): Promise<void> {
   while (move.state.kind === "handedOver" || move.state.kind === "conflict") await settle(move);
   if (move.state.kind === "undoing") await undo(move);
   if (move.state.kind === "retiring") await retire(move);
+  // Before the last words: a next move may begin while they are on their way.
+  move.letGoOfMemory(keptAfter(move));
   if (move.state.kind === "failed" || move.state.kind === "cancelled") {
     const error = endError(move.state);
     const reason = error?.message ?? "cancelled";
@@ -95,6 +98,14 @@ export async function finish(move: Move): Promise<void> {
   move.unsubscribe();
   link.setMigrationRateLimit(id, null);
   link.closeChannels(id);
+}
+
+/** What the memory is kept for: nothing where there is no room, or an operator decided unseen. */
+function keptAfter({ state, verdict, deps }: Move): KeptAfter | null {
+  const isFull = state.kind === "failed" && state.error.code === "image_io";
+  if (isFull) deps.kept.noRoom();
+  if (isFull || verdict !== null) return null;
+  return state.kind === "completed" ? "departure" : "attempt";
 }
 
 /** A peer that was given the machine in a doubt may still need frames that wait here. */

@@ -3,11 +3,13 @@ import { type ErrorCode, GatewayError } from "../../core/errors.ts";
 import type { Guest, GuestDescription, MoveOptions } from "../../guest/guest.ts";
 import type { MemoryEncoder } from "../../codec/memory_encoder.ts";
 import type { Sealer } from "../../codec/sealer.ts";
+import type { WarmIntake } from "../../codec/warm_intake.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import type { Channel, PeerLink } from "../../link/peer_link.ts";
 import { Changes } from "../changes.ts";
 import { Interrupt } from "../interrupt.ts";
 import type { Journal } from "../journal.ts";
+import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import type { ToSource } from "../messages.ts";
 import type { MigrationOptions } from "../options.ts";
 import type { MigrationReport } from "../report.ts";
@@ -42,6 +44,8 @@ export interface SourceActorDeps {
   readonly pages: PageMemory;
   /** Packs batches, for all moves of the gateway. */
   readonly sealer: Sealer;
+  /** What earlier moves of the machine between both sites have left of it. */
+  readonly kept: KeptMemory;
   /** Called with each new report. */
   readonly report: (report: MigrationReport) => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -64,6 +68,8 @@ export class Move {
   pump: MemoryPump | null = null;
   /** One for all streams of the move: what the destination holds survives them. */
   encoder: MemoryEncoder | null = null;
+  /** What the destination has from before, while it tells. */
+  warm: WarmIntake | null = null;
   readonly sent = new SentPages();
   /** The last repair that the destination asked for; 0 for none. */
   repairNumber = 0;
@@ -180,9 +186,22 @@ export class Move {
     return this.interrupt.race(Promise.race([promise, broken]));
   }
 
-  /** Stops listening to link and machine; nothing is encoded any more. */
+  /**
+   * Nothing is encoded any more. What is known of the memory at the destination stays for the next
+   * move.
+   *
+   * @param after null: nothing stays
+   */
+  letGoOfMemory(after: KeptAfter | null): void {
+    const known = this.encoder?.release() ?? this.warm?.release() ?? null;
+    if (known === null) return;
+    if (after === null) known.image.close();
+    else this.deps.kept.keep(known, after);
+  }
+
+  /** Stops listening to link and machine. */
   unsubscribe(): void {
-    this.encoder?.close();
+    this.letGoOfMemory(null);
     for (const stop of this.#unsubscribe) stop();
   }
 

@@ -7,6 +7,7 @@ import {
 } from "../../../src/guest/reference/reference_guest.ts";
 import { systemClock } from "../../../src/host/system_clock.ts";
 import type { PageLimits } from "../../../src/image/page_memory.ts";
+import type { KeptLimits } from "../../../src/migration/kept_images.ts";
 import { migrationOptions } from "../../../src/migration/options.ts";
 import { GuestFaults, interceptGuest } from "../../../src/testing/guest_faults.ts";
 import { type PathShape, TwoSites } from "../../../src/testing/two_sites.ts";
@@ -21,12 +22,21 @@ const DOWNTIME_BUDGET_MS = 900;
 const LOOK_MS = 20;
 const clock = systemClock();
 
+/** What of a machine a test chooses. */
+export interface MachineShape {
+  readonly memoryMiB?: number;
+  readonly freeMiB?: number;
+}
+
 /** A busy machine that is small enough to move in a second. */
-export function machineDefinition(role: "source" | "incoming", freeMiB = 0) {
+export function machineDefinition(
+  role: "source" | "incoming",
+  { memoryMiB = 16, freeMiB = 0 }: MachineShape = {},
+) {
   return guestDefinition.parse({
     kind: "reference",
     role,
-    memoryMiB: 16,
+    memoryMiB,
     disks: [{ sizeMiB: 8 }],
     workload: {
       seed: 7,
@@ -52,7 +62,11 @@ export class ReferenceSites implements AsyncDisposable {
     this.#watched = this.#watch();
   }
 
-  static async start(path?: PathShape, pages?: PageLimits): Promise<ReferenceSites> {
+  static async start(
+    path?: PathShape,
+    pages?: PageLimits,
+    kept?: Partial<KeptLimits>,
+  ): Promise<ReferenceSites> {
     const faults = new GuestFaults();
     const sites = await TwoSites.start(
       (site, stateDirectory) => async (request) => {
@@ -62,6 +76,7 @@ export class ReferenceSites implements AsyncDisposable {
       },
       path,
       pages,
+      kept,
     );
     return new ReferenceSites(sites, faults);
   }
@@ -78,18 +93,18 @@ export class ReferenceSites implements AsyncDisposable {
     site: Site,
     role: "source" | "incoming",
     guest = "g",
-    freeMiB = 0,
+    shape: MachineShape = {},
   ): Promise<void> {
-    await this.sites[site].putGuest(guest, machineDefinition(role, freeMiB));
+    await this.sites[site].putGuest(guest, machineDefinition(role, shape));
   }
 
   /** Registers the machine at both sites and asks for its move from a to b. */
   async move(
     options: Record<string, unknown> = {},
     guest = "g",
-    freeMiB = 0,
+    shape: MachineShape = {},
   ): Promise<string> {
-    await this.register("a", "source", guest, freeMiB);
+    await this.register("a", "source", guest, shape);
     await this.register("b", "incoming", guest);
     const request = {
       guest,
