@@ -12,6 +12,7 @@ import {
   GuestRegistry,
   type RegisteredGuest,
 } from "./guests.ts";
+import { ImageRecordFiles } from "./image_records.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { MigrationManager } from "./migrations.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
@@ -70,6 +71,11 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     audit,
     limits: deps.limits,
   });
+  const images = new ImageRecordFiles({
+    directory: `${deps.stateDirectory}/disks`,
+    clock,
+    log,
+  });
   const migrations: MigrationManager = new MigrationManager({
     site,
     ledger,
@@ -78,6 +84,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     peers,
     scratchDirectory: `${deps.stateDirectory}/moves`,
     pages: deps.pages ?? DEFAULT_PAGE_LIMITS,
+    images,
     newId: deps.newId,
     log,
   });
@@ -178,6 +185,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
         ownership: (guestId) => ledger.ownership(guestId),
         movingGuest: (guestId) => migrations.movingGuest(guestId),
       });
+      for (const path of deleted) await images.forget(path);
       migrations.leftoversDeleted(id, deleted);
       audit("leftovers_deleted", { migration: id, deleted });
       return { deleted };
@@ -217,6 +225,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     linkAddress: endpoint.address,
     async close() {
       await migrations.stop();
+      await images.idle();
       await peers.close();
       await endpoint.close();
       await guests.detachAll();

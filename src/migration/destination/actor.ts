@@ -9,10 +9,15 @@ import type { StoredError } from "../source/state.ts";
 import type { DestinationActorDeps } from "./deps.ts";
 import { FrameApplier } from "./frames.ts";
 import { insist } from "./insist.ts";
+import { ReceivedDisks } from "./received_disks.ts";
 import * as refusals from "./refusals.ts";
 import { destinationEnded, type DestinationState } from "./state.ts";
 
 export type { DestinationActorDeps } from "./deps.ts";
+
+/** Nobody waits for the end of a cancelled move; of a refused one the source may, paused. */
+const CANCEL_FLUSH_MS = 30_000;
+const REFUSAL_FLUSH_MS = 2_000;
 
 /**
  * The destination end of one migration (design, section 3). It acts on the source's messages and on
@@ -27,6 +32,7 @@ export class DestinationActor {
   #touched = false;
   #disk: Channel | null = null;
   #applier: FrameApplier | null = null;
+  #disks: ReceivedDisks | null = null;
   #source: GuestDescription | null = null;
   #own: GuestDescription | null = null;
   #notes: Record<string, unknown> = {};
@@ -137,7 +143,7 @@ export class DestinationActor {
         if (this.state.kind === "refused") return;
         journal.write({ kind: "refused", epoch, error }, this.#refusal(epoch, error));
       });
-      await this.#abandon(error);
+      await this.#abandon(error, true, this.#taking ? 0 : REFUSAL_FLUSH_MS);
       await this.send({ type: "refused", epoch, error }).catch(() => {});
     })().catch((failure) => this.#defect(failure));
   }
@@ -159,16 +165,25 @@ export class DestinationActor {
     const { guest, journal, link, id } = this.deps;
     if (this.state.kind !== "accepted") return;
     this.#touched = true;
+    const disks = new ReceivedDisks(this.deps, this.#source?.disks ?? [], this.#own?.disks ?? []);
+    // Before the machine's own access to its images may change their files.
+    await disks.recall();
     await guest.destination.prepare(this.#moveOptions());
     if (this.state.kind !== "accepted") return;
+    this.#disks = disks;
     this.#memory = link.channel(id, "memory");
     this.#disk = link.channel(id, "disk");
-    const applier = new FrameApplier(guest.destination, this.#source?.disks ?? [], this.deps.pages);
+    const applier = new FrameApplier(
+      guest.destination,
+      this.#source?.disks ?? [],
+      this.deps.pages,
+      disks.held,
+    );
     this.#applier = applier;
     this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
     this.#disk.receive((frame) =>
       this.#applying(async () => {
-        const round = await applier.disk(frame);
+        const round = await disks.apply(() => applier.disk(frame));
         if (round === null) return;
         journal.write({ kind: "roundRecorded", round, bytes: applier.writtenBytes });
         await this.send({ type: "roundRecorded", round });
@@ -178,7 +193,10 @@ export class DestinationActor {
       .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
     journal.write({ kind: "prepared", images });
     this.deps.changed();
-    await this.send({ type: "prepared", image: this.deps.pages.offer });
+    const { offers: diskOffer } = disks;
+    await this.send({ type: "prepared", image: this.deps.pages.offer, diskOffer });
+    // Not awaited: reading the images takes minutes, and a cancel has to be heard meanwhile.
+    if (diskOffer) void disks.offer(this.#disk);
   }
 
   /**
@@ -300,11 +318,18 @@ export class DestinationActor {
    * `leftovers`. Repeats until then: nobody may be told before.
    *
    * @param end false where the machine was never touched: it goes on waiting for another move
+   * @param flushMs how long the disks may take to be flushed, so that what they hold can be kept
    */
-  async #abandon(error: StoredError | null, end = true): Promise<void> {
+  async #abandon(
+    error: StoredError | null,
+    end = true,
+    flushMs = CANCEL_FLUSH_MS,
+  ): Promise<void> {
     const { guest, journal } = this.deps;
     if (end) {
+      await this.#disks?.settle(flushMs);
       await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
+      await this.#disks?.keep();
     }
     this.#applier?.close();
     await this.#recorded(() => {

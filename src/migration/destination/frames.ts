@@ -4,6 +4,7 @@ import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_deco
 import type { DestinationSide, DiskDescription } from "../../guest/guest.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
+import type { HeldBlocks } from "./held_blocks.ts";
 
 interface Frame {
   readonly type: number;
@@ -21,11 +22,15 @@ export class FrameApplier {
   /** Data bytes written to disks so far. */
   writtenBytes = 0;
 
-  /** @param disks as the source described them: their order is what batches number them by */
+  /**
+   * @param disks as the source described them: their order is what batches number them by
+   * @param held follows what the disks hold
+   */
   constructor(
     private readonly machine: DestinationSide,
     private readonly disks: readonly DiskDescription[],
     pages: PageMemory,
+    private readonly held: HeldBlocks,
   ) {
     this.#memoryDecoder = createMemoryDecoder((pageBytes) => pages.openImage(pageBytes));
   }
@@ -66,6 +71,7 @@ export class FrameApplier {
   async #diskBatch(payload: Uint8Array): Promise<void> {
     const batch = decodeDiskBatch(payload, this.disks.map(({ sizeBytes }) => sizeBytes));
     const { id } = this.disks[batch.disk];
+    this.held.writing(batch);
     let at = 0;
     const writes = batch.extents.map(({ kind, offsetBytes, lengthBytes }) => {
       if (kind === "zero") return this.machine.zeroDisk(id, offsetBytes, lengthBytes);
@@ -76,6 +82,7 @@ export class FrameApplier {
     const outcomes = await Promise.allSettled(writes);
     const failed = outcomes.find(({ status }) => status === "rejected");
     if (failed) throw (failed as PromiseRejectedResult).reason;
+    this.held.written(batch);
     this.writtenBytes += batch.contents.byteLength;
   }
 }

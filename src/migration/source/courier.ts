@@ -36,6 +36,8 @@ export class Courier {
   prepared = false;
   /** What the destination keeps of the machine's memory, once it is prepared. */
   image: ImageOffer | null = null;
+  /** The destination will say what its disks hold, and round 1 waits for it. */
+  diskOffer = false;
   recordedRound = 0;
   /** How the hand-over ended at the destination, once it said so. */
   outcome: Outcome | null = null;
@@ -81,6 +83,7 @@ export class Courier {
         case "prepared":
           this.prepared = true;
           this.image = message.image;
+          this.diskOffer = message.diskOffer;
           break;
         case "roundRecorded":
           this.recordedRound = Math.max(this.recordedRound, message.round);

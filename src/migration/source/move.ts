@@ -9,8 +9,10 @@ import { Interrupt } from "../interrupt.ts";
 import type { Journal } from "../journal.ts";
 import type { ToSource } from "../messages.ts";
 import type { MigrationOptions } from "../options.ts";
+import type { ImageRecords } from "../ports.ts";
 import type { MigrationReport } from "../report.ts";
 import { Courier, type Verdict } from "./courier.ts";
+import type { DiskPlanner } from "./disk_planner.ts";
 import type { ReportDraft } from "./draft.ts";
 import type { MemoryPump } from "./memory.ts";
 import { endError, sourceEnded, type SourceEvent, type SourceState } from "./state.ts";
@@ -37,6 +39,8 @@ export interface SourceActorDeps {
   readonly scratchDirectory: string;
   /** Keeps what the destination holds of the machine's memory. */
   readonly pages: PageMemory;
+  /** Keeps what the disk images hold, from one move to the next. */
+  readonly images: ImageRecords;
   /** Called with each new report. */
   readonly report: (report: MigrationReport) => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -59,6 +63,8 @@ export class Move {
   pump: MemoryPump | null = null;
   /** One for all streams of the move: what the destination holds survives them. */
   encoder: MemoryEncoder | null = null;
+  /** What the disks hold at the destination; there from `begin` on. */
+  planner: DiskPlanner | null = null;
   /** Number of the last disk round. */
   round = 0;
   /** What the machine's driver asked to be remembered. */
