@@ -3,7 +3,7 @@
  * `diskOffer` frames, and body of the records that keep them.
  *
  * ```
- * varint disk, first block, 1 in the last payload of all and 0 else, then runs up to the end:
+ * varint disk, first block, 1 in the last payload of all and 0 else, number of runs, then for each:
  * varint 4 * blocks + state (0 unknown, 1 zero, 2 digests), with state 2 then 16 bytes for each
  * ```
  *
@@ -44,9 +44,11 @@ export class DiskOfferReader {
     if (disk >= this.maps.length) throw batchInvalid(`there is no disk ${disk}`);
     const isBehind = disk < this.#disk || (disk === this.#disk && block < this.#nextBlock);
     if (isBehind) throw batchInvalid("an offer goes back");
-    if (source.remaining === 0 && last === 0) throw batchInvalid("an offer without runs");
+    const runs = source.count(1, "runs");
+    if (runs === 0 && last === 0) throw batchInvalid("an offer without runs");
     const map = this.maps[disk];
-    while (source.remaining > 0) block += readRun(source, map, block);
+    for (let run = 0; run < runs; run++) block += readRun(source, map, block);
+    source.end();
     this.#disk = disk;
     this.#nextBlock = block;
     this.complete = last === 1;
@@ -90,16 +92,16 @@ export function* offerBlocks(
   first = 0,
   count = map.blockCount - first,
 ): Generator<Uint8Array> {
-  const sink = new ByteSink(PAYLOAD_BYTES + 64);
-  let empty = true;
-  const begin = (block: number) => {
+  const sink = new ByteSink(PAYLOAD_BYTES);
+  let runs = 0;
+  let from = first;
+  const taken = (upTo: number) => {
+    const payload = join(headOf(disk, from, 0, runs), sink.view());
     sink.clear();
-    sink.varint(disk);
-    sink.varint(block);
-    sink.varint(0);
-    empty = true;
+    runs = 0;
+    from = upTo;
+    return payload;
   };
-  begin(first);
   for (const run of map.runs(first, count)) {
     for (let block = run.first; block < run.first + run.count;) {
       let part = run.first + run.count - block;
@@ -107,26 +109,34 @@ export function* offerBlocks(
         part = Math.min(part, Math.floor((PAYLOAD_BYTES - sink.lengthBytes) / DIGEST_BYTES));
       }
       if (part <= 0 || sink.lengthBytes + RUN_BYTES_MAX > PAYLOAD_BYTES) {
-        yield sink.view().slice();
-        begin(block);
+        yield taken(block);
         continue;
       }
       sink.varint(4 * part + run.state);
       if (run.state === BLOCK_KNOWN) writeDigests(sink, map, block, part);
-      empty = false;
+      runs++;
       block += part;
     }
   }
-  if (!empty) yield sink.view().slice();
+  if (runs > 0) yield taken(first + count);
 }
 
 /** The payload that ends an offer. `disk` is the last one that was offered. */
 export function endOfOffer(disk: number, map: BlockMap | null): Uint8Array {
-  const sink = new ByteSink();
-  sink.varint(disk);
-  sink.varint(map?.blockCount ?? 0);
-  sink.varint(1);
+  return headOf(disk, map?.blockCount ?? 0, 1, 0);
+}
+
+function headOf(disk: number, first: number, last: 0 | 1, runs: number): Uint8Array {
+  const sink = new ByteSink(32);
+  for (const field of [disk, first, last, runs]) sink.varint(field);
   return sink.view().slice();
+}
+
+function join(head: Uint8Array, rest: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(head.byteLength + rest.byteLength);
+  bytes.set(head);
+  bytes.set(rest, head.byteLength);
+  return bytes;
 }
 
 function writeDigests(sink: ByteSink, map: BlockMap, first: number, count: number): void {
