@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
+import { GatewayError } from "../../src/core/errors.ts";
 import { guestDefinition } from "../../src/guest/definition.ts";
 import { migrationOptions } from "../../src/migration/options.ts";
 import type { MigrationReport } from "../../src/migration/report.ts";
-import { ReferenceSites, type Site, within } from "./support/reference_sites.ts";
+import { ReferenceSites, type Site, SLOW_PATH, within } from "./support/reference_sites.ts";
 
 /** Its disk is written slowly enough that some seconds of a busy computer leave most of it alone. */
 function definition(role: "source" | "incoming") {
@@ -115,6 +116,41 @@ Deno.test("a machine that comes home finds its disk as it left it", async () => 
   assert.ok(recalled(sites, "a"));
   const again = await completedMove(sites, "a", { strategy: "stop-and-copy" });
   assert.ok(firstRound(again).sentBytes < 0.5 * firstRound(there).sentBytes);
+});
+
+Deno.test("a write that failed leaves nothing that the next move would take for written", async () => {
+  await using sites = await ReferenceSites.start();
+  await sites.a.putGuest("g", definition("source"));
+  let written = 0;
+  void sites.faults.at("b", "destination.writeDisk", async (call) => {
+    // The 40th write changes the disk, and fails all the same.
+    const result = await call();
+    if (++written < 40) return result;
+    sites.faults.clear("b", "destination.writeDisk");
+    throw new GatewayError("disk_io", "Cannot write: the storage is gone", { hint: "Look at it" });
+  }, { stays: true });
+  const failed = await sites.sites.ended("a", await start(sites, "a"));
+  assert.equal(failed.error?.code, "disk_io");
+  await sites.sites.ended("b", failed.id);
+  await recordedAt(sites, "b");
+  const next = await completedMove(sites, "a");
+  assert.ok(recalled(sites, "b"));
+  assert.ok(next.savedBytes.warm > 0);
+});
+
+Deno.test("what could not be flushed is not recorded", async () => {
+  await using sites = await ReferenceSites.start(SLOW_PATH);
+  await sites.a.putGuest("g", definition("source"));
+  const id = await start(sites, "a");
+  await sites.copying(id);
+  const flushed = sites.faults.at("b", "destination.flushDisks", () => Promise.reject(new Error()));
+  await sites.a.cancel(id);
+  await flushed;
+  await sites.sites.ended("b", id);
+  await sites.sites.ended("a", id);
+  const next = await completedMove(sites, "a");
+  assert.ok(!recalled(sites, "b"));
+  assert.ok(next.savedBytes.warm > 0);
 });
 
 Deno.test("without the techniques by name the disks travel whole", async () => {

@@ -168,6 +168,7 @@ export class DestinationActor {
     const disks = new ReceivedDisks(this.deps, this.#source?.disks ?? [], this.#own?.disks ?? []);
     // Before the machine's own access to its images may change their files.
     await disks.recall();
+    if (this.#cancelling || this.#refusing) return;
     await guest.destination.prepare(this.#moveOptions());
     if (this.state.kind !== "accepted") return;
     this.#disks = disks;
