@@ -1,6 +1,5 @@
 import { Buffer } from "node:buffer";
 import { DIGEST_WORDS, digestPage } from "./page_digest.ts";
-import { plainView } from "./plain_view.ts";
 
 /** One digest stands for so much of a disk: QEMU's usual cluster, and one bit of its bitmaps. */
 export const BLOCK_BYTES = 65_536;
@@ -10,7 +9,7 @@ export const UNITS_PER_BLOCK = BLOCK_BYTES / UNIT_BYTES;
 /** Words of the digests of all units of a block. */
 export const UNIT_WORDS = UNITS_PER_BLOCK * DIGEST_WORDS;
 
-const ZEROES = Buffer.alloc(UNIT_BYTES);
+const ZEROES = Buffer.alloc(BLOCK_BYTES);
 
 /** What is known of a block's content after looking at all of it. */
 export interface BlockDigest {
@@ -21,15 +20,17 @@ export interface BlockDigest {
   readonly units: Uint32Array;
 }
 
-/** True where every byte of the range is 0; native, 165 ns for 4 KiB (a loop takes 320 to 2,400). */
+/**
+ * True where every byte of the range is 0. A first byte that is not says so at once, then native
+ * memcmp does. The range is a view of its own: this runtime checks the end of the other buffer's
+ * range against the length of this one.
+ */
 export function isZeroRange(bytes: Uint8Array, from: number, to: number): boolean {
-  for (let at = from; at < to; at += UNIT_BYTES) {
-    const end = Math.min(to, at + UNIT_BYTES);
-    if (
-      Buffer.compare(bytes.subarray(at, end), end - at === UNIT_BYTES ? ZEROES : zeroes(end - at))
-    ) {
-      return false;
-    }
+  for (let at = from; at < to; at += BLOCK_BYTES) {
+    if (bytes[at] !== 0) return false;
+    const end = Math.min(to, at + BLOCK_BYTES);
+    const part = bytes.subarray(at, end);
+    if (ZEROES.compare(part, 0, part.byteLength, 0, part.byteLength) !== 0) return false;
   }
   return true;
 }
@@ -44,17 +45,17 @@ export function isZeroRange(bytes: Uint8Array, from: number, to: number): boolea
  */
 export function digestBlock(bytes: Uint8Array, at: number, lengthBytes: number): BlockDigest {
   const units = new Uint32Array(UNIT_WORDS);
-  let isZero = true;
+  const digest = new Uint32Array(DIGEST_WORDS);
+  if (isZeroRange(bytes, at, at + lengthBytes)) return { isZero: true, digest, units };
   for (let unit = 0; unit * UNIT_BYTES < lengthBytes; unit++) {
     const from = at + unit * UNIT_BYTES;
     const to = Math.min(from + UNIT_BYTES, at + lengthBytes);
-    if (isZeroRange(bytes, from, to)) continue;
-    isZero = false;
-    digestPage(bytes.subarray(from, to), units, unit * DIGEST_WORDS);
+    if (!isZeroRange(bytes, from, to)) {
+      digestPage(bytes.subarray(from, to), units, unit * DIGEST_WORDS);
+    }
   }
-  const digest = new Uint32Array(DIGEST_WORDS);
-  if (!isZero) digestPage(bigEndian(units), digest);
-  return { isZero, digest, units };
+  digestPage(bigEndian(units), digest);
+  return { isZero: false, digest, units };
 }
 
 /** True where the digests of one unit are those of zeroes. */
@@ -76,8 +77,4 @@ function bigEndian(words: Uint32Array): Uint8Array {
   const view = new DataView(new ArrayBuffer(words.byteLength));
   for (let word = 0; word < words.length; word++) view.setUint32(4 * word, words[word]);
   return new Uint8Array(view.buffer);
-}
-
-function zeroes(lengthBytes: number): Uint8Array {
-  return plainView(ZEROES.subarray(0, lengthBytes));
 }
