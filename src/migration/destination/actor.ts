@@ -15,10 +15,6 @@ import { destinationEnded, type DestinationState } from "./state.ts";
 
 export type { DestinationActorDeps } from "./deps.ts";
 
-/** Nobody waits for the end of a cancelled move; of a refused one the source may, paused. */
-const CANCEL_FLUSH_MS = 30_000;
-const REFUSAL_FLUSH_MS = 2_000;
-
 /**
  * The destination end of one migration (design, section 3). It acts on the source's messages and on
  * the frames of the memory and disk channels; each decision is in the journal before its effect.
@@ -143,7 +139,7 @@ export class DestinationActor {
         if (this.state.kind === "refused") return;
         journal.write({ kind: "refused", epoch, error }, this.#refusal(epoch, error));
       });
-      await this.#abandon(error, true, this.#taking ? 0 : REFUSAL_FLUSH_MS);
+      await this.#abandon(error);
       await this.send({ type: "refused", epoch, error }).catch(() => {});
     })().catch((failure) => this.#defect(failure));
   }
@@ -165,7 +161,8 @@ export class DestinationActor {
     const { guest, journal, link, id } = this.deps;
     if (this.state.kind !== "accepted") return;
     this.#touched = true;
-    const disks = new ReceivedDisks(this.deps, this.#source?.disks ?? [], this.#own?.disks ?? []);
+    const offered = this.#source?.disks ?? [];
+    const disks = new ReceivedDisks(this.deps, offered, this.#own?.disks ?? []);
     // Before the machine's own access to its images may change their files.
     await disks.recall();
     if (this.#cancelling || this.#refusing) return;
@@ -174,12 +171,7 @@ export class DestinationActor {
     this.#disks = disks;
     this.#memory = link.channel(id, "memory");
     this.#disk = link.channel(id, "disk");
-    const applier = new FrameApplier(
-      guest.destination,
-      this.#source?.disks ?? [],
-      this.deps.pages,
-      disks.held,
-    );
+    const applier = new FrameApplier(guest.destination, offered, this.deps.pages, disks.held);
     this.#applier = applier;
     this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
     this.#disk.receive((frame) =>
@@ -190,14 +182,12 @@ export class DestinationActor {
         await this.send({ type: "roundRecorded", round });
       })
     );
-    const images = (this.#own?.disks ?? [])
-      .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
-    journal.write({ kind: "prepared", images });
+    journal.write({ kind: "prepared", images: disks.writtenPaths });
     this.deps.changed();
-    const { offers: diskOffer } = disks;
-    await this.send({ type: "prepared", image: this.deps.pages.offer, diskOffer });
+    const { offer: image } = this.deps.pages;
+    await this.send({ type: "prepared", image, diskOffer: disks.offers });
     // Not awaited: reading the images takes minutes, and a cancel has to be heard meanwhile.
-    if (diskOffer) void disks.offer(this.#disk);
+    void disks.offer(this.#disk);
   }
 
   /**
@@ -319,16 +309,11 @@ export class DestinationActor {
    * `leftovers`. Repeats until then: nobody may be told before.
    *
    * @param end false where the machine was never touched: it goes on waiting for another move
-   * @param flushMs how long the disks may take to be flushed, so that what they hold can be kept
    */
-  async #abandon(
-    error: StoredError | null,
-    end = true,
-    flushMs = CANCEL_FLUSH_MS,
-  ): Promise<void> {
+  async #abandon(error: StoredError | null, end = true): Promise<void> {
     const { guest, journal } = this.deps;
     if (end) {
-      await this.#disks?.settle(flushMs);
+      if (!this.#taking) await this.#disks?.settle(this.state.kind === "refused");
       await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
       await this.#disks?.keep();
     }

@@ -5,6 +5,10 @@ import type { DestinationActorDeps } from "./deps.ts";
 import { offerDisks } from "./disk_offer.ts";
 import { HeldBlocks } from "./held_blocks.ts";
 
+/** Nobody waits for the end of a cancelled move; of a refused one the source may, paused. */
+const CANCEL_FLUSH_MS = 30_000;
+const REFUSAL_FLUSH_MS = 2_000;
+
 type Deps = Pick<
   DestinationActorDeps,
   "id" | "guest" | "images" | "options" | "clock" | "log"
@@ -38,6 +42,11 @@ export class ReceivedDisks {
     return this.#own.length > 0 && !this.deps.options.disable.includes("warm");
   }
 
+  /** Images that the move writes: what it leaves when it fails. */
+  get writtenPaths(): string[] {
+    return this.#own.flatMap((disk) => !disk || disk.readOnly || !disk.path ? [] : [disk.path]);
+  }
+
   /** Takes up what is recorded of the images. They must not have been written for this move yet. */
   async recall(): Promise<void> {
     const { images, id, log } = this.deps;
@@ -52,10 +61,14 @@ export class ReceivedDisks {
     }));
   }
 
-  /** Says what the disks hold; see `offerDisks`. Never rejects. */
-  offer(channel: Channel): Promise<void> {
+  /** Says what the disks hold, where the source waits for it; see `offerDisks`. Never rejects. */
+  async offer(channel: Channel): Promise<void> {
+    if (this.offers) await (this.#offered = this.#offer(channel));
+  }
+
+  #offer(channel: Channel): Promise<void> {
     const { guest, id, log } = this.deps;
-    return this.#offered = offerDisks({
+    return offerDisks({
       machine: guest.destination,
       diskIds: this.#own.map((disk) => disk?.id ?? ""),
       maps: this.held.maps.map((map, number) => this.#own[number] === null ? null : map),
@@ -75,12 +88,15 @@ export class ReceivedDisks {
   }
 
   /**
-   * No frame is applied any more, and what was is flushed, if that works within `limitMs`: only then
-   * is anything kept. Never rejects.
+   * No frame is applied any more, and what was is flushed, if that works in time: only then is
+   * anything kept. Never rejects.
+   *
+   * @param isRefusal somebody waits for the end of the move
    */
-  async settle(limitMs: number): Promise<void> {
+  async settle(isRefusal: boolean): Promise<void> {
     this.#isOver = true;
-    if (this.#images.length === 0 || limitMs === 0) return;
+    if (this.#images.length === 0) return;
+    const limitMs = isRefusal ? REFUSAL_FLUSH_MS : CANCEL_FLUSH_MS;
     const waiting = new AbortController();
     const flushed = (async () => {
       await this.#offered;
