@@ -186,14 +186,12 @@ function assertTrue(map: BlockMap, { bytes }: TestDisk): void {
   }
 }
 
-const runs = Number(Deno.env.get("CAUSEWAY_TEST_RUNS") ?? 120);
-
 Deno.test("whatever was there before, whatever is written and stopped meanwhile, the disks end equal", async () => {
   await fc.assert(
     fc.asyncProperty(anyPlan, async (plan) => {
       await copy(plan);
     }),
-    { numRuns: runs },
+    { numRuns: 100 },
   );
 });
 
@@ -210,7 +208,7 @@ Deno.test("sent and saved bytes of the disks are together what the rounds had", 
       else assert.ok(sum >= offeredBytes);
       for (const name of plan.disable) assert.equal(meter.saved[name], 0, name);
     }),
-    { numRuns: 60 },
+    { numRuns: 40 },
   );
 });
 
