@@ -37,6 +37,8 @@ export class ImageRecordFiles implements ImageRecords {
   constructor(private readonly deps: Deps) {}
 
   async track(image: ImageFile): Promise<TrackedImage | null> {
+    // A machine's own folder gives a relative path another meaning than the gateway's.
+    if (!image.path.startsWith("/")) return null;
     const identity = await identityOf(image.path);
     if (identity === null || !await isOpenHere(image.path, identity)) return null;
     return {
