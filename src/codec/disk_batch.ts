@@ -18,6 +18,7 @@ export const DISK_BATCH_CONTENTS_MAX = BODY_BYTES_MAX - 16 * DISK_BATCH_EXTENTS_
 
 const EXTENT_BYTES_MIN = 2;
 
+/** Extents of one disk, and what they hold. */
 export interface DiskBatch {
   /** Number of the disk in the offer. */
   readonly disk: number;

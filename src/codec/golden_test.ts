@@ -3,10 +3,14 @@ import { Buffer } from "node:buffer";
 import golden from "../../tests/golden/wire-v1/batches.json" with { type: "json" };
 import changes from "../../tests/golden/wire-v1/changes.json" with { type: "json" };
 import warm from "../../tests/golden/wire-v1/warm.json" with { type: "json" };
+import offer from "../../tests/golden/wire-v1/disk-offer.json" with { type: "json" };
 import type { Extent } from "../core/extents.ts";
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { PageImage } from "../image/page_image.ts";
+import { digestBlock, UNIT_BYTES } from "../image/block_digest.ts";
+import { BLOCK_KNOWN, BlockMap } from "../image/block_map.ts";
 import { decodeDiskBatch, encodeDiskBatch } from "./disk_batch.ts";
+import { DiskOfferReader, endOfOffer, offerBlocks } from "./disk_offer.ts";
 import { encodeMemoryBatch } from "./memory_batch.ts";
 import { createMemoryDecoder } from "./memory_decoder.ts";
 import type { Layout } from "./memory_layout.ts";
@@ -101,4 +105,24 @@ Deno.test("protocol version 1: memory batches behind an offer stay readable", ()
   for (const { name, hex, items } of warm.batches) {
     assert.deepEqual(decoder.decode(fromHex(hex)).map(plain), items, name);
   }
+});
+
+Deno.test("protocol version 1: digests of blocks and an offer of them stay readable", () => {
+  const map = new BlockMap(offer.sizeBytes);
+  const reader = new DiskOfferReader([null, map]);
+  for (const hex of offer.payloads) reader.read(fromHex(hex));
+  assert.ok(reader.complete);
+  const runs = [...map.runs(offer.first)];
+  assert.deepEqual(runs, offer.runs);
+  const known = runs.find(({ state }) => state === BLOCK_KNOWN)!;
+  for (const [index, { text, lengthBytes, zeroUnits, digestHex }] of offer.blocks.entries()) {
+    const bytes = new Uint8Array(Buffer.alloc(lengthBytes, text));
+    for (const unit of zeroUnits) bytes.fill(0, unit * UNIT_BYTES, (unit + 1) * UNIT_BYTES);
+    const { digest } = digestBlock(bytes, 0, lengthBytes);
+    const words = [...digest].map((word) => word.toString(16).padStart(8, "0"));
+    assert.equal(words.join(""), digestHex);
+    assert.ok(map.hasDigest(known.first + index, digest));
+  }
+  const written = [...offerBlocks(1, map, offer.first), endOfOffer(1, map)];
+  assert.deepEqual(written.map(toHex), offer.payloads);
 });

@@ -14,6 +14,7 @@ import {
   GuestRegistry,
   type RegisteredGuest,
 } from "./guests.ts";
+import { ImageRecordFiles } from "./image_records.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { MigrationManager } from "./migrations.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
@@ -77,6 +78,11 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     limits: deps.limits,
   });
   const kept = new KeptImages(deps.kept ?? DEFAULT_KEPT_LIMITS, clock, log);
+  const images = new ImageRecordFiles({
+    directory: `${deps.stateDirectory}/disks`,
+    clock,
+    log,
+  });
   const migrations: MigrationManager = new MigrationManager({
     site,
     ledger,
@@ -87,6 +93,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     pages: deps.pages ?? DEFAULT_PAGE_LIMITS,
     sealer: deps.sealer ?? inlineSealer,
     kept,
+    images,
     newId: deps.newId,
     log,
   });
@@ -189,6 +196,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
         movingGuest: (guestId) => migrations.movingGuest(guestId),
       });
       kept.drop(report.guest, report.side === "source" ? report.to : report.from);
+      for (const path of deleted) await images.forget(path);
       migrations.leftoversDeleted(id, deleted);
       audit("leftovers_deleted", { migration: id, deleted });
       return { deleted };
@@ -229,6 +237,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     async close() {
       await migrations.stop();
       kept.close();
+      await images.idle();
       await peers.close();
       await endpoint.close();
       await guests.detachAll();

@@ -15,6 +15,7 @@ import { Journal } from "../migration/journal.ts";
 import type { KeptImages } from "../migration/kept_images.ts";
 import { type MigrationOptions, migrationOptions } from "../migration/options.ts";
 import { type MigrationReport } from "../migration/report.ts";
+import type { ImageRecords } from "../migration/ports.ts";
 import { SourceActor } from "../migration/source/actor.ts";
 import { ReportDraft } from "../migration/source/draft.ts";
 import {
@@ -65,6 +66,7 @@ export interface MigrationManagerDeps {
   readonly pages: PageLimits;
   readonly sealer: Sealer;
   readonly kept: KeptImages;
+  readonly images: ImageRecords;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -442,6 +444,7 @@ export class MigrationManager {
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
       sealer,
       kept: this.deps.kept.of(stored.guestId, stored.peer),
+      images: this.deps.images,
       report: (report) => {
         keep(report);
         this.#listeners.tell(report);
@@ -473,6 +476,7 @@ export class MigrationManager {
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
       kept: this.deps.kept.of(stored.guestId, stored.peer),
+      images: this.deps.images,
       changed: () => this.#destinationChanged(stored.id),
       log,
     });

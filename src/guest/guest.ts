@@ -193,6 +193,13 @@ export interface DestinationSide {
    * (design section 3 rule 3a).
    */
   prepare(options: MoveOptions): Promise<void>;
+  /**
+   * Where a disk holds something, from `prepare` until `sealDisks`: sorted, without gaps, all of the
+   * disk. What is `zero` reads as zeroes; `data` may do so as well.
+   */
+  diskContent(diskId: string): Promise<readonly Extent[]>;
+  /** Reads into `into` (its length is the number of bytes); what was written before is seen. */
+  readDisk(diskId: string, offsetBytes: number, into: Uint8Array): Promise<void>;
   /** Writes `bytes`; resolved does not mean durable before `flushDisks`. Throws `disk_full`, `disk_io`. */
   writeDisk(diskId: string, offsetBytes: number, bytes: Uint8Array): Promise<void>;
   zeroDisk(diskId: string, offsetBytes: number, lengthBytes: number): Promise<void>;

@@ -110,6 +110,8 @@ export const toSource = z.discriminatedUnion("type", [
     image: z.object({ bytesMax: z.number().int().nonnegative(), spills: z.boolean() })
       .nullable().default(null),
     warm: memoryLayout.nullable().default(null),
+    /** `diskOffer` frames follow on the disk channel, and round 1 of the disks waits for their end. */
+    diskOffer: z.boolean().default(false),
   }),
   z.object({ type: z.literal("roundRecorded"), round: z.number().int().positive() }),
   /** Answer to an offer: nothing was touched. `epoch` and `owner` are this site's own record. */

@@ -6,6 +6,13 @@ const RATIO_WINDOW_BYTES = 8 * 1024 * 1024;
 /** With less a ratio is not known. */
 const RATIO_BYTES_MIN = 65_536;
 
+/** A part of a disk round: `offeredBytes` is `dataBytes` and all that was saved. */
+interface DiskPart {
+  readonly offeredBytes: number;
+  readonly dataBytes: number;
+  readonly saved: Pick<SavedBytes, "hole" | "zero" | "unchanged" | "warm">;
+}
+
 /** What one kind of payload (memory or disk) has cost so far, and what it costs lately. */
 export class TrafficMeter {
   /**
@@ -26,23 +33,28 @@ export class TrafficMeter {
     Object.assign(this.saved, saved);
   }
 
-  /** `rawBytes` of content went into `payloadBytes` of frames. */
-  sent(rawBytes: number, payloadBytes: number): void {
-    this.rawBytes += rawBytes;
+  /** A part of a disk round went into a frame of `payloadBytes`, or needed none: 0. */
+  sentDisk({ offeredBytes, dataBytes, saved }: DiskPart, payloadBytes: number): void {
     this.payloadBytes += payloadBytes;
-    this.saved.compression += Math.max(0, rawBytes - payloadBytes);
-    this.#remember(rawBytes, payloadBytes);
+    this.saved.hole += saved.hole;
+    this.saved.zero += saved.zero;
+    this.saved.unchanged += saved.unchanged;
+    this.saved.warm += saved.warm;
+    this.#packed(dataBytes - payloadBytes);
+    // Without holes: progress and forecasts are about what has to be read.
+    this.rawBytes += offeredBytes - saved.hole;
+    // What was there before, and zeroes of a first copy, say nothing of what is written later.
+    this.#remember(offeredBytes - saved.hole - saved.zero - saved.warm, payloadBytes);
   }
 
   /** Takes over what an encoder has done since it was followed last. */
   follow({ offeredBytes, payloadBytes, saved }: EncoderTotals): void {
     const before = this.#followed;
     this.#followed = { offeredBytes, payloadBytes, saved: { ...saved } };
-    for (const name of TECHNIQUES) this.saved[name] += saved[name] - before.saved[name];
-    // Below 0 while frames are mostly description; what is said of it waits until it is paid back.
-    this.#packingDebtBytes += this.saved.compression;
-    this.saved.compression = Math.max(0, this.#packingDebtBytes);
-    this.#packingDebtBytes = Math.min(0, this.#packingDebtBytes);
+    for (const name of TECHNIQUES) {
+      if (name !== "compression") this.saved[name] += saved[name] - before.saved[name];
+    }
+    this.#packed(saved.compression - before.saved.compression);
     const zeroBytes = saved.zero - before.saved.zero;
     const rawBytes = offeredBytes - before.offeredBytes - zeroBytes;
     const sentBytes = payloadBytes - before.payloadBytes;
@@ -64,6 +76,13 @@ export class TrafficMeter {
   /** Pages that the machine called free and its stream never named: neither offered nor sent. */
   leftOut(bytes: number): void {
     this.saved.free = bytes;
+  }
+
+  /** Below 0 while frames are mostly description; what is said of it waits until it is paid back. */
+  #packed(bytes: number): void {
+    const sum = this.saved.compression + this.#packingDebtBytes + bytes;
+    this.saved.compression = Math.max(0, sum);
+    this.#packingDebtBytes = Math.min(0, sum);
   }
 
   #remember(rawBytes: number, payloadBytes: number): void {

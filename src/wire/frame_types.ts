@@ -18,6 +18,8 @@ export const FRAME_TYPES = {
   diskBatch: 32,
   /** JSON `{ round }`: every extent of that round went before; `disk` channel. */
   diskRoundEnd: 33,
+  /** What the destination's disks hold (`src/codec/disk_offer.ts`), towards the source; `disk`. */
+  diskOffer: 34,
   /** Reserved: the destination asks for a page that it needs now; `pageRequest` channel. */
   pageRequest: 48,
   /** Reserved: the answer to one page request; `pageRequest` channel. */

@@ -49,6 +49,8 @@ const HANDLERS: Handlers = {
     }
     return null;
   },
+  diskContent: (machine, { disk }) =>
+    new WithBody(null, encodeExtents([machine.disk(disk).content()])),
   diskRead: (machine, { disk, offsetBytes, lengthBytes }) => {
     if (!(lengthBytes >= 0 && lengthBytes <= READ_BYTES_MAX)) {
       throw new RangeError(`one read is at most ${READ_BYTES_MAX} bytes, got ${lengthBytes}`);

@@ -97,6 +97,8 @@ export interface MachineCalls {
   dirtyBytes: { params: { bitmap: string }; result: number };
   /** Drops every bitmap whose name begins so. */
   trackEnd: { params: { prefix: string }; result: null };
+  /** Body of the answer: where the disk may hold something, all of it, as in `roundBegin`. */
+  diskContent: { params: { disk: number }; result: null };
   /** Body of the answer: the bytes. */
   diskRead: { params: { disk: number; offsetBytes: number; lengthBytes: number }; result: null };
   /** Body of the call: the bytes. */

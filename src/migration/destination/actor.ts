@@ -10,6 +10,7 @@ import type { DestinationActorDeps } from "./deps.ts";
 import { stopInConflict } from "./conflict.ts";
 import { FrameApplier } from "./frames.ts";
 import { insist } from "./insist.ts";
+import { ReceivedDisks } from "./received_disks.ts";
 import * as refusals from "./refusals.ts";
 import { Repairs } from "./repairs.ts";
 import { destinationEnded, type DestinationState } from "./state.ts";
@@ -30,6 +31,7 @@ export class DestinationActor {
   #disk: Channel | null = null;
   #applier: FrameApplier | null = null;
   readonly #repairs = new Repairs((number, sequence) => this.#askRepair(number, sequence));
+  #disks: ReceivedDisks | null = null;
   #source: GuestDescription | null = null;
   #own: GuestDescription | null = null;
   #notes: Record<string, unknown> = {};
@@ -165,31 +167,47 @@ export class DestinationActor {
     const { guest, journal, link, id, pages, kept, clock, log } = this.deps;
     if (this.state.kind !== "accepted") return;
     this.#touched = true;
+    const offered = this.#source?.disks ?? [];
+    const disks = new ReceivedDisks(this.deps, offered, this.#own?.disks ?? []);
+    // Before the machine's own access to its images may change their files.
+    await disks.recall();
+    if (this.#cancelling || this.#refusing) return;
     await guest.destination.prepare(this.#moveOptions());
     if (this.state.kind !== "accepted") return;
+    this.#disks = disks;
     this.#memory = link.channel(id, "memory");
     this.#disk = link.channel(id, "disk");
-    const disks = this.#source?.disks ?? [];
     const memory = { pages, kept, takesOffer: warm };
-    const applier = new FrameApplier(guest.destination, disks, memory, this.#repairs);
+    const applier = new FrameApplier(
+      guest.destination,
+      offered,
+      disks.held,
+      memory,
+      this.#repairs,
+    );
     this.#applier = applier;
     this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
     this.#disk.receive((frame) =>
       this.#applying(async () => {
-        const round = await applier.disk(frame);
+        const round = await disks.apply(() => applier.disk(frame));
         if (round === null) return;
         journal.write({ kind: "roundRecorded", round, bytes: applier.writtenBytes });
         await this.send({ type: "roundRecorded", round });
       })
     );
-    const images = (this.#own?.disks ?? [])
-      .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
-    journal.write({ kind: "prepared", images });
+    journal.write({ kind: "prepared", images: disks.writtenPaths });
     this.deps.changed();
-    await this.send({ type: "prepared", image: pages.offer, warm: applier.offered });
+    await this.send({
+      type: "prepared",
+      image: pages.offer,
+      warm: applier.offered,
+      diskOffer: disks.offers,
+    });
     applier.offer(this.#memory, clock).catch((error) =>
       log("warn", `${id}: the offer of memory was not sent: ${toGatewayError(error).message}`)
     );
+    // Not awaited: reading the images takes minutes, and a cancel has to be heard meanwhile.
+    void disks.offer(this.#disk);
   }
 
   /**
@@ -326,7 +344,9 @@ export class DestinationActor {
   async #abandon(error: StoredError | null, end = true): Promise<void> {
     const { guest, journal } = this.deps;
     if (end) {
+      if (!this.#taking) await this.#disks?.settle(this.state.kind === "refused");
       await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
+      await this.#disks?.keep();
     }
     this.#applier?.letGoOfMemory("attempt");
     await this.#recorded(() => {

@@ -5,6 +5,7 @@ import type { PeerLink } from "../../link/peer_link.ts";
 import type { Journal } from "../journal.ts";
 import type { KeptMemory } from "../kept_images.ts";
 import type { MigrationOptions } from "../options.ts";
+import type { ImageRecords } from "../ports.ts";
 import type { DestinationEvent, DestinationState } from "./state.ts";
 
 /** What the destination end of one migration is given. */
@@ -27,6 +28,8 @@ export interface DestinationActorDeps {
   readonly pages: PageMemory;
   /** What earlier moves of the machine between both sites have left of it. */
   readonly kept: KeptMemory;
+  /** Keeps what the disk images hold, from one move to the next. */
+  readonly images: ImageRecords;
   /** Something that the report shows has changed. */
   readonly changed: () => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;

@@ -12,6 +12,7 @@ import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import { decodeReset } from "../memory_reset.ts";
 import { MemoryOffer } from "./memory_offer.ts";
 import type { Repairs } from "./repairs.ts";
+import type { HeldBlocks } from "./held_blocks.ts";
 
 interface Frame {
   readonly type: number;
@@ -44,10 +45,12 @@ export class FrameApplier {
 
   /**
    * @param disks as the source described them: their order is what batches number them by
+   * @param held follows what the disks hold
    */
   constructor(
     private readonly machine: DestinationSide,
     private readonly disks: readonly DiskDescription[],
+    private readonly held: HeldBlocks,
     { pages, kept, takesOffer }: ApplierMemory,
     private readonly repairs: Repairs,
   ) {
@@ -125,6 +128,7 @@ export class FrameApplier {
   async #diskBatch(payload: Uint8Array): Promise<void> {
     const batch = decodeDiskBatch(payload, this.disks.map(({ sizeBytes }) => sizeBytes));
     const { id } = this.disks[batch.disk];
+    this.held.writing(batch);
     let at = 0;
     const writes = batch.extents.map(({ kind, offsetBytes, lengthBytes }) => {
       if (kind === "zero") return this.machine.zeroDisk(id, offsetBytes, lengthBytes);
@@ -135,6 +139,7 @@ export class FrameApplier {
     const outcomes = await Promise.allSettled(writes);
     const failed = outcomes.find(({ status }) => status === "rejected");
     if (failed) throw (failed as PromiseRejectedResult).reason;
+    this.held.written(batch);
     this.writtenBytes += batch.contents.byteLength;
   }
 }

@@ -7,6 +7,8 @@ import { reachOfOffer } from "../../image/page_memory.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { SwitchMeasurement } from "../convergence.ts";
 import type { RoundReport } from "../report.ts";
+import { takeDiskOffer } from "./disk_offer.ts";
+import { DiskPlanner } from "./disk_planner.ts";
 import { sendDiskRound } from "./disks.ts";
 import { MemoryPump } from "./memory.ts";
 import type { Move } from "./move.ts";
@@ -24,7 +26,10 @@ export async function begin(move: Move): Promise<void> {
   await move.interrupt.race(move.changes.until(() => move.courier.prepared));
   move.memoryChannel = link.channel(id, "memory");
   move.diskChannel = link.channel(id, "disk");
+  const sizes = move.description!.disks.map(({ sizeBytes }) => sizeBytes);
+  move.planner = new DiskPlanner(sizes, move.deps.options.disable);
   if (takesOffer) hearOffer(move);
+  await takeDiskOffer(move);
 }
 
 /** Hears what the destination has of the memory from before. It tells while the disks are copied. */
@@ -132,22 +137,26 @@ export async function sendRound(
   const planned = rounds.reduce((sum, { extents }) => sum + totalBytes(extents, "data"), 0);
   const report = draft.beginRound(kind, planned);
   const startedMs = clock.nowMs();
-  const index = (id: string) => move.description!.disks.findIndex((disk) => disk.id === id);
+  const disks = move.description!.disks;
   report.sentBytes = await move.interrupt.race(
-    sendDiskRound(
-      rounds,
-      index,
-      move.diskChannel!,
-      draft.disk,
-      {
-        sent: (id, extents) => {
-          draft.diskSent(id, extents);
+    sendDiskRound(rounds, {
+      planner: move.planner!,
+      disk: (id) => {
+        const number = disks.findIndex((disk) => disk.id === id);
+        return { number, sizeBytes: disks[number].sizeBytes };
+      },
+      channel: move.diskChannel!,
+      meter: draft.disk,
+      progress: {
+        passed: (id, dataBytes) => {
+          draft.diskPassed(id, dataBytes);
           move.publish(false);
         },
       },
-      AbortSignal.any([stop, move.interrupt.signal]),
+      first: move.round === 1,
       sealer,
-    ),
+      stop: AbortSignal.any([stop, move.interrupt.signal]),
+    }),
   );
   report.durationMs = Math.round(clock.nowMs() - startedMs);
   move.publish(false);

@@ -38,6 +38,8 @@ export class Courier {
   image: ImageOffer | null = null;
   /** Layout of memory that it has from before and is about to offer. */
   warm: Extract<ToSource, { type: "prepared" }>["warm"] = null;
+  /** The destination will say what its disks hold, and round 1 waits for it. */
+  diskOffer = false;
   recordedRound = 0;
   /** How the hand-over ended at the destination, once it said so. */
   outcome: Outcome | null = null;
@@ -86,6 +88,7 @@ export class Courier {
           this.prepared = true;
           this.image = message.image;
           this.warm = message.warm;
+          this.diskOffer = message.diskOffer;
           break;
         case "roundRecorded":
           this.recordedRound = Math.max(this.recordedRound, message.round);

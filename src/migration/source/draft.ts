@@ -1,5 +1,4 @@
 import { type Clock, timestamp } from "../../core/clock.ts";
-import type { Extent } from "../../core/extents.ts";
 import type { Finding, GuestDescription, MemoryProgress } from "../../guest/guest.ts";
 import type { PeerLink } from "../../link/peer_link.ts";
 import type { MigrationOptions } from "../options.ts";
@@ -144,13 +143,10 @@ export class ReportDraft {
     if (first) disk.allocatedBytes = dataBytes;
   }
 
-  diskSent(diskId: string, extents: readonly Extent[]): void {
+  /** So much of the round was handed to the link, or need not travel. */
+  diskPassed(diskId: string, dataBytes: number): void {
     const disk = this.#disk(diskId);
-    for (const { kind, lengthBytes } of extents) {
-      if (kind === "data") {
-        disk.remainingBytes = Math.max(0, (disk.remainingBytes ?? 0) - lengthBytes);
-      }
-    }
+    disk.remainingBytes = Math.max(0, (disk.remainingBytes ?? 0) - dataBytes);
   }
 
   /** The destination has recorded a round of this disk. */

@@ -3,6 +3,7 @@ import type { KeptAfter } from "../kept_images.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
 import { Cancelled, type Move } from "./move.ts";
 import { decideOutcome } from "./outcome.ts";
+import { trackImages } from "../tracked_images.ts";
 import { endError, sourceEnded, type UndoneEnd } from "./state.ts";
 
 /** How often the peer is asked for the end of a hand-over that is in doubt. */
@@ -165,10 +166,17 @@ async function retire(move: Move): Promise<void> {
     .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
   // A machine that an operator gave away unseen may be the last good copy.
   const keep = options.keepSource || move.verdict !== null;
+  // Its disks hold what the destination was given: known again when the machine comes home.
+  const images = keep
+    ? []
+    : await trackImages(move.deps.images, move.description?.disks ?? [], move.planner?.maps ?? []);
   await guest.source.retire(keep).catch((error) => {
     const failure = toGatewayError(error);
     if (failure.code !== "guest_gone") log("warn", `${id}: ${failure.message}`);
   });
+  if (await guest.runState().catch(() => null) === "gone") {
+    await Promise.all(images.map(({ image, map }) => image.keep(map)));
+  }
   draft.endedAtWallMs = clock.wallMs();
   draft.phase = "ended";
   await recorded(move, () => journal.write({ kind: "retired", kept: keep }));

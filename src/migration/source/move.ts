@@ -12,8 +12,10 @@ import type { Journal } from "../journal.ts";
 import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import type { ToSource } from "../messages.ts";
 import type { MigrationOptions } from "../options.ts";
+import type { ImageRecords } from "../ports.ts";
 import type { MigrationReport } from "../report.ts";
 import { Courier, type Verdict } from "./courier.ts";
+import type { DiskPlanner } from "./disk_planner.ts";
 import type { ReportDraft } from "./draft.ts";
 import type { MemoryPump } from "./memory.ts";
 import { SentPages } from "./sent_pages.ts";
@@ -46,6 +48,8 @@ export interface SourceActorDeps {
   readonly sealer: Sealer;
   /** What earlier moves of the machine between both sites have left of it. */
   readonly kept: KeptMemory;
+  /** Keeps what the disk images hold, from one move to the next. */
+  readonly images: ImageRecords;
   /** Called with each new report. */
   readonly report: (report: MigrationReport) => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -75,6 +79,8 @@ export class Move {
   repairNumber = 0;
   /** While the machine stands still before its hand-over: raise it to let it run on. */
   undoing: Interrupt | null = null;
+  /** What the disks hold at the destination; there from `begin` on. */
+  planner: DiskPlanner | null = null;
   /** Number of the last disk round. */
   round = 0;
   /** What the machine's driver asked to be remembered. */
