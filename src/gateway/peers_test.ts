@@ -2,11 +2,17 @@ import assert from "node:assert/strict";
 import { VirtualClock } from "../testing/virtual_clock.ts";
 import { type LinkLimits, PeerRegistry } from "./peers.ts";
 
-async function registry(limits?: LinkLimits): Promise<PeerRegistry> {
+const peer = (name: string) => ({ name, address: null, fingerprint: "sha256:0" });
+const names = (peers: PeerRegistry) => peers.views().map(({ name }) => name);
+
+async function registry(
+  limits?: LinkLimits,
+  readPeers = () => Promise.resolve([peer("east")]),
+): Promise<PeerRegistry> {
   const peers = new PeerRegistry({
     clock: new VirtualClock(),
     incarnation: "i",
-    readPeers: () => Promise.resolve([{ name: "east", address: null, fingerprint: "sha256:0" }]),
+    readPeers,
     onLink: () => {},
     audit: () => {},
     limits,
@@ -18,7 +24,7 @@ async function registry(limits?: LinkLimits): Promise<PeerRegistry> {
 Deno.test("PeerRegistry caps each link as configured, until told otherwise", async () => {
   const peers = await registry({ linkBytesPerSecond: 5_000, unacknowledgedBytesMax: 4_194_304 });
   assert.equal(peers.views()[0].rateBytesPerSecond, 5_000);
-  peers.setRate("east", null);
+  await peers.setRate("east", null);
   assert.equal(peers.views()[0].rateBytesPerSecond, null);
   await peers.close();
 });
@@ -35,4 +41,34 @@ Deno.test("PeerRegistry gives its links the configured window", async () => {
     registry({ linkBytesPerSecond: null, unacknowledgedBytesMax: 1 }),
     /unacknowledgedBytesMax/,
   );
+});
+
+Deno.test("PeerRegistry caps a peer that was trusted a moment ago, and no stranger", async () => {
+  let trusted = [peer("east")];
+  const peers = await registry(undefined, () => Promise.resolve(trusted));
+  trusted = [peer("east"), peer("south")];
+  await peers.setRate("south", 7_000);
+  assert.equal(peers.views()[1].rateBytesPerSecond, 7_000);
+  await assert.rejects(peers.setRate("west", 7_000), { code: "peer_unknown" });
+  await peers.close();
+});
+
+Deno.test("PeerRegistry shows the peers of the last reading that worked", async () => {
+  let reading: () => Promise<ReturnType<typeof peer>[]> = () =>
+    Promise.resolve([peer("east"), peer("south")]);
+  const peers = await registry(undefined, () => reading());
+  reading = () => Promise.reject(new Error("half a file"));
+  await assert.rejects(peers.reload(), /half a file/);
+  assert.deepEqual(names(peers), ["east", "south"]);
+  // An older reading that takes longer comes first all the same.
+  const slow = Promise.withResolvers<ReturnType<typeof peer>[]>();
+  reading = () => slow.promise;
+  const older = peers.reload();
+  await Promise.resolve();
+  reading = () => Promise.resolve([peer("south")]);
+  const newer = peers.reload();
+  slow.resolve([peer("east"), peer("north")]);
+  await Promise.all([older, newer]);
+  assert.deepEqual(names(peers), ["south"]);
+  await peers.close();
 });

@@ -54,7 +54,8 @@ export interface GatewayService {
   /** Each new report of one migration (or of all, id null) until the returned function is called. */
   onReport(id: string | null, listener: (report: MigrationReport) => void): () => void;
 
-  setLinkRate(peer: string, bytesPerSecond: number | null): void;
+  /** `peer_unknown`. */
+  setLinkRate(peer: string, bytesPerSecond: number | null): Promise<void>;
   /** Samples and forecasts without moving anything. */
   plan(request: { guest: string; to: string }): Promise<Plan>;
   audit(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];

@@ -129,7 +129,7 @@ export function fakeService(overrides: Partial<GatewayService> = {}) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    setLinkRate: noted("setLinkRate", () => {}),
+    setLinkRate: noted("setLinkRate", () => Promise.resolve()),
     plan: noted("plan", (request: { guest: string; to: string }) =>
       Promise.resolve({
         ...request,
