@@ -16,6 +16,16 @@ export function reportFailure(cli: Pick<Cli, "terminal" | "json">, thrown: unkno
   return thrown instanceof GatewayError ? exitCodeOfError(error.code) : EXIT.failed;
 }
 
+/** What is wrong with the arguments, by the words of the parser, which has told people already. */
+export function usageFailure(parserMessage: string): GatewayError {
+  const reason = parserMessage === "(outputHelp)"
+    ? "none is given"
+    : parserMessage.replace(/^error: /, "").replaceAll(/\s+/g, " ");
+  return new GatewayError("request_invalid", `Cannot run the command: ${reason}`, {
+    hint: "`causeway --help` lists the commands, and `causeway COMMAND --help` their options",
+  });
+}
+
 function asFailure(thrown: unknown): GatewayError {
   const message = thrown instanceof Error ? thrown.message : String(thrown);
   return new GatewayError("internal", `Cannot do this: ${message}`, {
