@@ -86,6 +86,16 @@ Deno.test("a profile or an address that cannot be used is wrong usage", () =>
     }
   }));
 
+Deno.test("a demo that fails says with --json that nothing was verified, and why", async () => {
+  const { code, out } = await run("demo", "--profile", "nope", "--json");
+  assert.equal(code, 2);
+  const last = JSON.parse(out.split("\n").at(-1)!);
+  assert.equal(last.verified, false);
+  assert.equal(last.plainCopyBytes, null);
+  assert.equal(last.profile, "nope");
+  assert.equal(last.error.code, "profile_not_found");
+});
+
 Deno.test("help is an answer, for the whole and for each command", async () => {
   const { code, out } = await run("--help");
   assert.equal(code, 0);
