@@ -202,7 +202,15 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       }),
 
     setLinkRate: (peer, bytesPerSecond) => peers.setRate(peer, bytesPerSecond),
-    plan: async ({ guest, to }) => await planMove(guests, await peers.link(to), guest, to),
+    plan: (request) =>
+      planMove({
+        site,
+        clock,
+        guests,
+        peers,
+        ownership: (guestId) => ledger.ownership(guestId),
+        movingGuest: (guestId) => migrations.movingGuest(guestId),
+      }, request),
     audit: (limit) => ledger.auditEntries(limit),
     health() {
       const checks: Record<string, string> = {

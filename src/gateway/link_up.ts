@@ -9,13 +9,14 @@ const LINK_UP_TIMEOUT_MS = 15_000;
  * Waits until a connection to the peer exists.
  *
  * @param lastError why the last contact failed, if anything is known of that
- * @throws {GatewayError} what `lastError` knows, else `peer_unreachable`, after 15 s
+ * @throws {GatewayError} what `lastError` knows, else `peer_unreachable`, after `waitMsMax`
  */
 export async function whenUp(
   link: PeerLink,
   name: string,
   clock: Clock,
   lastError: () => GatewayError | null,
+  waitMsMax = LINK_UP_TIMEOUT_MS,
 ): Promise<void> {
   if (link.state === "up") return;
   const waiting = new AbortController();
@@ -23,7 +24,7 @@ export async function whenUp(
   const up = new Promise<void>((resolve) => {
     stop = link.onEvent((event) => event.kind === "up" && resolve());
   });
-  const timeout = clock.sleep(LINK_UP_TIMEOUT_MS, waiting.signal).then(() => {
+  const timeout = clock.sleep(waitMsMax, waiting.signal).then(() => {
     throw lastError() ??
       new GatewayError("peer_unreachable", `Cannot reach ${name}: no connection to its gateway`, {
         hint: "Check that it runs, its address in the configuration, and that UDP passes",

@@ -126,6 +126,11 @@ export class PeerRegistry {
     entry.link.setRateLimit(bytesPerSecond);
   }
 
+  /** The cap of a link, bytes per second; null is none. @throws {GatewayError} `peer_unknown` */
+  rate(name: string): number | null {
+    return this.#get(name).rateBytesPerSecond;
+  }
+
   views(): PeerView[] {
     const shown = [...this.#entries.values()].filter(({ isTrusted, link }) =>
       isTrusted || link.state === "up"

@@ -135,6 +135,10 @@ export function fakeService(overrides: Partial<GatewayService> = {}) {
         ...request,
         path: samplePeer().path,
         findings: [],
+        rate: {
+          source: "measured" as const,
+          bytesPerSecond: { low: 1_000, expected: 1_000, high: 1_000 },
+        },
         strategies: [],
       })),
     audit: noted("audit", () => [{ at: "2026-01-02T03:04:05.000Z", kind: "x", body: {} }]),
