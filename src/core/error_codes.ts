@@ -108,6 +108,11 @@ export const ERRORS = {
     httpStatus: 503,
     meaning: "This gateway restarted in the middle of a move; the machine runs at the source.",
   },
+  gateway_running: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "Another gateway process serves this site already; nothing of it was touched.",
+  },
   gateway_unreachable: {
     retry: "reconnect",
     httpStatus: 503,

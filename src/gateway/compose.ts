@@ -7,6 +7,7 @@ import { attachReferenceGuest } from "../guest/reference/reference_guest.ts";
 import { openEndpoint } from "../link/endpoint.ts";
 import { attachQemu } from "../qemu/qemu_guest.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
+import { lockSite } from "./site_lock.ts";
 
 /** The composition root of a gateway: everything that the service is built from, for one site. */
 export async function composeGateway(
@@ -16,7 +17,9 @@ export async function composeGateway(
 ): Promise<Gateway> {
   const config = await loadConfig(configPath);
   await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
-  return await startGateway({
+  using lock = new DisposableStack();
+  lock.use(lockSite(config));
+  const gateway = await startGateway({
     site: config.site,
     ledgerFile: config.ledgerFile,
     stateDirectory: config.stateDirectory,
@@ -38,6 +41,14 @@ export async function composeGateway(
     newId: () => crypto.randomUUID(),
     log,
   });
+  const kept = lock.move();
+  return {
+    ...gateway,
+    async close() {
+      await gateway.close();
+      kept.dispose();
+    },
+  };
 }
 
 async function attach(

@@ -8,14 +8,12 @@ import {
   destinationEnded,
   type DestinationEvent,
   nextDestinationState,
-  partialCopies,
   replayDestination,
   wasWithdrawn,
 } from "../migration/destination/state.ts";
-import { destinationReport } from "../migration/destination/report.ts";
 import { Journal } from "../migration/journal.ts";
 import { type MigrationOptions, migrationOptions } from "../migration/options.ts";
-import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
+import { type MigrationReport } from "../migration/report.ts";
 import { SourceActor } from "../migration/source/actor.ts";
 import { ReportDraft } from "../migration/source/draft.ts";
 import {
@@ -26,8 +24,10 @@ import {
 } from "../migration/source/state.ts";
 import { requireAdjudicable } from "./adjudication.ts";
 import { Arrivals } from "./arrivals.ts";
+import { ArrivingReport } from "./arriving_report.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { pageMemory } from "./page_memory.ts";
+import { isLast, keptReports } from "./kept_reports.ts";
 import { lazyGuest } from "./lazy_guest.ts";
 import { whenUp } from "./link_up.ts";
 import { type Arrived, auditWithdrawn, isOnlyOffered } from "./offers.ts";
@@ -51,9 +51,8 @@ type Running =
     readonly side: "destination";
     readonly stored: StoredMigration;
     readonly actor: DestinationActor;
-    /** Last report that the source sent; shown with this end's own state on top. */
-    sourceReport: Record<string, unknown> | null;
-    /** Until the source begins, no move of this id exists there, and none is shown here. */
+    readonly report: ArrivingReport;
+    /** The source said so; until then no move of this id exists there, and none is listed here. */
     begun: boolean;
   };
 
@@ -135,11 +134,11 @@ export class MigrationManager {
     if (running) {
       return running.actor.ended && this.#isOffer(running) ? null : this.#render(running);
     }
-    const stored = this.deps.ledger.report(id);
-    if (stored) return stored as MigrationReport;
+    const stored = this.deps.ledger.report(id) as MigrationReport | null;
+    if (stored && isLast(stored)) return stored;
     const past = readPast(this.deps.ledger, id, this.deps.site);
-    if (!past || wasWithdrawn(past.destinationEvents)) return null;
-    return reportOfPast(past, this.deps.site, this.deps.clock);
+    if (!past || (stored === null && wasWithdrawn(past.destinationEvents))) return null;
+    return reportOfPast(past, this.deps.site, this.deps.clock, stored);
   }
 
   onReport(listener: (report: MigrationReport) => void): () => void {
@@ -397,6 +396,10 @@ export class MigrationManager {
   ): SourceActor {
     const { ledger, clock, site, log, scratchDirectory } = this.deps;
     const options = migrationOptions.parse(stored.options);
+    const keep = keptReports(ledger, clock, log);
+    const draft = this.#draft(stored, options, epoch);
+    const before = events.length === 0 ? null : ledger.report(stored.id) as MigrationReport | null;
+    if (before) draft.resumeFrom(before);
     return new SourceActor({
       id: stored.id,
       site,
@@ -408,10 +411,13 @@ export class MigrationManager {
       options,
       epoch,
       journal: new Journal(ledger, stored.id, replaySource(events), nextSourceState),
-      draft: this.#draft(stored, options, epoch),
+      draft,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
-      report: (report) => this.#listeners.tell(report),
+      report: (report) => {
+        keep(report);
+        this.#listeners.tell(report);
+      },
       log,
     });
   }
@@ -445,7 +451,12 @@ export class MigrationManager {
       side: "destination",
       stored,
       actor,
-      sourceReport: null,
+      report: new ArrivingReport(
+        stored,
+        actor,
+        site,
+        () => ledger.events(stored.id) as unknown as DestinationEvent[],
+      ),
       begun: events.length > 0,
     };
     this.#running.set(stored.id, running);
@@ -462,7 +473,13 @@ export class MigrationManager {
       if (isOffer && !this.#forgetting.has(id)) auditWithdrawn(arrived(running), this.deps);
       this.#forgetLater(id);
     }
-    if (!isOffer) this.#listeners.tell(this.#render(running));
+    const tell = () => this.#listeners.tell(running.report.render());
+    if (kind === "running") {
+      running.report.machineRuns(this.deps.clock, this.#stopping.signal, () => {
+        if (this.#running.get(id) === running) tell();
+      });
+    }
+    if (!isOffer) tell();
   }
 
   #begun(id: string): void {
@@ -496,19 +513,7 @@ export class MigrationManager {
   }
 
   #render(running: Running): MigrationReport {
-    if (running.side === "source") return running.actor.report();
-    const { stored, actor, sourceReport } = running;
-    const { state, epoch } = actor;
-    const gaveUp = state.kind === "refused" || state.kind === "abandoned";
-    const events = gaveUp ? this.deps.ledger.events(stored.id) : [];
-    return destinationReport({
-      stored,
-      site: this.deps.site,
-      state,
-      epoch,
-      sourceReport,
-      partialCopies: partialCopies(events as unknown as DestinationEvent[]),
-    });
+    return running.side === "source" ? running.actor.report() : running.report.render();
   }
 
   #draft(
@@ -528,10 +533,10 @@ export class MigrationManager {
   #reported(id: string, report: Record<string, unknown>): void {
     const running = this.#running.get(id);
     if (running?.side !== "destination") return;
-    running.sourceReport = report;
+    running.report.source = report;
     running.begun = true;
     this.#destinationChanged(id);
-    if (this.#finalReport(running)) this.#ended(id);
+    if (running.report.isLast) this.#ended(id);
   }
 
   /** An operator's verdict found a machine of an ended move running here: it has been stopped. */
@@ -555,14 +560,6 @@ export class MigrationManager {
     };
     ledger.putReport(id, report);
     this.#listeners.tell(report);
-  }
-
-  #finalReport(running: Extract<Running, { side: "destination" }>): boolean {
-    const state = running.sourceReport?.state as MigrationReport["state"] | undefined;
-    if (!running.actor.ended || state === undefined) return false;
-    // A source that ended otherwise while the machine runs here has a verdict to tell.
-    if (running.actor.state.kind === "running") return state === "completed";
-    return ENDED_STATES.includes(state);
   }
 
   /** Nothing more comes: the last report is kept, the actor goes. */

@@ -17,6 +17,11 @@ export class TrafficMeter {
   readonly #recent = new RecentRatio();
   readonly #changed = new RecentRatio();
 
+  /** What an earlier process had saved. */
+  resumeFrom(saved: SavedBytes): void {
+    Object.assign(this.saved, saved);
+  }
+
   /** `rawBytes` of content went into `payloadBytes` of frames. */
   sent(rawBytes: number, payloadBytes: number): void {
     this.rawBytes += rawBytes;

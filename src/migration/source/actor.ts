@@ -310,8 +310,8 @@ export class SourceActor {
     const { guest, draft, journal, clock } = this.deps;
     journal.write({ kind: "switchBegan" });
     await guest.source.pause();
-    notePause(move, clock.nowMs());
     draft.copyingPaused = true;
+    notePause(move, clock.nowMs());
     draft.phase = "machine paused, copying the disks";
     await diskRound(move);
     draft.phase = "machine paused, copying memory";

@@ -58,6 +58,8 @@ export class ReportDraft {
   #disks: DiskReport[] = [];
   #earlierRoundsBytes = 0;
   #progress = 0;
+  /** Of the processes before this one. */
+  #earlierWire: MigrationReport["wireBytes"] = { memory: 0, disk: 0, control: 0, total: 0 };
   #eta: { atMs: number; doneBytes: number } | null = null;
   readonly #startedWallMs: number;
   readonly #startedMs: number;
@@ -83,6 +85,22 @@ export class ReportDraft {
       verifiedBytes: 0,
     }));
     this.runState = description.runState === "running" ? "running" : "paused";
+  }
+
+  /** Goes on from a report that an earlier process of this gateway kept. */
+  resumeFrom(kept: MigrationReport): void {
+    this.rounds.push(...kept.rounds);
+    this.decisions.push(...kept.decisions);
+    this.findings = kept.findings as Finding[];
+    this.memoryTotalBytes = kept.memory.totalBytes;
+    this.#disks = kept.disks.map((disk) => ({ ...disk }));
+    this.predictedDowntimeMs = kept.predictedDowntimeMs;
+    this.opaqueReason = kept.opaqueReason;
+    this.opaqueBytes = kept.opaqueBytes;
+    this.repairs = kept.repairs;
+    this.#progress = kept.progress;
+    this.#earlierWire = kept.wireBytes;
+    this.memory.resumeFrom(kept.savedBytes);
   }
 
   decide(action: string, reason: string, numbers: Decision["numbers"]): void {
@@ -189,7 +207,7 @@ export class ReportDraft {
       },
       disks: this.#disks.map((disk) => ({ ...disk })),
       rounds: this.rounds.map((round) => ({ ...round })),
-      wireBytes: link.wireBytes,
+      wireBytes: added(this.#earlierWire, link.wireBytes),
       savedBytes: sumSaved(this.memory, this.disk),
       decisions: [...this.decisions],
       findings: this.findings.map((finding) => ({ ...finding })),
@@ -255,6 +273,18 @@ function reportedState(
     default:
       return state.kind;
   }
+}
+
+function added(
+  left: MigrationReport["wireBytes"],
+  right: MigrationReport["wireBytes"],
+): MigrationReport["wireBytes"] {
+  return {
+    memory: left.memory + right.memory,
+    disk: left.disk + right.disk,
+    control: left.control + right.control,
+    total: left.total + right.total,
+  };
 }
 
 function sumSaved(...meters: TrafficMeter[]) {
