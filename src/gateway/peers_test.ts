@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { GatewayError } from "../core/errors.ts";
 import { VirtualClock } from "../testing/virtual_clock.ts";
 import { type LinkLimits, PeerRegistry } from "./peers.ts";
 
@@ -70,5 +71,44 @@ Deno.test("PeerRegistry shows the peers of the last reading that worked", async 
   slow.resolve([peer("east"), peer("north")]);
   await Promise.all([older, newer]);
   assert.deepEqual(names(peers), ["south"]);
+  await peers.close();
+});
+
+Deno.test("PeerRegistry dials at once for whoever asks, and when the peers were read anew", async () => {
+  const clock = new VirtualClock();
+  const peers = new PeerRegistry({
+    clock,
+    incarnation: "i",
+    readPeers: () => Promise.resolve([peer("east")]),
+    onLink: () => {},
+    audit: () => {},
+  });
+  await peers.reload();
+  let dials = 0;
+  const refused = new GatewayError("peer_not_trusted", "Cannot connect: not trusted", {
+    hint: "Run trust",
+  });
+  peers.connect({
+    address: "none",
+    dial: () => (dials++, Promise.reject(refused)),
+    onAccept: () => {},
+    onRefusal: () => {},
+    close: () => Promise.resolve(),
+  });
+  // 1 + 2 + 4 s and then every 5: the next one is due at 62 s.
+  await clock.advance(58_000);
+  const before = dials;
+  await clock.advance(2_000);
+  assert.equal(dials, before, "it is put off");
+  await peers.link("east");
+  await clock.advance(0);
+  assert.equal(dials, before + 1);
+  // 1, 2 and 4 s once more: the next one is due 3 s from here.
+  await clock.advance(9_000);
+  const again = dials;
+  await peers.reload();
+  await clock.advance(0);
+  assert.equal(dials, again + 1);
+  assert.equal(peers.views()[0].lastError?.code, "peer_not_trusted");
   await peers.close();
 });
