@@ -1,7 +1,11 @@
 import assert from "node:assert/strict";
+import type { GuestView, Plan } from "../../src/gateway/service.ts";
+import { requires } from "../../src/testing/requirements.ts";
+import { KillableSites } from "./support/killable_sites.ts";
 import { ReferenceSites, SLOW_PATH } from "./support/reference_sites.ts";
 
 const MIB = 1024 * 1024;
+const needs = await requires("qemu", "guestImage", "cpio");
 const request = { guest: "g", to: "b" };
 
 Deno.test("a plan over a path that carried no move forecasts duration and pause, and touches nothing", async () => {
@@ -57,3 +61,25 @@ Deno.test("a plan for a peer that is away says so and forecasts at assumed rates
   sites.sites.heal();
   await sites.sites.startSite("b");
 });
+
+Deno.test(
+  "a plan of a real machine counts what its image takes, and finds nothing against it",
+  needs,
+  async () => {
+    await using sites = await KillableSites.start({ booted: false });
+    const before = await sites.machine.migrationStatus();
+    const api = await sites.a.api();
+    const plan = await api.call<Plan>("POST", "/plan", { guest: "vm", to: "b" });
+    assert.deepEqual(plan.findings, []);
+    const { allocatedBytes, sizeBytes } = (await api.call<GuestView>("GET", "/guests/vm"))
+      .description!.disks[0];
+    assert.ok(allocatedBytes! < sizeBytes, "the image is new and thin");
+    const { wireBytes, totalMs, downtimeMs } = plan.strategies[0];
+    // The machine is starting and may have written a little between both answers.
+    assert.ok(wireBytes!.high < 1.05 * (160 * MIB + sizeBytes / 2));
+    assert.ok(totalMs!.low > 0 && downtimeMs!.low > 0);
+    assert.deepEqual(plan.strategies[0].remarks.filter((text) => text.includes("whole size")), []);
+    assert.equal(await sites.machine.migrationStatus(), before);
+    await sites.machine.assertTidy();
+  },
+);
