@@ -372,7 +372,7 @@ export const ERRORS = {
   request_invalid: {
     retry: "never",
     httpStatus: 422,
-    meaning: "The request does not fit the API; the message names the field.",
+    meaning: "A request or a command's arguments do not fit; the message names the field.",
   },
   request_too_large: {
     retry: "never",

@@ -1,5 +1,5 @@
 import { loadConfig } from "../config/config.ts";
-import { loadPeers } from "../config/peers.ts";
+import { loadPeers, peersVersion } from "../config/peers.ts";
 import type { Clock } from "../core/clock.ts";
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { Guest } from "../guest/guest.ts";
@@ -41,6 +41,7 @@ export async function composeGateway(
         address,
         fingerprint: certificate.fingerprint,
       })),
+    peersVersion: () => peersVersion(config.path),
     openEndpoint: (incarnation) =>
       // The peer registry hears of refusals from the endpoint and records them itself.
       openEndpoint({ config, incarnation, clock, audit: () => {} }),

@@ -18,6 +18,7 @@ import { ImageRecordFiles } from "./image_records.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { MigrationManager } from "./migrations.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
+import { watchPeers } from "./peer_watch.ts";
 import { planMove } from "./plan.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
@@ -29,6 +30,11 @@ export interface GatewayDeps {
   readonly clock: Clock;
   readonly attach: AttachGuest;
   readonly readPeers: () => Promise<readonly TrustedPeer[]>;
+  /**
+   * A text that changes whenever the peers may have changed, cheap to ask for once a second. Without
+   * it they are read only when somebody asks for one that is not known.
+   */
+  readonly peersVersion?: () => Promise<string>;
   /** `limits` and `dataHosts` of the configuration; without them nothing is capped or listed. */
   readonly limits?: LinkLimits;
   readonly dataHosts?: readonly string[];
@@ -98,11 +104,19 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     log,
   });
 
+  const closing = new AbortController();
   await peers.reload();
   await guests.restore();
   await migrations.restore();
   const endpoint = await deps.openEndpoint(incarnation);
   peers.connect(endpoint);
+  const watched = deps.peersVersion && watchPeers({
+    version: deps.peersVersion,
+    reload: () => peers.reload(),
+    clock,
+    log,
+    signal: closing.signal,
+  });
 
   const view = async (entry: RegisteredGuest): Promise<GuestView> => {
     const description = await describeIfThere(entry.guest);
@@ -207,7 +221,15 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       }),
 
     setLinkRate: (peer, bytesPerSecond) => peers.setRate(peer, bytesPerSecond),
-    plan: async ({ guest, to }) => await planMove(guests, await peers.link(to), guest, to),
+    plan: (request) =>
+      planMove({
+        site,
+        clock,
+        guests,
+        peers,
+        ownership: (guestId) => ledger.ownership(guestId),
+        movingGuest: (guestId) => migrations.movingGuest(guestId),
+      }, request),
     audit: (limit) => ledger.auditEntries(limit),
     health() {
       const checks: Record<string, string> = {
@@ -235,6 +257,8 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     service,
     linkAddress: endpoint.address,
     async close() {
+      closing.abort();
+      await watched;
       await migrations.stop();
       kept.close();
       await images.idle();

@@ -113,6 +113,12 @@ export function nextDestinationState(
   }
 }
 
+/** True for an offer that ended without anything having been done or refused here. */
+export function wasWithdrawn(events: Iterable<DestinationEvent>): boolean {
+  const kinds = new Set([...events].map(({ kind }) => kind));
+  return kinds.has("abandoned") && !kinds.has("prepared") && !kinds.has("refused");
+}
+
 /** Replays the ledger: the state that a restarted gateway goes on from. */
 export function replayDestination(events: Iterable<DestinationEvent>): DestinationState {
   let state: DestinationState = { kind: "accepted" };

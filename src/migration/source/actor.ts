@@ -378,7 +378,7 @@ export class SourceActor {
 }
 
 /** What an operator has to know of a machine that decides by itself when it pauses. */
-function notHeld({ canHoldSwitchover, version }: GuestDescription): Finding[] {
+export function notHeld({ canHoldSwitchover, version }: GuestDescription): Finding[] {
   if (canHoldSwitchover) return [];
   return [{
     severity: "warning",
