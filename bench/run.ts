@@ -2,7 +2,7 @@
  * `deno task bench`: every bench with its canonical inputs, or with tiny ones that only show that it
  * runs.
  *
- *     bench/run.ts [--quick] [--only limits,cost,goodput] [--out DIR]
+ *     bench/run.ts [--quick] [--only limits,cost,goodput,bytes] [--out DIR]
  *
  * With `--out`, each writes its runs and where they were made to `DIR/NAME.json`.
  */
@@ -34,6 +34,12 @@ const BENCHES: readonly Bench[] = [
     script: "goodput.ts",
     quickArgs: ["--profiles", "metro", "--seconds", "4", "--repeat", "1"],
     needs: ["namespaces", "tun"],
+  },
+  {
+    name: "bytes",
+    script: "bytes.ts",
+    quickArgs: ["--quick"],
+    needs: ["qemu", "guestImage", "namespaces", "tun"],
   },
 ];
 

@@ -67,9 +67,16 @@ export class Arena implements AsyncDisposable {
   }
 }
 
-/** What crossed in both directions since an earlier count. */
-export function crossedBytes(before: WireCount, after: WireCount): number {
-  return after.forwardBytes - before.forwardBytes + after.backwardBytes - before.backwardBytes;
+/** What crossed since an earlier count. */
+export function crossed(before: WireCount, after: WireCount): WireCount {
+  return {
+    forwardBytes: after.forwardBytes - before.forwardBytes,
+    backwardBytes: after.backwardBytes - before.backwardBytes,
+  };
+}
+
+export function bothWays({ forwardBytes, backwardBytes }: WireCount): number {
+  return forwardBytes + backwardBytes;
 }
 
 /** The same profile without any loss, at a rate if one is given; queues keep their length in time. */

@@ -4,7 +4,7 @@ import { ENDED_STATES, type MigrationReport } from "../../src/migration/report.t
 import { Serving, SiteApi } from "../../src/testing/site_process.ts";
 import { TextLineStream } from "../goodput/lines.ts";
 import type { Arena, Site, SiteName } from "./arena.ts";
-import { type Contestant, type Cost, metered, type Patience } from "./contestant.ts";
+import { type Contestant, type Cost, type Metered, metered, type Patience } from "./contestant.ts";
 import { type Machine, type MachineEnd, until } from "./machine.ts";
 
 const LINK_PORT = 7420;
@@ -62,7 +62,7 @@ export class CausewayGateways implements Contestant {
     const end = await this.#expect(machine, to);
     const api = this.apis[machine.here.site.name];
     let converged = true;
-    const { value: report, wireBytes, totalMs } = await metered(this.arena, async () => {
+    const { value: report, meter } = await metered(this.arena, async () => {
       const { id } = await this.#begin(machine, to, false);
       const done = (report: MigrationReport) => ENDED_STATES.includes(report.state);
       const startMs = performance.now();
@@ -77,13 +77,13 @@ export class CausewayGateways implements Contestant {
       return await api.until(id, done, this.patience.timeLimitMs);
     });
     if (report.state !== "completed") throw new Error(`The move failed: ${JSON.stringify(report)}`);
-    return { cost: cost(report, wireBytes, totalMs, converged), end };
+    return { cost: cost(report, meter, converged), end };
   }
 
   async cancelledMove(machine: Machine, to: SiteName): Promise<Cost> {
     const end = await this.#expect(machine, to);
     const api = this.apis[machine.here.site.name];
-    const { value: report, wireBytes, totalMs } = await metered(this.arena, async () => {
+    const { value: report, meter } = await metered(this.arena, async () => {
       const { id } = await this.#begin(machine, to, true);
       const inSync = await api.until(
         id,
@@ -100,7 +100,7 @@ export class CausewayGateways implements Contestant {
     });
     if (report.state !== "cancelled") throw new Error(`Not cancelled: ${JSON.stringify(report)}`);
     await end.end();
-    return cost(report, wireBytes, totalMs, true);
+    return cost(report, meter, true);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -130,15 +130,9 @@ export class CausewayGateways implements Contestant {
   }
 }
 
-function cost(
-  report: MigrationReport,
-  wireBytes: number,
-  totalMs: number,
-  converged: boolean,
-): Cost {
+function cost(report: MigrationReport, meter: Metered, converged: boolean): Cost {
   return {
-    wireBytes,
-    totalMs,
+    ...meter,
     memoryBytes: report.wireBytes.memory,
     diskBytes: report.wireBytes.disk,
     converged,

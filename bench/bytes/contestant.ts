@@ -1,11 +1,12 @@
-import type { Arena, SiteName } from "./arena.ts";
-import { crossedBytes } from "./arena.ts";
+import { type Arena, bothWays, crossed, type SiteName, type WireCount } from "./arena.ts";
 import type { Machine, MachineEnd } from "./machine.ts";
 
 /** What one move, or an attempt at one, cost. */
 export interface Cost {
   /** IP packets that left the bottleneck, both directions, headers included. */
   readonly wireBytes: number;
+  /** The same by direction; what flows against the machine is acknowledgements. */
+  readonly wire: WireCount;
   readonly totalMs: number;
   /** By the contestant's own account; null where it gives none. */
   readonly memoryBytes: number | null;
@@ -37,15 +38,18 @@ export interface Patience {
 /** Packets that are still on their way when a move reports its end belong to it. */
 const TAIL_MS = 1_000;
 
+export type Metered = Pick<Cost, "wireBytes" | "wire" | "totalMs">;
+
 /** What crosses the link while `work` runs. */
 export async function metered<T>(
   arena: Arena,
   work: () => Promise<T>,
-): Promise<{ value: T; wireBytes: number; totalMs: number }> {
+): Promise<{ value: T; meter: Metered }> {
   const before = await arena.wire();
   const startMs = performance.now();
   const value = await work();
   const totalMs = Math.round(performance.now() - startMs);
   await new Promise((resolve) => setTimeout(resolve, TAIL_MS));
-  return { value, wireBytes: crossedBytes(before, await arena.wire()), totalMs };
+  const wire = crossed(before, await arena.wire());
+  return { value, meter: { wireBytes: bothWays(wire), wire, totalMs } };
 }

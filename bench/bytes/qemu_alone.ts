@@ -1,7 +1,6 @@
 import type { QmpClient } from "../../src/qemu/qmp/client.ts";
-import type { Arena, SiteName } from "./arena.ts";
-import { crossedBytes } from "./arena.ts";
-import { type Contestant, type Cost, metered, type Patience } from "./contestant.ts";
+import { type Arena, bothWays, crossed, type SiteName } from "./arena.ts";
+import { type Contestant, type Cost, type Metered, metered, type Patience } from "./contestant.ts";
 import { DISK_NODE, type Machine, type MachineEnd, until } from "./machine.ts";
 
 interface Setting {
@@ -60,7 +59,7 @@ export class QemuAlone implements Contestant {
     const end = await machine.expectAt(to);
     const source = machine.here.qmp;
     let converged = true;
-    const { value, wireBytes, totalMs } = await metered(this.arena, async () => {
+    const { value, meter } = await metered(this.arena, async () => {
       const diskBytes = await this.#begin(source, end);
       const startMs = performance.now();
       await this.#untilStatus(source, "pre-switchover", async () => {
@@ -78,13 +77,13 @@ export class QemuAlone implements Contestant {
       await end.qmp.execute("cont");
       return { diskBytes, info };
     });
-    return { cost: this.#cost(value.info, value.diskBytes, wireBytes, totalMs, converged), end };
+    return { cost: this.#cost(value.info, value.diskBytes, meter, converged), end };
   }
 
   async cancelledMove(machine: Machine, to: SiteName): Promise<Cost> {
     const end = await machine.expectAt(to);
     const source = machine.here.qmp;
-    const { value, wireBytes, totalMs } = await metered(this.arena, async () => {
+    const { value, meter } = await metered(this.arena, async () => {
       const diskBytes = await this.#begin(source, end);
       let info: MigrateInfo = {};
       await until("the first pass over memory", async () => {
@@ -97,7 +96,7 @@ export class QemuAlone implements Contestant {
       return { diskBytes, info };
     });
     await end.end();
-    return this.#cost(value.info, value.diskBytes, wireBytes, totalMs, true);
+    return this.#cost(value.info, value.diskBytes, meter, true);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
@@ -134,7 +133,7 @@ export class QemuAlone implements Contestant {
       if (performance.now() > deadlineMs) throw new Error("The mirror did not get ready");
       await pause();
     }
-    const diskBytes = crossedBytes(before, await this.arena.wire());
+    const diskBytes = bothWays(crossed(before, await this.arena.wire()));
     await end.qmp.execute("migrate-incoming", { uri: `tcp:${address}:${memoryPort}` });
     await source.execute("migrate", { uri: `tcp:${address}:${memoryPort}` });
     return diskBytes;
@@ -175,8 +174,7 @@ export class QemuAlone implements Contestant {
   #cost(
     info: MigrateInfo,
     diskBytes: number,
-    wireBytes: number,
-    totalMs: number,
+    meter: Metered,
     converged: boolean,
   ): Cost {
     const memoryBytes = info.ram?.transferred ?? null;
@@ -185,7 +183,7 @@ export class QemuAlone implements Contestant {
       passes: info.ram?.["dirty-sync-count"] ?? null,
       ram: info.ram ?? null,
     };
-    return { wireBytes, totalMs, memoryBytes, diskBytes, converged, detail };
+    return { ...meter, memoryBytes, diskBytes, converged, detail };
   }
 }
 

@@ -91,7 +91,7 @@ export function caseLines(name: CaseName, all: readonly RecordedRun[]): string[]
       megabytes(theirs.map(({ cost }) => cost.memoryBytes)),
       megabytes(theirs.map(({ cost }) => cost.diskBytes)),
       shown(theirs.map(({ cost }) => cost.totalMs / 1000), 0),
-      shown(theirs.map(({ rates }) => rates.hot / 256), 1),
+      shown(theirs.map(({ rates }) => rates.hot > 0 ? rates.hot / 256 : null), 1),
       `${converged} of ${theirs.length}`,
     ));
   }

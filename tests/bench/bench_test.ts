@@ -46,7 +46,7 @@ Deno.test("the bench of the runtime's limits names each step of a move", async (
 Deno.test("a bench that does not exist is refused by name", async () => {
   await assert.rejects(
     bench("--only", "nothing"),
-    /named nothing: there are limits, cost, goodput/,
+    /named nothing: there are limits, cost, goodput, bytes/,
   );
 });
 
