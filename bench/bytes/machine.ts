@@ -3,6 +3,7 @@ import { connectQmp, type QmpClient } from "../../src/qemu/qmp/client.ts";
 import { guestImage } from "../../src/testing/guest_image/build.ts";
 import { guestArgv, type GuestWorkload } from "../../src/testing/guest_image/guest_argv.ts";
 import { GuestChannel } from "../../src/testing/guest_image/guest_channel.ts";
+import { createDisk } from "../../src/testing/qemu_process.ts";
 import type { Arena, Site, SiteName } from "./arena.ts";
 import { makeBaseDisk } from "./base_disk.ts";
 
@@ -82,9 +83,10 @@ export class Machine implements AsyncDisposable {
 
   /** A QEMU that waits for it, on the disk file that is there from earlier, or an empty one. */
   async expectAt(site: SiteName): Promise<MachineEnd> {
-    const path = this.diskPath(site);
-    using file = await Deno.open(path, { write: true, create: true });
-    await file.truncate(this.options.diskMiB * MEBIBYTE);
+    // One that is there is left alone: even its times tell whether anybody else has written to it.
+    if (!await exists(this.diskPath(site))) {
+      await createDisk(this.diskPath(site), "raw", this.options.diskMiB);
+    }
     return await this.#start(site, true);
   }
 
