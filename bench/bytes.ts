@@ -70,23 +70,36 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 
 const runs: RecordedRun[] = [];
+/** Moves that did not arrive: told and recorded, and no reason to lose the others. */
+const failures: { case: CaseName; contestant: string; seed: number; message: string }[] = [];
 for (let repetition = 0; repetition < repeat; repetition++) {
   const seed = Number(values.seed) + repetition;
   for (const name of cases) {
     for (const contestant of contestantsOf(name)) {
-      const run = await oneRun(name, contestant, seed, repetition);
-      runs.push(run);
-      const { wireBytes, totalMs } = run.cost;
-      console.log(
-        `case ${name}, ${contestant}, seed ${seed}: ${(wireBytes / 1e6).toFixed(1)} MB, ` +
-          `${(totalMs / 1000).toFixed(0)} s, ${run.verified}`,
-      );
+      const title = `case ${name}, ${contestant}, seed ${seed}`;
+      try {
+        const run = await oneRun(name, contestant, seed, repetition);
+        runs.push(run);
+        const { wireBytes, totalMs } = run.cost;
+        console.log(
+          `${title}: ${(wireBytes / 1e6).toFixed(1)} MB, ${(totalMs / 1000).toFixed(0)} s, ` +
+            run.verified,
+        );
+      } catch (error) {
+        const { message } = error as Error;
+        failures.push({ case: name, contestant, seed, message });
+        console.error(`${title}: FAILED, ${message}`);
+      }
       if (values.json !== undefined) await writeJson(values.json);
     }
   }
 }
 for (const name of CASE_NAMES) {
   for (const line of caseLines(name, runs)) console.log(line);
+}
+if (failures.length > 0) {
+  console.error(`${failures.length} moves did not arrive`);
+  Deno.exitCode = 1;
 }
 
 async function oneRun(
@@ -163,6 +176,7 @@ async function writeJson(path: string): Promise<void> {
     patience,
     seed: Number(values.seed),
     plan: plan(Number(values.seed)),
+    failures,
     judgements: judge(runs),
     runs,
   };
