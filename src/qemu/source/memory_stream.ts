@@ -39,6 +39,8 @@ export class MemoryStream implements MemorySource {
   #bandwidth = BANDWIDTH_DEFAULT;
   #lastReadMs = 0;
   #shutSent = false;
+  /** Resolves when nobody reads the stream any more: it has ended, or its reader gave up. */
+  readonly #unread = Promise.withResolvers<void>();
   #writes: Promise<unknown> = Promise.resolve();
 
   private constructor(
@@ -84,6 +86,14 @@ export class MemoryStream implements MemorySource {
   }
 
   async *items(): AsyncGenerator<MemoryItem[], void, undefined> {
+    try {
+      yield* this.#items();
+    } finally {
+      this.#unread.resolve();
+    }
+  }
+
+  async *#items(): AsyncGenerator<MemoryItem[], void, undefined> {
     const buffer = new Uint8Array(READ_BUFFER_BYTES);
     for (;;) {
       let count: number | null;
@@ -181,6 +191,9 @@ export class MemoryStream implements MemorySource {
       SETTLE_TIMEOUT_MS,
     );
     if (state === null) throw failed("the machine did not reach postmigrate");
+    // QEMU is done when all is in the socket. Whoever reads it may wait for the link meanwhile, and
+    // closing now would cut off what is left.
+    await this.#unread.promise;
     this.#state = "ended";
     this.#close();
   }
@@ -232,7 +245,10 @@ export class MemoryStream implements MemorySource {
     await this.#machine.execute("migrate-set-parameters", { "max-bandwidth": bytesPerSecond });
   }
 
-  /** For streams whose end cannot be seen (`suppress-vmdesc`): harmless when it comes early. */
+  /**
+   * For streams whose end cannot be seen (`suppress-vmdesc`). It comes early where the reader waits for
+   * something else for so long, and is harmless then: QEMU goes on writing, and `finish` on waiting.
+   */
   #shutWhenQuiet(): void {
     const quietMs = this.#machine.clock.nowMs() - this.#lastReadMs;
     const { phase } = this.#reader;
