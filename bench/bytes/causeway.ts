@@ -140,6 +140,7 @@ function cost(report: MigrationReport, meter: Metered, converged: boolean): Cost
       downtimeMs: report.downtimeMs,
       handedToCarrierBytes: report.wireBytes,
       savedBytes: report.savedBytes,
+      opaqueBytes: report.opaqueBytes,
       rounds: report.rounds.length,
       decisions: report.decisions.map(({ action }) => action),
     },
