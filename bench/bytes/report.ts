@@ -144,5 +144,5 @@ function megabytes(values: readonly (number | null)[]): string {
 }
 
 function row(title: string, ...columns: string[]): string {
-  return (title.padEnd(20) + columns.map((text) => text.padEnd(21)).join("")).trimEnd();
+  return (title.padEnd(24) + columns.map((text) => text.padEnd(21)).join("")).trimEnd();
 }
