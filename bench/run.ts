@@ -2,7 +2,7 @@
  * `deno task bench`: every bench with its canonical inputs, or with tiny ones that only show that it
  * runs.
  *
- *     bench/run.ts [--quick] [--only limits,cost,goodput,codec,free] [--out DIR]
+ *     bench/run.ts [--quick] [--only limits,cost,goodput,codec,free,bytes] [--out DIR]
  *
  * With `--out`, each writes its runs and where they were made to `DIR/NAME.json`.
  */
@@ -47,6 +47,12 @@ const BENCHES: readonly Bench[] = [
     script: "free_pages.ts",
     quickArgs: ["--guests", "reference", "--memory-mib", "16", "--repeat", "1"],
     needs: [],
+  },
+  {
+    name: "bytes",
+    script: "bytes.ts",
+    quickArgs: ["--quick"],
+    needs: ["qemu", "guestImage", "namespaces", "tun"],
   },
 ];
 

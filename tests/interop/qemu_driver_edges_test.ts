@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { attachQemu } from "../../src/qemu/qemu_guest.ts";
+import { StreamEndDetector } from "../../src/qemu/source/stream_end.ts";
 import { createDisk } from "../../src/testing/qemu_process.ts";
 import { requires } from "../../src/testing/requirements.ts";
 import {
@@ -129,6 +130,35 @@ Deno.test(
       await target.destination.load();
       await target.destination.start();
       assert.equal(await target.runState(), "running");
+    }),
+);
+
+Deno.test(
+  "a stream that is read slowly keeps its end",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      // More state than a socket holds, so that no single read can take all of it.
+      const cards = Array.from({ length: 28 }, () => ["-device", "virtio-net-pci,romfile="]);
+      await using a = await startBare(directory, "s", bareArgv(64, ...cards.flat()));
+      await using source = await attach(a.qmpPath);
+      await source.source.begin(moveOptions(`${directory}/out`));
+      const stream = await source.source.startMemory();
+      const end = new StreamEndDetector();
+      let isWhole = false;
+      let isFinishing = false;
+      const read = (async () => {
+        for await (const items of stream.items()) {
+          for (const item of items) if (item.kind === "opaque") isWhole = end.push(item.bytes);
+          // As where a link takes the last pages slowly: much longer than the silence that counts.
+          if (isFinishing) await clock.sleep(300);
+        }
+      })();
+      await stream.pauseAtGate();
+      isFinishing = true;
+      await Promise.all([stream.finish(), read]);
+      assert.ok(isWhole, "the stream ended before its description");
+      await source.source.retire(false);
     }),
 );
 
