@@ -75,7 +75,7 @@ Deno.test("the bench of free memory moves a machine with it and without", async 
 Deno.test("a bench that does not exist is refused by name", async () => {
   await assert.rejects(
     bench("--only", "nothing"),
-    /named nothing: there are limits, cost, goodput, bytes/,
+    /named nothing: there are limits, cost, goodput, codec, free, bytes/,
   );
 });
 
