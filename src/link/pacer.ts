@@ -1,5 +1,6 @@
 import { ReadBacklog } from "./pacer_backlog.ts";
 import { Headroom } from "./pacer_headroom.ts";
+import { PathNoise } from "./pacer_noise.ts";
 import { QueueDelay } from "./pacer_queue.ts";
 import type { DeliverySample } from "./path_delivery.ts";
 
@@ -107,6 +108,11 @@ export interface PacerInput {
   readonly transitMs: number | null;
   readonly delivery: DeliverySample | null;
   readonly minRoundTripMs: number;
+  /** The latest. */
+  readonly roundTripMs: number;
+  /** Marked bytes that have arrived, and when the last of them did, by the peer's clock. */
+  readonly arrivedBytes: number;
+  readonly arrivedAtMs: number;
   /** Totals of all streams: written here, read by the peer. */
   readonly sentBytes: number;
   readonly readBytes: number;
@@ -135,6 +141,7 @@ export class Pacer {
   #best: { atMs: number; bytesPerSecond: number }[] = [];
   #estimatedAtMs: number | null = null;
   readonly #queue = new QueueDelay();
+  readonly #noise = new PathNoise();
   readonly #headroom = new Headroom();
   readonly #backlog = new ReadBacklog();
   #probes = 0;
@@ -147,6 +154,15 @@ export class Pacer {
   /** Since when the queue is longer than allowed. */
   #queuedSinceMs: number | null = null;
   #dipFromMs = Infinity;
+  #takenAtMs = -Infinity;
+  #lastReadBytes = 0;
+  #lastReadAtMs = 0;
+  #darkEstimate = 0;
+  #wasDark = false;
+  #behindAtMs = -Infinity;
+  #halvedAtMs = -Infinity;
+  #dipIntervalMs = 500;
+  #dipNoiseMs: number | null = null;
   /** When the path last showed that it is the limit, the estimate then, and how long to hold. */
   #limitedAtMs = -Infinity;
   #limitedEstimate = 0;
@@ -174,7 +190,7 @@ export class Pacer {
   /** Bytes that may be under way at once: what fills path and a short queue. */
   get windowBytes(): number {
     const queueMs = this.#isShort ? 0 : this.#allowedMs();
-    const ms = this.#minRoundTripMs + queueMs + WINDOW_SLACK_MS;
+    const ms = this.#minRoundTripMs + this.#noise.roundTripMs + queueMs + WINDOW_SLACK_MS;
     const least = this.#isRoom ? ROOM_WINDOW_BYTES_MIN : WINDOW_BYTES_MIN;
     return Math.max(least, (1 + this.#probe) * this.#estimate * ms / 1000);
   }
@@ -188,6 +204,8 @@ export class Pacer {
     const { nowMs, transitMs, delivery, isPaced } = input;
     this.#minRoundTripMs = input.minRoundTripMs;
     if (this.#probeSinceMs === null) this.#start();
+    else if (nowMs - this.#takenAtMs > 600) this.#resume(nowMs);
+    this.#takenAtMs = nowMs;
     if (transitMs !== null) this.#queue.add(transitMs, nowMs, this.#minRoundTripMs);
     if (delivery !== null) this.#estimateFrom(delivery, nowMs, isPaced);
     // What the probe that met the limit did is still being told for a while.
@@ -195,11 +213,34 @@ export class Pacer {
     this.#headroom.take(isSettled ? delivery?.newLossRatio ?? null : null, nowMs);
     // Below the limit there is no queue: what looks like one then is jitter, or a busy program.
     if (isSettled) this.#noiseMs += (this.#queue.ms - this.#noiseMs) * NOISE_SMOOTHING;
+    if (delivery !== null) {
+      this.#noise.arrived(input.arrivedBytes, input.arrivedAtMs);
+      const share = this.#isShort ? isSettled ? 0 : Infinity : delivery.sentBytesPerSecond;
+      this.#noise.take(
+        this.#queue.ms,
+        Math.max(0, input.roundTripMs - input.minRoundTripMs),
+        share,
+        this.#minRoundTripMs,
+        nowMs,
+      );
+    }
     this.#watchBacklog(input);
     this.#watchQueue(nowMs);
     this.#watchProbe(nowMs, isPaced);
     if (this.#isRoom) this.#estimate = Math.max(this.#estimate, ROOM_BYTES_PER_SECOND_MIN);
     this.#rate = clamp(this.#estimate * this.#gain(nowMs, isPaced));
+  }
+
+  #resume(nowMs: number): void {
+    this.#best = [{ atMs: nowMs, bytesPerSecond: this.#estimate }];
+    this.#estimatedAtMs = this.#carriedAtMs = null;
+    this.#carriedRatio = 1;
+    this.#queuedSinceMs = null;
+    this.#limitedAtMs = -Infinity;
+    this.#holdMs = HOLD_MS_MIN;
+    this.#dipFromMs = nowMs + DIP_INTERVAL_MS;
+    this.#dipNoiseMs = null;
+    this.#restartProbe(nowMs);
   }
 
   #start(): void {
@@ -232,6 +273,8 @@ export class Pacer {
     const isOurs = arrivedBytesPerSecond > DRAINED_RATIO * sentBytesPerSecond ||
       carriedBytesPerSecond < CARRIED_RATIO_LEAST * sentBytesPerSecond;
     if (isOurs && this.#isQueueLasting(nowMs)) known = Math.min(known, arrivedBytesPerSecond);
+    const best = this.#noise.arrivedBytesPerSecond;
+    if (!this.#isShort && isPaced && best > 0 && this.#isQueueLasting(nowMs)) known = Math.min(known, best);
     const windowMs = Math.max(ESTIMATE_MS_MIN, ESTIMATE_ROUND_TRIPS * this.#loopMs());
     this.#best = this.#best.filter((entry) =>
       entry.bytesPerSecond > known && entry.atMs > nowMs - windowMs
@@ -246,7 +289,10 @@ export class Pacer {
     const { sentBytesPerSecond, carriedBytesPerSecond, newLossRatio } = delivery;
     const meanMs = Math.max(CARRIED_MS_MIN, CARRIED_ROUND_TRIPS * this.#loopMs());
     const share = Math.min(1, (nowMs - (this.#carriedAtMs ?? nowMs)) / meanMs);
-    const ratio = Math.min(1, carriedBytesPerSecond / sentBytesPerSecond);
+    const ratio = Math.min(
+      this.#isShort ? 1 : 1.25,
+      (this.#isShort ? carriedBytesPerSecond : delivery.arrivedBytesPerSecond) / sentBytesPerSecond,
+    );
     this.#carriedAtMs = nowMs;
     this.#carriedRatio += share * ((isPaced ? ratio : 1) - this.#carriedRatio);
     // Once held, loss only widens the headroom.
@@ -258,6 +304,12 @@ export class Pacer {
   }
 
   #watchBacklog({ sentBytes, readBytes, nowMs, minRoundTripMs, isPaced }: PacerInput): void {
+    if (readBytes > this.#lastReadBytes) {
+      if (nowMs - this.#lastReadAtMs > this.#lastingMs() + 200) this.#wasDark = true;
+      this.#lastReadBytes = readBytes;
+      this.#lastReadAtMs = nowMs;
+      this.#darkEstimate = this.#estimate;
+    }
     const readRate = this.#backlog.take(sentBytes, readBytes, nowMs, minRoundTripMs);
     const meanReadRate = this.#backlog.readBytesPerSecond;
     if (
@@ -265,7 +317,12 @@ export class Pacer {
       this.#headroom.excessLossRatio > SHORT_EXCESS_LOSS_RATIO
     ) this.#lower(READ_GAIN * meanReadRate, nowMs);
     if (readRate === null || !isPaced || readRate >= this.#estimate) return;
-    this.#lower(readRate, nowMs);
+    // Each report says it again until what was sent too much has been read: once is enough.
+    if (nowMs - this.#behindAtMs > this.#lastingMs()) {
+      // Where nothing at all is read, nothing is known of the rate either.
+      this.#lower(Math.max(readRate, this.#darkEstimate / 8), nowMs);
+      this.#behindAtMs = nowMs;
+    }
     this.#limited(nowMs);
   }
 
@@ -278,7 +335,7 @@ export class Pacer {
   }
 
   #watchQueue(nowMs: number): void {
-    if (this.#queue.ms <= this.#allowedMs()) {
+    if (this.#excessMs <= this.#allowedMs()) {
       this.#queuedSinceMs = null;
       return;
     }
@@ -286,7 +343,8 @@ export class Pacer {
     const queuedMs = nowMs - this.#queuedSinceMs;
     const loopMs = this.#loopMs();
     // Programs pause as well; a queue that is ours stays.
-    if (queuedMs > loopMs / 2) this.#limited(nowMs);
+    const isSure = this.#isShort || (this.#phase === "startup" && this.#carriedRatio < 0.95);
+    if (queuedMs > loopMs / 2 && isSure) this.#limited(nowMs);
     // A queue in spite of our restraint: the bottleneck has become slower, believe the latest.
     if (this.#isQueueLasting(nowMs)) {
       this.#best = this.#best.filter(({ atMs }) => atMs > nowMs - this.#lastingMs());
@@ -307,7 +365,7 @@ export class Pacer {
 
   /** The path has shown that it is the limit. */
   #limited(nowMs: number): void {
-    if (this.#phase === "startup") this.#dipFromMs = nowMs + DIP_INTERVAL_MS;
+    if (this.#phase === "startup") this.#dipFromMs = nowMs + (this.#isShort ? DIP_INTERVAL_MS : this.#dipIntervalMs);
     this.#phase = "cruise";
     if (!this.#isHolding(nowMs)) {
       this.#holdMs = this.#isNearLimit ? Math.min(HOLD_MS_MAX, 2 * this.#holdMs) : HOLD_MS_MIN;
@@ -320,8 +378,19 @@ export class Pacer {
   #watchProbe(nowMs: number, isPaced: boolean): void {
     const sinceMs = this.#probeSinceMs ??= nowMs;
     const isStartup = this.#phase === "startup";
-    if (!isStartup && (this.#isShort ? this.#isHolding(nowMs) : this.#isQueued)) {
+    if (this.#wasDark) {
+      this.#wasDark = false;
+      this.#probe = this.#isShort ? PROBE_SHORT_STARTUP : PROBE_MOST;
+      this.#probeSinceMs = nowMs;
+    }
+    if (!isStartup && this.#isShort && this.#isHolding(nowMs)) {
       this.#restartProbe(nowMs);
+    } else if (!isStartup && !this.#isShort && this.#isQueued) {
+      if (nowMs - this.#halvedAtMs > this.#loopMs()) {
+        this.#probe = Math.max(PROBE_LEAST, this.#probe / 2);
+        this.#halvedAtMs = nowMs;
+      }
+      this.#probeSinceMs = nowMs;
     } else if (!isPaced) this.#probeSinceMs = nowMs;
     else if (nowMs - sinceMs > Math.max(PROBE_MS_MIN, 2 * this.#loopMs())) {
       // Near a known limit a short path is asked for little, until that has found more.
@@ -333,7 +402,12 @@ export class Pacer {
   }
 
   get #isQueued(): boolean {
-    return this.#queue.ms > this.#allowedMs() / 2;
+    return this.#excessMs > this.#allowedMs() / 2;
+  }
+
+  /** Delay that only a queue can be. */
+  get #excessMs(): number {
+    return this.#isShort ? this.#queue.ms : Math.max(0, this.#queue.ms - this.#noise.queueMs);
   }
 
   #restartProbe(nowMs: number): void {
@@ -345,17 +419,24 @@ export class Pacer {
 
   #gain(nowMs: number, isPaced: boolean): number {
     if (nowMs >= this.#dipFromMs) {
-      if (nowMs < this.#dipFromMs + this.#loopMs() && isPaced) return DIP_GAIN;
-      this.#dipFromMs = nowMs + DIP_INTERVAL_MS;
+      this.#dipNoiseMs ??= this.#noise.queueMs;
+      const dipMs = nowMs - this.#dipFromMs;
+      if (isPaced && dipMs < (this.#isShort ? this.#loopMs() : this.#loopMs() + 100 + 5 * this.#queue.ms)) return this.#isShort ? DIP_GAIN : Math.min(0.7, 0.7);
+      if (this.#noise.queueMs > this.#dipNoiseMs + this.#allowedMs() / 4) this.#dipIntervalMs = Math.max(500, 5 * dipMs);
+      else this.#dipIntervalMs = Math.max(500, 5 * dipMs, Math.min(DIP_INTERVAL_MS, 2 * this.#dipIntervalMs));
+      this.#dipNoiseMs = null;
+      this.#dipFromMs = nowMs + this.#dipIntervalMs;
     }
     const wantedMs = this.#allowedMs() / 2;
-    const excessMs = this.#queue.ms - wantedMs;
+    const excessMs = this.#excessMs - wantedMs;
     const drained = Math.max(GAIN_MIN, 1 - DRAIN * Math.max(0, excessMs) / this.#loopMs());
     if (this.#isShort) {
       const held = this.#isHolding(nowMs) ? -this.#headroom.ratio : this.#probe;
       return Math.min(excessMs > 0 ? drained : Infinity, 1 + held);
     }
-    return excessMs > 0 ? drained : 1 - this.#probe * excessMs / wantedMs;
+    const isUnsure = this.#phase === "startup" && this.#carriedRatio > 0.95;
+    if (excessMs > 0) return isUnsure ? 1.25 : drained;
+    return 1 - this.#probe * excessMs / wantedMs;
   }
 
   /** True where the estimate is about what it was when the path last was the limit. */
