@@ -1,107 +1,94 @@
-import { WindowedLeast } from "./path_window.ts";
-
 /** A path that is sent less than this share of what it can carry has no queue, once it is empty. */
 const FULL_SHARE = 0.9;
-/** It can carry what arrived on the mean of this time, at best within the last of that. */
-const ARRIVED_MS = 500;
-const ARRIVED_WINDOW_MS = 3_000;
-const ARRIVED_SAMPLE_MS = 20;
-/** Means are over about this; without confirmation what is known fades with this time constant. */
+const SHARE_MAX = 2;
+/** Means are over about this; what is not confirmed fades with this time constant. */
 const MEAN_MS = 400;
 const FADE_MS = 6_000;
-/** A longer pause between reports counts as this: nothing is known of what happened in it. */
+/** Of a longer time between two reports only this counts: nothing is known of the rest. */
 const STEP_MS_MAX = 100;
-/** Deviations allowed above the mean; a queue is what exceeds that. */
+/** A queue is what exceeds the mean noise by more than so many mean deviations. */
 const DEVIATIONS = 1.5;
-/** Noise beyond this share of the least round trip is taken for a queue all the same. */
-const RATIO_MAX = 0.75;
+/** Noise beyond this share of the least round trip, or this, is taken for a queue all the same. */
+const ROUND_TRIPS_MAX = 0.75;
 const MS_MAX = 200;
 
+/** What meets the bytes that a report tells of. */
+export interface NoiseInput {
+  readonly nowMs: number;
+  /** What looks like a queue. */
+  readonly queueMs: number;
+  readonly roundTripMs: number;
+  readonly minRoundTripMs: number;
+  /** Rate at which these bytes were sent, and the best at which any arrived lately (0: unknown). */
+  readonly sentBytesPerSecond: number;
+  readonly arrivedBytesPerSecond: number;
+}
+
 /**
- * What looks like a queue where none of ours can be: jitter of the path, or programs that are busy;
- * pure. Delay tells of a queue only by how much it exceeds this.
+ * What looks like a queue where there is none: jitter of the path, programs that are busy; pure.
+ * Delay tells of a queue only by how much it exceeds that.
  *
- * Learnt while less than the estimate is sent, from the moment on by which our own queue must have
- * drained, as it does at what is left of the rate.
+ * It is learnt while clearly less is sent than has arrived before, from the moment on by which a
+ * queue of ours must have drained at what that leaves free. Were it learnt at any rate, a queue that
+ * the pacer failed to drain would become noise, and the next longer one too.
  */
 export class PathNoise {
   #meanMs = 0;
   #deviationMs = 0;
   #roundTripMs = 0;
-  /** The most that our own queue can be. */
+  #mostMs = MS_MAX;
+  /** The longest that our own queue can be. */
   #ownMs = 0;
   #atMs: number | null = null;
-  #mostMs = MS_MAX;
-  #arrivals: { atMs: number; bytes: number }[] = [];
-  /** Negative rates: the least is the best. */
-  readonly #arrived = new WindowedLeast(ARRIVED_WINDOW_MS);
 
   /** Delay up to which there is no sign of a queue. */
   get queueMs(): number {
     return Math.min(this.#mostMs, this.#meanMs + DEVIATIONS * this.#deviationMs);
   }
 
-  /** The best rate at which bytes arrived lately, on the mean of some time; 0 while unknown. */
-  get arrivedBytesPerSecond(): number {
-    return -(this.#arrived.value ?? 0);
-  }
-
-  get meanMs(): number {
-    return this.#meanMs;
-  }
-
-  /** By how much round trips exceed the least one without a queue. */
+  /** By how much a round trip exceeds the least one without a queue, on the mean. */
   get roundTripMs(): number {
-    return Math.min(this.#mostMs, this.#roundTripMs);
+    return this.#roundTripMs;
   }
 
-  /**
-   * Notes what has arrived.
-   *
-   * @param bytes total
-   * @param atMs when the last of it did
-   */
-  arrived(bytes: number, atMs: number): void {
-    if (atMs < (this.#arrivals.at(-1)?.atMs ?? -Infinity) + ARRIVED_SAMPLE_MS) return;
-    this.#arrivals.push({ atMs, bytes });
-    let start = 0;
-    while (this.#arrivals[start + 1]?.atMs <= atMs - ARRIVED_MS) start++;
-    this.#arrivals.splice(0, start);
-    const first = this.#arrivals[0];
-    const ms = atMs - first.atMs;
-    if (ms >= ARRIVED_MS) this.#arrived.add((first.bytes - bytes) * 1000 / ms, atMs);
-  }
-
-  /**
-   * @param queueMs what looks like a queue
-   * @param excessRoundTripMs latest round trip beyond the least
-   * @param sentBytesPerSecond at which the bytes were sent that met this delay
-   */
-  take(
-    queueMs: number,
-    excessRoundTripMs: number,
-    sentBytesPerSecond: number,
-    minRoundTripMs: number,
-    nowMs: number,
-  ): void {
-    const elapsedMs = Math.min(STEP_MS_MAX, nowMs - (this.#atMs ?? nowMs));
-    excessRoundTripMs = Math.min(excessRoundTripMs, this.#mostMs);
-    this.#atMs = nowMs;
-    this.#mostMs = Math.min(MS_MAX, RATIO_MAX * minRoundTripMs);
-    const best = this.arrivedBytesPerSecond;
-    const sentShare = best === 0 ? 2 : Math.min(2, sentBytesPerSecond / best);
+  /** Takes in a report of a path whose queue shows. */
+  take(input: NoiseInput): void {
+    const { queueMs, sentBytesPerSecond, arrivedBytesPerSecond } = input;
+    const elapsedMs = this.#elapsed(input);
+    const sentShare = arrivedBytesPerSecond === 0
+      ? SHARE_MAX
+      : Math.min(SHARE_MAX, sentBytesPerSecond / arrivedBytesPerSecond);
     const grownMs = elapsedMs * (sentShare / FULL_SHARE - 1);
     this.#ownMs = Math.min(queueMs, Math.max(0, this.#ownMs + grownMs));
-    if (this.#ownMs > 0 || sentShare >= FULL_SHARE) {
-      const left = 1 - Math.min(1, elapsedMs / FADE_MS);
-      this.#meanMs *= left;
-      this.#deviationMs *= left;
-      this.#roundTripMs *= left;
-      return;
-    }
+    if (this.#ownMs === 0 && sentShare < FULL_SHARE) this.#learn(input, elapsedMs);
+    else this.#fade(elapsedMs);
+  }
+
+  /** Takes in a report of a path that is known to have no queue. */
+  takeEmpty(input: NoiseInput): void {
+    this.#learn(input, this.#elapsed(input));
+  }
+
+  #elapsed({ nowMs, minRoundTripMs }: NoiseInput): number {
+    const elapsedMs = Math.min(STEP_MS_MAX, nowMs - (this.#atMs ?? nowMs));
+    this.#atMs = nowMs;
+    this.#mostMs = Math.min(MS_MAX, ROUND_TRIPS_MAX * minRoundTripMs);
+    return elapsedMs;
+  }
+
+  #learn({ queueMs, roundTripMs, minRoundTripMs }: NoiseInput, elapsedMs: number): void {
     const share = Math.min(1, elapsedMs / MEAN_MS);
     this.#deviationMs += share * (Math.abs(queueMs - this.#meanMs) - this.#deviationMs);
     this.#meanMs += share * (queueMs - this.#meanMs);
-    this.#roundTripMs += share * (excessRoundTripMs - this.#roundTripMs);
+    const excessMs = Math.min(this.#mostMs, Math.max(0, roundTripMs - minRoundTripMs));
+    this.#roundTripMs += share * (excessMs - this.#roundTripMs);
+  }
+
+  /** Noise that has ended would otherwise hide a queue for ever. */
+  #fade(elapsedMs: number): void {
+    const left = 1 - elapsedMs / FADE_MS;
+    this.#meanMs *= left;
+    this.#deviationMs *= left;
+    this.#roundTripMs *= left;
   }
 }
