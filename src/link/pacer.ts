@@ -1,3 +1,4 @@
+import { QueueAllowance } from "./pacer_allowance.ts";
 import { ArrivedRate } from "./pacer_arrivals.ts";
 import { ReadBacklog } from "./pacer_backlog.ts";
 import { CarriedRatio } from "./pacer_carried.ts";
@@ -7,6 +8,7 @@ import { BottleneckEstimate, clampRate, FALL } from "./pacer_estimate.ts";
 import { Headroom } from "./pacer_headroom.ts";
 import { LimitHold } from "./pacer_hold.ts";
 import { PathNoise } from "./pacer_noise.ts";
+import { Overflow } from "./pacer_overflow.ts";
 import { Probe } from "./pacer_probe.ts";
 import { QueueDelay } from "./pacer_queue.ts";
 import type { DeliverySample } from "./path_delivery.ts";
@@ -14,13 +16,6 @@ import type { DeliverySample } from "./path_delivery.ts";
 /** First guess: slow enough for a DSL line, doubled every round trip from there. */
 export const START_BYTES_PER_SECOND = 500_000;
 
-/** Queueing delay that is allowed: this share of the least round trip, within these bounds. */
-const QUEUE_RATIO = 0.15;
-const QUEUE_MS_MIN = 2;
-const QUEUE_MS_MAX = 40;
-/** Less than this is no queue at any rate: a few packets are always under way together. */
-const QUEUE_BYTES_MIN = 4_500;
-const SHORT_QUEUE_BYTES_MIN = 12_000;
 /** How strongly the rate answers to the queue: 1 would drain it within one round trip. */
 const DRAIN = 0.5;
 const GAIN_MIN = 0.5;
@@ -34,7 +29,7 @@ const CARRIED_RATIO_LEAST = 0.9;
 const CARRIED_RATIO_STARTUP = 0.95;
 /** As long as more is, delay makes the start slower, no more. */
 const UNSURE_GAIN = 1.25;
-/** On a short path, so does a probe that loses more than this: two of 25 marks. */
+/** On a short path a probe that loses more than this, two of 25 marks, has met the limit as well. */
 const SHORT_LOSS_RATIO = 0.06;
 /** While one goes on to lose this, the estimate is at most so much above what the peer reads. */
 const SHORT_EXCESS_LOSS_RATIO = 0.015;
@@ -57,10 +52,6 @@ const SILENCE_MS = 600;
 
 /** On shorter paths a queue is over before it shows among the delays of the programs. */
 const SHORT_ROUND_TRIP_MS = 30;
-/** What looks like a queue below the limit, and how much more than that is one. */
-const NOISE_SMOOTHING = 1 / 32;
-const NOISE_GAIN = 2.5;
-const NOISE_MS_MAX = 30;
 
 /** Feedback and timers: what the loop is late by beside the round trip. */
 const LOOP_MS_MIN = 12;
@@ -105,9 +96,10 @@ export interface PacerInput {
  *
  * The estimate is the best delivery rate of the last round trips. The rate is the estimate times a
  * gain: above one while there is no queue (by two at the start and where nothing shows that the
- * path is the limit, else by little), below one in proportion to the queue's delay, so that a short queue remains and the
- * link never idles. The estimate only ever grows by what has arrived, so asking for too much does
- * not raise it. Random loss is no sign of congestion, except on short paths, see `Headroom`.
+ * path is the limit, else by little), below one in proportion to the queue's delay, so that a short
+ * queue remains and the link never idles. The estimate only ever grows by what has arrived, so
+ * asking for too much does not raise it. Random loss is no sign of congestion, except on short
+ * paths, see `Headroom`; and of the delay only what exceeds the path's jitter, see `PathNoise`.
  *
  * Akin to BBR (Cardwell et al., ACM Queue 2016) in measuring the delivery rate, to TCP Vegas
  * (Brakmo and Peterson, 1995) and Copa (Arun and Balakrishnan, NSDI 2018) in judging by delay.
@@ -117,8 +109,10 @@ export class Pacer {
   #rate = START_BYTES_PER_SECOND;
   readonly #estimate = new BottleneckEstimate(START_BYTES_PER_SECOND);
   readonly #queue = new QueueDelay();
+  readonly #allowance = new QueueAllowance();
   readonly #noise = new PathNoise();
   readonly #arrived = new ArrivedRate();
+  readonly #overflow = new Overflow();
   readonly #carried = new CarriedRatio();
   readonly #headroom = new Headroom();
   readonly #backlog = new ReadBacklog();
@@ -132,7 +126,6 @@ export class Pacer {
   #behindAtMs = -Infinity;
   /** Since when the queue is longer than allowed. */
   #queuedSinceMs: number | null = null;
-  #shortNoiseMs = 0;
   #minRoundTripMs = 100;
 
   get phase(): PacerPhase {
@@ -176,7 +169,7 @@ export class Pacer {
     const isSettled = this.#isShort && this.#hold.isSettled(nowMs);
     this.#headroom.take(isSettled ? delivery?.newLossRatio ?? null : null, nowMs);
     // Below the limit there is no queue: what looks like one then is jitter, or a busy program.
-    if (isSettled) this.#shortNoiseMs += (this.#queue.ms - this.#shortNoiseMs) * NOISE_SMOOTHING;
+    if (isSettled) this.#allowance.noticeEmpty(this.#queue.ms);
     if (delivery !== null) this.#learnNoise(input, delivery, isSettled);
     this.#watchBacklog(input);
     this.#watchQueue(nowMs);
@@ -220,8 +213,14 @@ export class Pacer {
       sentBytesPerSecond,
       arrivedBytesPerSecond,
     };
-    if (!this.#isShort) this.#noise.take(noise);
-    else if (isSettled) this.#noise.takeEmpty(noise);
+    if (this.#isShort) {
+      if (isSettled) this.#noise.takeEmpty(noise);
+      return;
+    }
+    if (delivery.newLossRatio !== null) this.#overflow.take(delivery.newLossRatio, nowMs);
+    // What was learnt may have been the queue that overflows now.
+    if (this.#overflow.isSeen) this.#noise.doubt(nowMs);
+    else this.#noise.take(noise);
   }
 
   #estimateFrom(delivery: DeliverySample, nowMs: number, isPaced: boolean): void {
@@ -392,10 +391,8 @@ export class Pacer {
   }
 
   #allowedMs(): number {
-    const noiseMs = this.#isShort ? Math.min(NOISE_MS_MAX, NOISE_GAIN * this.#shortNoiseMs) : 0;
-    const ms = Math.max(QUEUE_MS_MIN, QUEUE_RATIO * this.#minRoundTripMs, noiseMs);
-    const bytes = this.#isShort ? SHORT_QUEUE_BYTES_MIN : QUEUE_BYTES_MIN;
-    return Math.max(Math.min(QUEUE_MS_MAX, ms), bytes * 1000 / this.#estimate.bytesPerSecond);
+    const { bytesPerSecond } = this.#estimate;
+    return this.#allowance.ms(this.#isShort, this.#minRoundTripMs, bytesPerSecond);
   }
 
   /** From a change of the rate until its effect is seen. */

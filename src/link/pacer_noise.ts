@@ -1,9 +1,14 @@
 /** A path that is sent less than this share of what it can carry has no queue, once it is empty. */
 const FULL_SHARE = 0.9;
 const SHARE_MAX = 2;
-/** Means are over about this; what is not confirmed fades with this time constant. */
-const MEAN_MS = 400;
+/**
+ * Means are over about this when noise rises, and so many times that when it falls: a dip sees only
+ * a part of a slow jitter. What is not confirmed fades with a time constant, and faster in doubt.
+ */
+const MEAN_MS = 200;
+const FALLING = 4;
 const FADE_MS = 6_000;
+const DOUBT = 8;
 /** Of a longer time between two reports only this counts: nothing is known of the rest. */
 const STEP_MS_MAX = 100;
 /** A queue is what exceeds the mean noise by more than so many mean deviations. */
@@ -69,6 +74,13 @@ export class PathNoise {
     this.#learn(input, this.#elapsed(input));
   }
 
+  /** The queue overflows: what was learnt may have been a queue. */
+  doubt(nowMs: number): void {
+    const elapsedMs = Math.min(STEP_MS_MAX, nowMs - (this.#atMs ?? nowMs));
+    this.#atMs = nowMs;
+    this.#fade(DOUBT * elapsedMs);
+  }
+
   #elapsed({ nowMs, minRoundTripMs }: NoiseInput): number {
     const elapsedMs = Math.min(STEP_MS_MAX, nowMs - (this.#atMs ?? nowMs));
     this.#atMs = nowMs;
@@ -77,7 +89,8 @@ export class PathNoise {
   }
 
   #learn({ queueMs, roundTripMs, minRoundTripMs }: NoiseInput, elapsedMs: number): void {
-    const share = Math.min(1, elapsedMs / MEAN_MS);
+    const meanMs = queueMs > this.#meanMs ? MEAN_MS : FALLING * MEAN_MS;
+    const share = Math.min(1, elapsedMs / meanMs);
     this.#deviationMs += share * (Math.abs(queueMs - this.#meanMs) - this.#deviationMs);
     this.#meanMs += share * (queueMs - this.#meanMs);
     const excessMs = Math.min(this.#mostMs, Math.max(0, roundTripMs - minRoundTripMs));
