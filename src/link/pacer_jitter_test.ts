@@ -15,7 +15,7 @@ interface PathSettings {
 
 function path(forward: PathSettings) {
   const about = { name: "jittery", description: "A test", source: "A test" };
-  return parseProfile(JSON.stringify({ ...about, forward }));
+  return parseProfile(JSON.stringify({ ...about, forward }), "test.json");
 }
 
 function atLeast(value: number, limit: number, what: string): void {

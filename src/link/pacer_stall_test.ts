@@ -6,7 +6,7 @@ const STALL_AT_MS = 5_000;
 
 function path(forward: Record<string, number>) {
   const about = { name: "stalled", description: "A test", source: "A test" };
-  return parseProfile(JSON.stringify({ ...about, forward }));
+  return parseProfile(JSON.stringify({ ...about, forward }), "test.json");
 }
 
 const PATHS = {
