@@ -6,13 +6,17 @@ import { ReferenceSites, SLOW_PATH, within } from "./support/reference_sites.ts"
 import { overwrite, spillsOf } from "./support/spills.ts";
 
 const MIB = 1024 * 1024;
+/** What is said of warm bytes is said of memory alone then. */
+const SHAPE = { diskMiB: [] };
+/** A hold begins where the pause would fit: so short that nearly all of the memory has crossed. */
+const IN_SYNC = { hold: true, maxDowntimeMs: 250 };
 
 /** Lets all memory cross, cancels then, and waits until both sites are done. */
 async function cancelledInSync(
   sites: ReferenceSites,
   options: Record<string, unknown> = {},
 ): Promise<MigrationReport> {
-  const id = await sites.move({ hold: true, ...options });
+  const id = await sites.move({ ...IN_SYNC, ...options }, "g", SHAPE);
   await sites.sites.until("a", id, ({ state }) => state === "holding");
   await sites.a.cancel(id);
   const report = await sites.sites.ended("a", id);
@@ -22,7 +26,7 @@ async function cancelledInSync(
 }
 
 async function arrived(sites: ReferenceSites, options = {}): Promise<MigrationReport> {
-  const id = await sites.move(options);
+  const id = await sites.move(options, "g", SHAPE);
   await sites.assertArrives(id);
   return sites.a.migration(id);
 }
@@ -42,7 +46,7 @@ Deno.test("memory that arrived before a cancel does not cross again", async () =
 
 Deno.test("a cancel in the middle of memory leaves what had arrived until then", async () => {
   await using sites = await ReferenceSites.start(SLOW_PATH);
-  const id = await sites.move();
+  const id = await sites.move({}, "g", SHAPE);
   await sites.sites.until("a", id, ({ wireBytes }) => wireBytes.memory > 3 * MIB);
   await sites.a.cancel(id);
   await sites.sites.ended("a", id);
@@ -54,12 +58,14 @@ Deno.test("a cancel in the middle of memory leaves what had arrived until then",
 
 Deno.test("an attempt that fails leaves it as well, and one that ended before memory takes nothing away", async () => {
   await using sites = await ReferenceSites.start(SLOW_PATH);
-  const id = await sites.move({ hold: true });
+  const id = await sites.move(IN_SYNC, "g", SHAPE);
   await sites.sites.until("a", id, ({ state }) => state === "holding");
   await sites.killMachine("b");
   await sites.assertStays(id, "guest_gone");
-  const brief = await sites.move();
-  await sites.copying(brief);
+  const begun = sites.faults.hold("b", "destination.prepare");
+  const brief = await sites.move({}, "g", SHAPE);
+  await begun.reached;
+  begun.go();
   await sites.a.cancel(brief);
   await sites.sites.ended("a", brief);
   await sites.sites.ended("b", brief);
@@ -70,7 +76,7 @@ Deno.test("an attempt that fails leaves it as well, and one that ended before me
 Deno.test("a machine that comes home finds the memory that it left with", async () => {
   await using sites = await ReferenceSites.start(SLOW_PATH);
   const there = await arrived(sites);
-  await sites.register("a", "incoming");
+  await sites.register("a", "incoming", "g", SHAPE);
   const { id } = await sites.b.startMigration({
     guest: "g",
     to: "a",
@@ -117,9 +123,9 @@ Deno.test("memory of another size makes nothing of what was kept", async () => {
   await using sites = await ReferenceSites.start(SLOW_PATH);
   await cancelledInSync(sites);
   for (const site of ["a", "b"] as const) await sites[site].deleteGuest("g", true);
-  const memoryMiB = 20;
-  await sites.register("a", "source", "g", { memoryMiB });
-  await sites.register("b", "incoming", "g", { memoryMiB });
+  const shape = { ...SHAPE, memoryMiB: 20 };
+  await sites.register("a", "source", "g", shape);
+  await sites.register("b", "incoming", "g", shape);
   const { id } = await sites.a.startMigration({
     guest: "g",
     to: "b",

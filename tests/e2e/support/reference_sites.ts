@@ -26,18 +26,19 @@ const clock = systemClock();
 export interface MachineShape {
   readonly memoryMiB?: number;
   readonly freeMiB?: number;
+  readonly diskMiB?: readonly number[];
 }
 
 /** A busy machine that is small enough to move in a second. */
 export function machineDefinition(
   role: "source" | "incoming",
-  { memoryMiB = 16, freeMiB = 0 }: MachineShape = {},
+  { memoryMiB = 16, freeMiB = 0, diskMiB = [8] }: MachineShape = {},
 ) {
   return guestDefinition.parse({
     kind: "reference",
     role,
     memoryMiB,
-    disks: [{ sizeMiB: 8 }],
+    disks: diskMiB.map((sizeMiB) => ({ sizeMiB })),
     workload: {
       seed: 7,
       hotMiB: 1,
@@ -105,7 +106,7 @@ export class ReferenceSites implements AsyncDisposable {
     shape: MachineShape = {},
   ): Promise<string> {
     await this.register("a", "source", guest, shape);
-    await this.register("b", "incoming", guest);
+    await this.register("b", "incoming", guest, shape);
     const request = {
       guest,
       to: "b",
