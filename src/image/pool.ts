@@ -33,6 +33,11 @@ export class PagePool {
     return this.#slots.size === 0 && this.#ranges.length === 0;
   }
 
+  /** Zero pages wait. */
+  get hasZeros(): boolean {
+    return this.#ranges.length > 0;
+  }
+
   /** Bytes of contents that wait. */
   get waitingBytes(): number {
     return this.#slots.size * this.pageBytes;

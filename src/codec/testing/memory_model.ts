@@ -38,6 +38,7 @@ export class GuestModel {
   readonly memory = Buffer.alloc(PAGES * PAGE);
   readonly #dirty = new Set<number>();
   readonly #random: (below: number) => number;
+  readonly #cleared: { readonly page: number; readonly content: Buffer }[] = [];
 
   constructor(seed: number) {
     this.#random = randomFrom(seed);
@@ -55,6 +56,10 @@ export class GuestModel {
     for (let page = 0; page < PAGES; page++) this.#dirty.add(page);
   }
 
+  touch(page: number): void {
+    this.#dirty.add(page);
+  }
+
   /** Its machine calls the page free: it is named again only after a write. */
   leaveOut(page: number): void {
     this.#dirty.delete(page);
@@ -66,12 +71,20 @@ export class GuestModel {
     this.#dirty.add(page);
   }
 
+  /** Fills a page with zeros. */
+  clear(page: number): void {
+    this.#cleared.push({ page, content: Buffer.from(this.page(page)) });
+    this.page(page).fill(0);
+    this.#dirty.add(page);
+  }
+
   /** Writes, some to pages that are often written, some without any effect. */
   work(writes: number): void {
     for (let i = 0; i < writes; i++) {
       const page = this.#random(3) > 0 ? this.#random(PAGES) : this.#random(20);
       const kind = this.#random(20);
-      if (kind === 0) this.page(page).fill(0);
+      if (kind === 0) this.clear(page);
+      else if (kind === 19) this.#bringBack();
       else if (kind < 3) {
         this.#fill(page, this.#random(4) === 0 ? this.#random(5) : this.#random(1e6));
       } else if (kind < 5) this.page(page).set(this.page(this.#random(PAGES)));
@@ -122,6 +135,14 @@ export class GuestModel {
       items.push({ kind: "zeros", block, ranges: Uint32Array.from(ranges) });
     }
     return items;
+  }
+
+  /** What was cleared first has the same content again. */
+  #bringBack(): void {
+    const first = this.#cleared.shift();
+    if (first === undefined) return;
+    this.page(first.page).set(first.content);
+    this.#dirty.add(first.page);
   }
 
   /** Half noise, half text. */

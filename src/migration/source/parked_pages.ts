@@ -81,10 +81,19 @@ export class ParkedPages {
       if (this.#isZero(content)) {
         // Neither copied in nor out.
         if (!this.#pool.putZeros(first + index, 1)) return i;
-      } else if (this.encoder.skipUnchanged(block, index, content)) this.#pool.drop(first + index);
+      } else if (this.#isThere(block, index, content)) this.#pool.drop(first + index);
       else if (!this.#pool.put(first + index, content)) return i;
     }
     return pageIndexes.length;
+  }
+
+  /**
+   * The destination has the page like that, and what is parked does not change that: a page that was
+   * zero for a moment is about to become zero there. Ranges leave with the next take, so for as long
+   * the encoder decides, which comes after them.
+   */
+  #isThere(block: number, index: number, content: Uint8Array): boolean {
+    return !this.#pool.hasZeros && this.encoder.skipUnchanged(block, index, content);
   }
 
   /** Few pages that are not zero begin and end with one: most are not even compared. */

@@ -106,6 +106,8 @@ export class SlowSealer implements Sealer {
 
 export interface PumpOptions {
   readonly poolPages?: number;
+  /** Contents that the source's image holds in memory at most; a few pages without it. */
+  readonly imageBytes?: number;
   readonly disable?: "duplicate"[];
   readonly batchBytes?: number;
   readonly sealer?: Sealer;
@@ -122,7 +124,11 @@ export function fedPump(options: PumpOptions = {}) {
   const stopping = new AbortController();
   const encoder = createMemoryEncoder({
     targetBytes: batchBytes,
-    memory: { openImage, reachPages: () => Infinity },
+    memory: {
+      openImage: (pageBytes) =>
+        new PageImage(pageBytes, options.imageBytes ?? 0, memorySpill(pageBytes)),
+      reachPages: () => Infinity,
+    },
     disable,
   });
   const pump = new MemoryPump(stream as unknown as MemorySource, {
