@@ -45,6 +45,8 @@ export const limits = z.strictObject({
   pagePoolBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(256 * MIB),
   /** Contents of what the destination holds that are kept in memory, of one migration. */
   pageImageBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(64 * MIB),
+  /** Contents of pages and blocks that the site keeps for later moves, on disk; 0: none. */
+  siteStoreBytesMax: z.number().int().min(0).max(1024 * 1024 * MIB).default(1024 * MIB),
 });
 
 /** causeway.json; paths are relative to the directory of the file. */
@@ -60,7 +62,9 @@ export const configFile = z.strictObject({
   peers: z.array(peerEntry).max(256, "at most 256 peers").default([]),
   /** Hosts that a QEMU on another machine may reach the gateway by (`data` of a guest). */
   dataHosts: z.array(z.string().min(1).max(253)).max(256).default([]),
-  /** Whether memory of machines may be written to disk, encrypted with a key that is not. */
+  /** Images whose content every peer may refer to: base images that are no secret. */
+  sharedImages: z.array(filePath).max(256, "at most 256 images").default([]),
+  /** Whether memory of machines may be written to disk, encrypted. */
   memoryAtRest: z.enum(["encrypted", "never"]).default("encrypted"),
   limits: limits.default(() => limits.parse({})),
 }).superRefine((config, context) => {

@@ -43,10 +43,17 @@ Deno.test("the bench of the runtime's limits names each step of a move", async (
   }
 });
 
+Deno.test("the bench of the content store prices each step", async () => {
+  const printed = await bench("--quick", "--only", "store");
+  for (const step of ["put new", "put known", "get", "open", "offer"]) {
+    assert.match(printed, new RegExp(`^${step} +\\d+\\.\\d+ .* MB/s$`, "m"));
+  }
+});
+
 Deno.test("a bench that does not exist is refused by name", async () => {
   await assert.rejects(
     bench("--only", "nothing"),
-    /named nothing: there are limits, cost, goodput/,
+    /named nothing: there are limits, store, cost, goodput/,
   );
 });
 
