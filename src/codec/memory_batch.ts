@@ -10,9 +10,11 @@
  * 4 opaque  varint 0 or length of the reason + 1, reason, varint length, bytes
  * 5 changes see change_items.ts
  * 6 sum     16 bytes, see page_sum.ts; last, in every batch with changes and in no other
+ * 8 named   see named_items.ts
  * ```
  *
- * Kinds 5 and 6 are sent to a peer that said that it keeps an image, and to no other.
+ * Kinds 5 and 6 are sent to a peer that said that it keeps an image, kind 8 to one that said that it
+ * has a store besides, and to no other.
  */
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { ByteSink } from "./bytes.ts";
@@ -20,6 +22,7 @@ import { ChangeWriter } from "./change_items.ts";
 import { seal, ZSTD_LEVEL } from "./envelope.ts";
 import { LAYOUT, OPAQUE, PAGES, REASON_BYTES_MAX, SUM, ZEROS } from "./item_kinds.ts";
 import { type Layout, layoutFault, pagesOfBlock, putLayout } from "./memory_layout.ts";
+import { NamedWriter } from "./named_items.ts";
 import { PageSum } from "./page_sum.ts";
 
 /** Writes items into one batch after the other; contents are copied when they are put. */
@@ -28,26 +31,30 @@ export class MemoryBatchWriter {
   readonly #contents: ByteSink;
   readonly #description = new ByteSink(4096);
   readonly #changes: ChangeWriter;
+  readonly #named: NamedWriter;
   #sum = new PageSum();
 
   constructor(capacityBytes: number) {
     this.#contents = new ByteSink(capacityBytes);
     this.#changes = new ChangeWriter(this.#contents, this.#description);
+    this.#named = new NamedWriter(this.#contents, this.#description);
   }
 
   /** Bytes so far, before compression. */
   get bodyBytes(): number {
-    return this.#contents.lengthBytes + this.#description.lengthBytes + this.#changes.openBytes;
+    return this.#contents.lengthBytes + this.#description.lengthBytes + this.#changes.openBytes +
+      this.#named.openBytes;
   }
 
-  /** Pages among the changes so far. */
+  /** Pages among the changes so far, and named ones. */
   get changedPages(): number {
-    return this.#changes.pageCount;
+    return this.#changes.pageCount + this.#named.pageCount;
   }
 
   /** @throws {TypeError} when the item does not fit the layout, which is a defect of its maker */
   put(item: MemoryItem): void {
     this.#changes.close();
+    this.#named.close();
     switch (item.kind) {
       case "layout":
         return this.#putLayout(item);
@@ -66,8 +73,17 @@ export class MemoryBatchWriter {
    */
   changes(block: number): ChangeWriter {
     this.#known(block);
+    this.#named.close();
     this.#changes.begin(block);
     return this.#changes;
+  }
+
+  /** Named pages of one block, in order; as `changes`, but nothing of them goes into `sum`. */
+  named(block: number): NamedWriter {
+    this.#known(block);
+    this.#changes.close();
+    this.#named.begin(block);
+    return this.#named;
   }
 
   /** Contents so far, for a look at how well they pack. */
@@ -83,6 +99,7 @@ export class MemoryBatchWriter {
   /** The batch of everything put since the last one; null when that is nothing. */
   take(level: number | null): Uint8Array | null {
     this.#changes.close();
+    this.#named.close();
     if (this.#description.lengthBytes === 0) return null;
     if (this.#changes.pageCount > 0) {
       this.#description.u8(SUM);
@@ -92,6 +109,7 @@ export class MemoryBatchWriter {
     this.#contents.clear();
     this.#description.clear();
     this.#changes.clear();
+    this.#named.clear();
     this.#sum = new PageSum();
     return payload;
   }

@@ -2,8 +2,18 @@ import type { MemoryItem } from "../guest/memory_items.ts";
 import type { PageImage } from "../image/page_image.ts";
 import { batchInvalid, ByteSource } from "./bytes.ts";
 import { open } from "./envelope.ts";
-import { CHANGES, LAYOUT, OPAQUE, PAGES, REASON_BYTES_MAX, SUM, ZEROS } from "./item_kinds.ts";
+import {
+  CHANGES,
+  LAYOUT,
+  NAMED,
+  OPAQUE,
+  PAGES,
+  REASON_BYTES_MAX,
+  SUM,
+  ZEROS,
+} from "./item_kinds.ts";
 import { getLayout, type Layout, pagesOfBlock } from "./memory_layout.ts";
+import { getNamedPages, type NamedContents, NamesMissing } from "./named_items.ts";
 import { PageRebuilder } from "./page_rebuilder.ts";
 import { isSameLayout, PageSpace } from "./page_space.ts";
 
@@ -15,6 +25,7 @@ export interface MemoryDecoder {
    * @returns items whose bytes are views into the batch; they stay valid as long as `payload`
    * @throws {GatewayError} `batch_invalid`, or `batch_mismatch` where a page was rebuilt wrongly;
    *   before any item is given out, and with layout and image as they were
+   * @throws {NamesMissing} alike, where it names contents that are not at hand
    */
   decode(payload: Uint8Array): MemoryItem[];
   /** Gives the image back. Idempotent. */
@@ -25,11 +36,13 @@ export interface MemoryDecoder {
  * A decoder for the batches of one `memory` channel, which it needs in their order.
  *
  * @param openImage keeps what the machine holds, for deltas and references; null: neither is taken
+ * @param named gives contents for names; null: none are taken
  */
 export function createMemoryDecoder(
   openImage: ((pageBytes: number) => PageImage) | null = null,
+  named: NamedContents | null = null,
 ): MemoryDecoder {
-  return new Decoder(openImage);
+  return new Decoder(openImage, named);
 }
 
 interface Memory {
@@ -41,7 +54,10 @@ interface Memory {
 class Decoder implements MemoryDecoder {
   #memory: Memory | null = null;
 
-  constructor(private readonly openImage: ((pageBytes: number) => PageImage) | null) {}
+  constructor(
+    private readonly openImage: ((pageBytes: number) => PageImage) | null,
+    private readonly named: NamedContents | null,
+  ) {}
 
   get layout(): Layout | null {
     return this.#memory?.layout ?? null;
@@ -50,7 +66,10 @@ class Decoder implements MemoryDecoder {
   decode(payload: Uint8Array): MemoryItem[] {
     const body = open(payload);
     let memory = this.#memory;
-    let rebuilder = memory && new PageRebuilder(memory.space, memory.image);
+    const whole: Uint8Array[] = [];
+    const arrived = this.named && ((content: Uint8Array) => void whole.push(content));
+    const missing: Uint32Array[] = [];
+    let rebuilder = memory && new PageRebuilder(memory.space, memory.image, arrived);
     const contents = new ByteSource(body.contents);
     const source = new ByteSource(body.description);
     const items: MemoryItem[] = [];
@@ -63,15 +82,21 @@ class Decoder implements MemoryDecoder {
           const layout = getLayout(source);
           items.push(layout);
           if (memory === null || !isSameLayout(memory.layout, layout)) {
-            rebuilder?.check();
+            if (missing.length === 0) rebuilder?.check();
             if (memory !== this.#memory) memory?.image?.close();
             memory = this.#open(layout);
-            rebuilder = new PageRebuilder(memory.space, memory.image);
+            rebuilder = new PageRebuilder(memory.space, memory.image, arrived);
           }
         } else if (memory === null || rebuilder === null) {
           throw batchInvalid("pages come before the layout of the memory");
         } else if (kind === PAGES) {
           const item = getPages(source, contents, memory.layout);
+          rebuilder.notePages(item);
+          items.push(item);
+          if (arrived !== null) pagesOf(item, memory.layout.pageBytes).forEach(arrived);
+        } else if (kind === NAMED) {
+          const allow = rebuilder.allow.bind(rebuilder);
+          const item = getNamedPages(source, contents, memory.space, this.named, allow, missing);
           rebuilder.notePages(item);
           items.push(item);
         } else if (kind === ZEROS) {
@@ -86,12 +111,14 @@ class Decoder implements MemoryDecoder {
       }
       if (items.length === 0) throw batchInvalid("it is empty");
       contents.end();
+      if (missing.length > 0) throw new NamesMissing(missing);
       rebuilder?.check();
     } catch (thrown) {
       if (memory !== this.#memory) memory?.image?.close();
       throw thrown;
     }
     rebuilder?.commit();
+    for (const content of whole) this.named?.arrived(content);
     if (memory !== this.#memory) this.close();
     this.#memory = memory;
     return items;
@@ -111,6 +138,14 @@ class Decoder implements MemoryDecoder {
 
 type Pages = Extract<MemoryItem, { kind: "pages" }>;
 type Zeros = Extract<MemoryItem, { kind: "zeros" }>;
+
+/** Its pages, one by one. */
+function pagesOf({ contents, pageIndexes }: Pages, pageBytes: number): Uint8Array[] {
+  return Array.from(
+    pageIndexes,
+    (_, i) => contents.subarray(i * pageBytes, (i + 1) * pageBytes),
+  );
+}
 
 function getPages(source: ByteSource, contents: ByteSource, layout: Layout): Pages {
   const { block, blockPages, pageBytes } = getBlock(source, layout);

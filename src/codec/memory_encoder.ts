@@ -1,4 +1,5 @@
 import type { MemoryItem } from "../guest/memory_items.ts";
+import { NAME_BYTES } from "../image/content_name.ts";
 import type { PageImage } from "../image/page_image.ts";
 import { BODY_BYTES_MAX, checkLevel } from "./envelope.ts";
 import { plainView } from "../image/plain_view.ts";
@@ -7,7 +8,8 @@ import { itemPieces } from "./item_pieces.ts";
 import { type Bottleneck, chooseLevel } from "./level_policy.ts";
 import { MemoryBatchWriter } from "./memory_batch.ts";
 import { type Layout, PAGE_BYTES_MAX } from "./memory_layout.ts";
-import { DELTA, DUPLICATE, PageCoder, UNCHANGED, ZEROS } from "./page_coder.ts";
+import type { PageNames } from "./named_items.ts";
+import { DELTA, DUPLICATE, NAMED, PageCoder, UNCHANGED, ZEROS } from "./page_coder.ts";
 import { ZEROS_BEFORE_REFERENCES_MAX } from "./page_rebuilder.ts";
 import { isSameLayout, PageSpace } from "./page_space.ts";
 import { type EncoderTotals, noTotals, type Technique } from "./techniques.ts";
@@ -21,6 +23,8 @@ export interface PageMemory {
   openImage(pageBytes: number): PageImage;
   /** Of the destination's image, as it said: see `PageImage.reachPages`. */
   reachPages(pageBytes: number): number;
+  /** Contents that the destination may have from elsewhere; null or absent: none. */
+  names?(pageBytes: number): PageNames | null;
 }
 
 export interface MemoryEncoderOptions {
@@ -79,6 +83,7 @@ class Encoder implements MemoryEncoder {
   readonly #writer: MemoryBatchWriter;
   #space: PageSpace | null = null;
   #coder: PageCoder | null = null;
+  #names: PageNames | null = null;
   #zeroPage = new Uint8Array(0);
   /** Of the open batch: what it carries before compression, and how. */
   #carriedBytes = 0;
@@ -107,6 +112,7 @@ class Encoder implements MemoryEncoder {
   *flush(): Generator<Uint8Array> {
     const payload = this.#writer.take(this.#levelOfBatch());
     if (payload === null) return;
+    this.#names?.closeBatch();
     this.totals.payloadBytes += payload.byteLength;
     this.totals.saved.compression += this.#carriedBytes - payload.byteLength;
     this.#carriedBytes = this.#deltaPages = this.#zeroPages = 0;
@@ -140,8 +146,10 @@ class Encoder implements MemoryEncoder {
     this.#coder = null;
     if (this.memory === null || !this.#space.canBeFollowed) return;
     const { pageBytes } = layout;
+    this.#names = this.memory.names?.(pageBytes) ?? null;
     const reachPages = this.memory.reachPages(pageBytes);
-    this.#coder = new PageCoder(this.memory.openImage(pageBytes), reachPages, this.#disabled);
+    const image = this.memory.openImage(pageBytes);
+    this.#coder = new PageCoder(image, reachPages, this.#disabled, this.#names);
   }
 
   *#addPages(item: Pages): Generator<Uint8Array> {
@@ -187,6 +195,12 @@ class Encoder implements MemoryEncoder {
     const code = coder.code(page, content, words, at / 4);
     if (code === UNCHANGED) {
       saved.unchanged += pageBytes;
+      return;
+    }
+    if (code === NAMED) {
+      this.#writer.named(block).page(index, coder.name);
+      saved.duplicate += pageBytes - NAME_BYTES;
+      this.#carriedBytes += NAME_BYTES;
       return;
     }
     const changes = this.#writer.changes(block);

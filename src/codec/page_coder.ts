@@ -1,18 +1,21 @@
 import { Buffer } from "node:buffer";
 import { ChunkedU32 } from "../image/chunked.ts";
-import { digestBuffer, DigestIndex } from "../image/digest_index.ts";
-import { digestPage } from "../image/page_digest.ts";
+import { nameBuffer, nameContent } from "../image/content_name.ts";
+import { DigestIndex } from "../image/digest_index.ts";
+import { DIGEST_WORDS } from "../image/page_digest.ts";
 import { HELD, PageImage, SPILLED, UNKNOWN, ZERO } from "../image/page_image.ts";
 import { createDelta, type Delta, encodeDelta } from "./delta.ts";
+import type { PageNames } from "./named_items.ts";
 import type { Technique } from "./techniques.ts";
 
-/** What becomes of a page; the last one does not travel. */
+/** What becomes of a page; an unchanged one does not travel. */
 export const WHOLE = 0;
 export const DELTA = 1;
 export const DUPLICATE = 2;
 export const ZEROS = 3;
 export const UNCHANGED = 4;
-export type PageCode = 0 | 1 | 2 | 3 | 4;
+export const NAMED = 5;
+export type PageCode = 0 | 1 | 2 | 3 | 4 | 5;
 
 /** A longer delta is not worth it: the page goes whole (2.7 % of dirty pages of a Linux guest). */
 const DELTA_SHARE_MAX = 0.7;
@@ -28,8 +31,10 @@ export class PageCoder {
   readonly delta: Delta;
   /** Of the page coded last as `DUPLICATE`: the page that holds the same content already. */
   source = 0;
+  /** Of the page coded last as `NAMED`. */
+  readonly name = nameBuffer();
   readonly #index: DigestIndex;
-  readonly #digest = digestBuffer();
+  readonly #digest = this.name.subarray(0, DIGEST_WORDS);
   readonly #zeroPage: Buffer;
   readonly #zeroWords: Uint32Array;
   readonly #old: Uint8Array;
@@ -41,11 +46,13 @@ export class PageCoder {
   /**
    * @param reachPages pages written last of which the destination has the content; see
    *   `PageImage.reachPages`
+   * @param names contents that the destination may have from elsewhere
    */
   constructor(
     readonly image: PageImage,
     private readonly reachPages: number,
     private readonly disabled: ReadonlySet<Technique>,
+    private readonly names: PageNames | null = null,
   ) {
     const { pageBytes, pageWords } = image;
     this.delta = createDelta(pageWords);
@@ -97,8 +104,16 @@ export class PageCoder {
       }
     }
     this.#write(page, content, digest);
-    if (digest !== null) this.#index.add(page);
-    return deltaBytes >= 0 ? DELTA : WHOLE;
+    if (digest === null) return deltaBytes >= 0 ? DELTA : WHOLE;
+    this.#index.add(page);
+    // A delta that is longer than the shortest ones is longer than a name as well.
+    if (!disabled.has("duplicate") && this.names?.mayName(this.name)) {
+      this.names.named(this.name, content);
+      return NAMED;
+    }
+    if (deltaBytes >= 0) return DELTA;
+    this.names?.carried(this.name);
+    return WHOLE;
   }
 
   /** True when the page is in memory with just this content; false says nothing. */
@@ -151,7 +166,7 @@ export class PageCoder {
   }
 
   #digestOf(content: Uint8Array): Uint32Array {
-    digestPage(content, this.#digest);
+    nameContent(content, this.name);
     return this.#digest;
   }
 }

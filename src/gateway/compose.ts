@@ -23,6 +23,7 @@ export async function composeGateway(
     clock,
     limits: config.limits,
     pages: { ...config.limits, memoryAtRest: config.memoryAtRest },
+    store: { bytesMax: config.limits.siteStoreBytesMax, sharedImages: config.sharedImages },
     dataHosts: config.dataHosts,
     attach: (request) => attach(request, config.stateDirectory, clock),
     readPeers: async () =>

@@ -18,6 +18,7 @@ import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
 import { planMove } from "./plan.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
+import { SiteContents, type StoreSettings } from "./site_contents.ts";
 
 export interface GatewayDeps {
   readonly site: string;
@@ -31,6 +32,8 @@ export interface GatewayDeps {
   readonly dataHosts?: readonly string[];
   /** Bounds of page images and pools; the configuration's defaults without them. */
   readonly pages?: PageLimits;
+  /** What is kept for later moves; nothing without it. */
+  readonly store?: StoreSettings;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
@@ -62,6 +65,13 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     }
   };
   const incarnation = deps.newId();
+  const pages = deps.pages ?? DEFAULT_PAGE_LIMITS;
+  const contents = new SiteContents(
+    deps.store ?? { bytesMax: 0, sharedImages: [] },
+    `${deps.stateDirectory}/store`,
+    pages.memoryAtRest !== "never",
+    log,
+  );
   const peers = new PeerRegistry({
     clock,
     incarnation,
@@ -77,7 +87,8 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     guests,
     peers,
     scratchDirectory: `${deps.stateDirectory}/moves`,
-    pages: deps.pages ?? DEFAULT_PAGE_LIMITS,
+    pages,
+    contents,
     newId: deps.newId,
     log,
   });
@@ -85,6 +96,8 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   await peers.reload();
   await guests.restore();
   await migrations.restore();
+  // After the machines: reading a large store takes a second, and none of them waits for it.
+  contents.open();
   const endpoint = await deps.openEndpoint(incarnation);
   peers.connect(endpoint);
 
@@ -220,6 +233,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       await peers.close();
       await endpoint.close();
       await guests.detachAll();
+      contents.close();
       ledger.close();
     },
   };

@@ -28,6 +28,7 @@ import type { GuestRegistry } from "./guests.ts";
 import { pageMemory } from "./page_memory.ts";
 import { lazyGuest } from "./lazy_guest.ts";
 import { ReportListeners } from "./report_listeners.ts";
+import type { SiteContents } from "./site_contents.ts";
 import { requireOwner } from "./ownership.ts";
 import { type PastMigration, readPast, reportOfPast } from "./past.ts";
 import type { PeerRegistry } from "./peers.ts";
@@ -62,6 +63,8 @@ export interface MigrationManagerDeps {
   readonly peers: PeerRegistry;
   readonly scratchDirectory: string;
   readonly pages: PageLimits;
+  /** What this site keeps of what peers sent, and knows of what it sent them. */
+  readonly contents: SiteContents;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -433,6 +436,7 @@ export class MigrationManager {
       draft: this.#draft(stored, options, epoch),
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
+      sentHints: this.deps.contents.sentTo(stored.peer),
       report: (report) => this.#listeners.tell(report),
       log,
     });
@@ -460,6 +464,7 @@ export class MigrationManager {
       recordedEpoch: () => ledger.ownership(stored.guestId)?.epoch ?? 0,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
+      store: this.deps.contents.ofMove(stored.id, this.deps.peers.fingerprint(stored.peer)),
       changed: () => this.#destinationChanged(stored.id),
       log,
     });

@@ -91,6 +91,11 @@ export class PeerRegistry {
     return this.#entries.get(name)?.link ?? null;
   }
 
+  /** Fingerprint of a peer's certificate; null for one that is not trusted any more. */
+  fingerprint(name: string): string | null {
+    return this.#entries.get(name)?.peer.fingerprint || null;
+  }
+
   setRate(name: string, bytesPerSecond: number | null): void {
     const entry = this.#get(name);
     entry.rateBytesPerSecond = bytesPerSecond;

@@ -87,10 +87,15 @@ export type ToDestination = z.infer<typeof toDestination>;
 
 export const toSource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("accepted"), description, findings: z.array(finding).max(256) }),
-  /** `image` is what the source may refer to (`src/image/page_memory.ts`); null: nothing. */
+  /**
+   * `image` is what the source may refer to (`src/image/page_memory.ts`), `store` what it may name
+   * (`store.ts`): `storeOffer` frames follow then. Null: nothing.
+   */
   z.object({
     type: z.literal("prepared"),
     image: z.object({ bytesMax: z.number().int().nonnegative(), spills: z.boolean() })
+      .nullable().default(null),
+    store: z.object({ bytesMax: z.number().int().nonnegative(), keepsMemory: z.boolean() })
       .nullable().default(null),
   }),
   z.object({ type: z.literal("roundRecorded"), round: z.number().int().positive() }),

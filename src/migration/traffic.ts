@@ -1,3 +1,4 @@
+import { NAME_BYTES, UNIT_BYTES } from "../image/content_name.ts";
 import { type EncoderTotals, noTotals, TECHNIQUES } from "../codec/techniques.ts";
 import { noSavedBytes, type SavedBytes } from "./report.ts";
 
@@ -48,6 +49,14 @@ export class TrafficMeter {
   replaced(bytes: number): void {
     this.rawBytes += bytes;
     this.saved.replaced += bytes;
+  }
+
+  /** Contents that were named, were asked for, and crossed after all. */
+  needed(contentCount: number, payloadBytes: number): void {
+    const bytes = contentCount * (UNIT_BYTES - NAME_BYTES);
+    this.saved.duplicate -= bytes;
+    this.saved.compression += bytes - payloadBytes;
+    this.payloadBytes += payloadBytes;
   }
 
   #remember(rawBytes: number, payloadBytes: number): void {

@@ -49,6 +49,7 @@ export class SharedImages {
    * @throws what the file system throws; what was named before stays
    */
   async add(path: string): Promise<void> {
+    if (this.#isClosed) return;
     const file = openSync(path, "r");
     const first = this.#unitCount;
     this.#files.push({ file, first });

@@ -132,7 +132,9 @@ export class SiteStore {
   get(peer: string, name: Uint32Array, into: Uint8Array): boolean {
     const slot = this.#index.find(name);
     const isMine = slot >= 0 && this.#owners.has(slot, this.#ownerOf(peer, false));
-    if ((isMine && this.#read(slot, name, into)) || this.shared.get(name, into)) {
+    const isHere = !this.#isClosed &&
+      ((isMine && this.#read(slot, name, into)) || this.shared.get(name, into));
+    if (isHere) {
       this.counts.given++;
       return true;
     }

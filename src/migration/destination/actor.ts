@@ -8,6 +8,7 @@ import { onlyLedger, persistently } from "../persistently.ts";
 import type { StoredError } from "../source/state.ts";
 import type { DestinationActorDeps } from "./deps.ts";
 import { FrameApplier } from "./frames.ts";
+import { MoveNames, sendOffer } from "./names.ts";
 import { insist } from "./insist.ts";
 import * as refusals from "./refusals.ts";
 import { destinationEnded, type DestinationState } from "./state.ts";
@@ -163,7 +164,10 @@ export class DestinationActor {
     if (this.state.kind !== "accepted") return;
     this.#memory = link.channel(id, "memory");
     this.#disk = link.channel(id, "disk");
-    const applier = new FrameApplier(guest.destination, this.#source?.disks ?? [], this.deps.pages);
+    const { pages, store, log } = this.deps;
+    const tell = (message: string) => log("info", `${id}: ${message}`);
+    const names = store && new MoveNames(store, link.channel(id, "pageRequest"), tell);
+    const applier = new FrameApplier(guest.destination, this.#source?.disks ?? [], pages, names);
     this.#applier = applier;
     this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
     this.#disk.receive((frame) =>
@@ -178,7 +182,9 @@ export class DestinationActor {
       .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
     journal.write({ kind: "prepared", images });
     this.deps.changed();
-    await this.send({ type: "prepared", image: this.deps.pages.offer });
+    const offer = store && { bytesMax: store.bytesMax, keepsMemory: store.keepsMemory };
+    await this.send({ type: "prepared", image: pages.offer, store: offer });
+    if (store !== null) sendOffer(store, this.#memory);
   }
 
   /**

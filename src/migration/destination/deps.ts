@@ -4,6 +4,7 @@ import type { PageMemory } from "../../image/page_memory.ts";
 import type { PeerLink } from "../../link/peer_link.ts";
 import type { Journal } from "../journal.ts";
 import type { MigrationOptions } from "../options.ts";
+import type { MoveStore } from "../store.ts";
 import type { DestinationEvent, DestinationState } from "./state.ts";
 
 /** What the destination end of one migration is given. */
@@ -24,6 +25,8 @@ export interface DestinationActorDeps {
   readonly scratchDirectory: string;
   /** Keeps what the machine's memory holds here while it arrives. */
   readonly pages: PageMemory;
+  /** The site's content store; null where it has none. */
+  readonly store: MoveStore | null;
   /** Something that the report shows has changed. */
   readonly changed: () => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;

@@ -1,9 +1,12 @@
 import { GatewayError } from "../../core/errors.ts";
-import { decodeDiskBatch } from "../../codec/disk_batch.ts";
+import { decodeDiskBatch, type DiskBatch } from "../../codec/disk_batch.ts";
 import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_decoder.ts";
 import type { DestinationSide, DiskDescription } from "../../guest/guest.ts";
+import type { MemoryItem } from "../../guest/memory_items.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
+import { UNIT_BYTES } from "../../image/content_name.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
+import type { MoveNames } from "./names.ts";
 
 interface Frame {
   readonly type: number;
@@ -21,19 +24,26 @@ export class FrameApplier {
   /** Data bytes written to disks so far. */
   writtenBytes = 0;
 
-  /** @param disks as the source described them: their order is what batches number them by */
+  /**
+   * @param disks as the source described them: their order is what batches number them by
+   * @param names contents for names; null: none are taken
+   */
   constructor(
     private readonly machine: DestinationSide,
     private readonly disks: readonly DiskDescription[],
     pages: PageMemory,
+    private readonly names: MoveNames | null = null,
   ) {
-    this.#memoryDecoder = createMemoryDecoder((pageBytes) => pages.openImage(pageBytes));
+    this.#memoryDecoder = createMemoryDecoder(
+      (pageBytes) => pages.openImage(pageBytes),
+      names?.memory ?? null,
+    );
   }
 
   async memory({ type, payload }: Frame): Promise<void> {
     switch (type) {
       case FRAME_TYPES.memoryBatch:
-        return await this.machine.writeMemory(this.#memoryDecoder.decode(payload));
+        return await this.machine.writeMemory(await this.#memoryItems(payload));
       case FRAME_TYPES.memoryReset:
         return await this.machine.resetMemory();
       default:
@@ -58,9 +68,15 @@ export class FrameApplier {
     }
   }
 
-  /** Memory is complete, or will never be: gives the page image back. Idempotent. */
+  /** Memory is complete, or will never be: gives image and pins back. Idempotent. */
   close(): void {
     this.#memoryDecoder.close();
+    this.names?.close();
+  }
+
+  async #memoryItems(payload: Uint8Array): Promise<MemoryItem[]> {
+    const decode = () => this.#memoryDecoder.decode(payload);
+    return this.names === null ? decode() : await this.names.memory.complete(decode);
   }
 
   async #diskBatch(payload: Uint8Array): Promise<void> {
@@ -77,6 +93,20 @@ export class FrameApplier {
     const failed = outcomes.find(({ status }) => status === "rejected");
     if (failed) throw (failed as PromiseRejectedResult).reason;
     this.writtenBytes += batch.contents.byteLength;
+    if (this.names !== null) { for (const unit of unitsOf(batch)) this.names.disk.arrived(unit); }
+  }
+}
+
+/** The aligned units of a batch's data. */
+function* unitsOf({ extents, contents }: DiskBatch): Generator<Uint8Array> {
+  let at = 0;
+  for (const { kind, offsetBytes, lengthBytes } of extents) {
+    if (kind !== "data") continue;
+    const aligned = Math.ceil(offsetBytes / UNIT_BYTES) * UNIT_BYTES - offsetBytes;
+    for (let from = aligned; from + UNIT_BYTES <= lengthBytes; from += UNIT_BYTES) {
+      yield contents.subarray(at + from, at + from + UNIT_BYTES);
+    }
+    at += lengthBytes;
   }
 }
 

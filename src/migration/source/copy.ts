@@ -1,12 +1,14 @@
 import { createMemoryEncoder, type MemoryEncoder } from "../../codec/memory_encoder.ts";
 import { totalBytes } from "../../core/extents.ts";
 import type { DiskRound } from "../../guest/guest.ts";
+import { UNIT_BYTES } from "../../image/content_name.ts";
 import { reachOfOffer } from "../../image/page_memory.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { SwitchMeasurement } from "../convergence.ts";
 import type { RoundReport } from "../report.ts";
 import { sendDiskRound } from "./disks.ts";
 import { MemoryPump } from "./memory.ts";
+import { listenForOffers } from "./offers.ts";
 import type { Move } from "./move.ts";
 
 /** From the first touch of the machine until both ends are ready for its bytes. */
@@ -21,6 +23,7 @@ export async function begin(move: Move): Promise<void> {
   await move.interrupt.race(move.changes.until(() => move.courier.prepared));
   move.memoryChannel = link.channel(id, "memory");
   move.diskChannel = link.channel(id, "disk");
+  await listenForOffers(move);
 }
 
 /** Starts a memory stream into the memory channel. */
@@ -31,7 +34,7 @@ export async function startMemory(move: Move): Promise<void> {
   move.encoder ??= createEncoder(move);
   const pump = new MemoryPump(source, {
     encoder: move.encoder,
-    channel: move.memoryChannel!,
+    channel: move.names?.frames.memory ?? move.memoryChannel!,
     meter: draft.memory,
     clock,
     poolBytesMax: pages.limits.pagePoolBytesMax,
@@ -44,12 +47,13 @@ export async function startMemory(move: Move): Promise<void> {
   move.pump = pump;
 }
 
-function createEncoder({ deps, courier }: Move): MemoryEncoder {
+function createEncoder({ deps, courier, names }: Move): MemoryEncoder {
   const { image } = courier;
   return createMemoryEncoder({
     memory: image && {
       openImage: (pageBytes) => deps.pages.openImage(pageBytes),
       reachPages: (pageBytes) => reachOfOffer(image, pageBytes),
+      names: (pageBytes) => pageBytes === UNIT_BYTES ? names?.frames.memory ?? null : null,
     },
     disable: deps.options.disable,
   });

@@ -5,6 +5,7 @@ import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { Changes } from "../changes.ts";
 import type { Interrupt } from "../interrupt.ts";
+import type { StoreOffer } from "../store.ts";
 import {
   decodeMessage,
   encodeMessage,
@@ -36,6 +37,8 @@ export class Courier {
   prepared = false;
   /** What the destination keeps of the machine's memory, once it is prepared. */
   image: ImageOffer | null = null;
+  /** What it says of its site's content store. */
+  store: StoreOffer | null = null;
   recordedRound = 0;
   /** How the hand-over ended at the destination, once it said so. */
   outcome: Outcome | null = null;
@@ -81,6 +84,7 @@ export class Courier {
         case "prepared":
           this.prepared = true;
           this.image = message.image;
+          this.store = message.store;
           break;
         case "roundRecorded":
           this.recordedRound = Math.max(this.recordedRound, message.round);

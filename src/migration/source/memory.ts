@@ -12,7 +12,7 @@ import { ParkedPages } from "./parked_pages.ts";
 /** What a pump is given beside its stream. */
 export interface PumpSettings {
   readonly encoder: MemoryEncoder;
-  readonly channel: Channel;
+  readonly channel: Pick<Channel, "send">;
   readonly meter: TrafficMeter;
   readonly clock: Pick<Clock, "nowMs">;
   /** Pages that wait for the link, in bytes. */

@@ -13,6 +13,8 @@ import type { MigrationReport } from "../report.ts";
 import { Courier, type Verdict } from "./courier.ts";
 import type { ReportDraft } from "./draft.ts";
 import type { MemoryPump } from "./memory.ts";
+import type { SourceNames } from "./names.ts";
+import type { SentHints } from "./sent_hints.ts";
 import { endError, sourceEnded, type SourceEvent, type SourceState } from "./state.ts";
 
 /** Progress is published at most this often, and sent to the peer at most every second one. */
@@ -37,6 +39,8 @@ export interface SourceActorDeps {
   readonly scratchDirectory: string;
   /** Keeps what the destination holds of the machine's memory. */
   readonly pages: PageMemory;
+  /** What moves to this peer have had applied there. */
+  readonly sentHints: SentHints;
   /** Called with each new report. */
   readonly report: (report: MigrationReport) => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -55,6 +59,10 @@ export class Move {
   readonly courier: Courier;
   memoryChannel: Channel | null = null;
   diskChannel: Channel | null = null;
+  /** Where the destination asks for contents whose names mean nothing to it. */
+  needsChannel: Channel | null = null;
+  /** What is named instead of sent; null where the destination keeps no store. */
+  names: SourceNames | null = null;
   description: GuestDescription | null = null;
   pump: MemoryPump | null = null;
   /** One for all streams of the move: what the destination holds survives them. */
@@ -113,7 +121,7 @@ export class Move {
     const { link, draft } = this.deps;
     const wire = (channel: Channel | null) =>
       channel ? channel.wireBytes + channel.receivedWireBytes : 0;
-    const memory = wire(this.memoryChannel);
+    const memory = wire(this.memoryChannel) + wire(this.needsChannel);
     const disk = wire(this.diskChannel);
     const control = this.courier.wireBytes;
     draft.opaqueBytes = this.pump?.opaqueBytes ?? draft.opaqueBytes;
