@@ -51,6 +51,12 @@ export class TrafficMeter {
     this.saved.replaced += bytes;
   }
 
+  /** Bytes that names took the place of; not part of the ratio, the next ones may be unknown. */
+  named(savedBytes: number): void {
+    this.rawBytes += savedBytes;
+    this.saved.duplicate += savedBytes;
+  }
+
   /** Contents that were named, were asked for, and crossed after all. */
   needed(contentCount: number, payloadBytes: number): void {
     const bytes = contentCount * (UNIT_BYTES - NAME_BYTES);

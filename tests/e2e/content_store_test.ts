@@ -50,10 +50,29 @@ Deno.test("a second machine of the same make sends the names of what the first o
   const second = await move(sites, "two");
   assert.ok(first.wireBytes.memory > 4 * MIB, `${first.wireBytes.memory}`);
   assert.ok(second.wireBytes.memory < 0.2 * first.wireBytes.memory, `${second.wireBytes.memory}`);
+  assert.ok(second.wireBytes.disk < 0.2 * first.wireBytes.disk, `${second.wireBytes.disk}`);
   assert.ok(second.savedBytes.duplicate > first.savedBytes.duplicate + 4 * MIB);
   assert.equal(sites.log.filter((line) => line.includes("were asked for")).length, 0);
   const third = await move(sites, "three", { disable: ["duplicate"] });
   assert.ok(third.wireBytes.memory > 0.8 * first.wireBytes.memory, "names can be switched off");
+});
+
+Deno.test("machines that move together share what each of them sends", async () => {
+  await using sites = await start();
+  await sites.a.putGuest("one", definition("source"));
+  await sites.b.putGuest("one", definition("incoming"));
+  const options = migrationOptions.parse({ maxDowntimeMs: 900, hold: true });
+  const { id } = await sites.a.startMigration({ guest: "one", to: "b", options });
+  const first = await sites.until("a", id, ({ state }) => state === "holding");
+  const second = await move(sites, "two");
+  for (const kind of ["memory", "disk"] as const) {
+    const [one, two] = [first.wireBytes[kind], second.wireBytes[kind]];
+    assert.ok(two < 0.2 * one, `${kind}: ${one} ${two}`);
+  }
+  await sites.a.switchover(id);
+  assert.equal((await sites.ended("a", id)).state, "completed", sites.log.join("\n"));
+  const check = await sites.b.verifyGuest("one") as { ok: boolean };
+  assert.equal(check.ok, true);
 });
 
 Deno.test("a store that was damaged costs the round trips of what is asked for, and nothing else", async () => {

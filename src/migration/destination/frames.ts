@@ -1,10 +1,9 @@
 import { GatewayError } from "../../core/errors.ts";
-import { decodeDiskBatch, type DiskBatch } from "../../codec/disk_batch.ts";
+import { decodeDiskBatch } from "../../codec/disk_batch.ts";
 import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_decoder.ts";
 import type { DestinationSide, DiskDescription } from "../../guest/guest.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
-import { UNIT_BYTES } from "../../image/content_name.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { MoveNames } from "./names.ts";
 
@@ -80,7 +79,10 @@ export class FrameApplier {
   }
 
   async #diskBatch(payload: Uint8Array): Promise<void> {
-    const batch = decodeDiskBatch(payload, this.disks.map(({ sizeBytes }) => sizeBytes));
+    const named = this.names?.disk ?? null;
+    const sizes = this.disks.map(({ sizeBytes }) => sizeBytes);
+    const decode = () => decodeDiskBatch(payload, sizes, named);
+    const batch = named === null ? decode() : await named.complete(decode);
     const { id } = this.disks[batch.disk];
     let at = 0;
     const writes = batch.extents.map(({ kind, offsetBytes, lengthBytes }) => {
@@ -93,20 +95,6 @@ export class FrameApplier {
     const failed = outcomes.find(({ status }) => status === "rejected");
     if (failed) throw (failed as PromiseRejectedResult).reason;
     this.writtenBytes += batch.contents.byteLength;
-    if (this.names !== null) { for (const unit of unitsOf(batch)) this.names.disk.arrived(unit); }
-  }
-}
-
-/** The aligned units of a batch's data. */
-function* unitsOf({ extents, contents }: DiskBatch): Generator<Uint8Array> {
-  let at = 0;
-  for (const { kind, offsetBytes, lengthBytes } of extents) {
-    if (kind !== "data") continue;
-    const aligned = Math.ceil(offsetBytes / UNIT_BYTES) * UNIT_BYTES - offsetBytes;
-    for (let from = aligned; from + UNIT_BYTES <= lengthBytes; from += UNIT_BYTES) {
-      yield contents.subarray(at + from, at + from + UNIT_BYTES);
-    }
-    at += lengthBytes;
   }
 }
 

@@ -108,14 +108,23 @@ export async function sendRound(
   const planned = rounds.reduce((sum, { extents }) => sum + totalBytes(extents, "data"), 0);
   const report = draft.beginRound(kind, planned);
   const startedMs = clock.nowMs();
+  const names = move.names?.frames.disk ?? null;
   const index = (id: string) => move.description!.disks.findIndex((disk) => disk.id === id);
   report.sentBytes = await move.interrupt.race(
-    sendDiskRound(rounds, index, move.diskChannel!, draft.disk, {
-      sent: (id, extents) => {
-        draft.diskSent(id, extents);
-        move.publish(false);
+    sendDiskRound(
+      rounds,
+      index,
+      names ?? move.diskChannel!,
+      draft.disk,
+      {
+        sent: (id, extents) => {
+          draft.diskSent(id, extents);
+          move.publish(false);
+        },
       },
-    }, AbortSignal.any([stop, move.interrupt.signal])),
+      AbortSignal.any([stop, move.interrupt.signal]),
+      names,
+    ),
   );
   report.durationMs = Math.round(clock.nowMs() - startedMs);
   move.publish(false);

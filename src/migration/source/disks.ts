@@ -1,6 +1,8 @@
 import { type Extent, splitExtents, totalBytes } from "../../core/extents.ts";
 import type { DiskRound } from "../../guest/guest.ts";
 import { encodeDiskBatch } from "../../codec/disk_batch.ts";
+import { nameExtents } from "../../codec/named_extents.ts";
+import type { PageNames } from "../../codec/named_items.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { TrafficMeter } from "../traffic.ts";
@@ -29,15 +31,17 @@ interface Batch {
  * from `channel.send`; what is read ahead is bounded by `READ_AHEAD` batches.
  *
  * @param diskIndex number of a disk in the offer, which is its name on the wire
+ * @param names contents that the destination may have already; they are told of each batch
  * @returns raw bytes of data extents sent
  */
 export async function sendDiskRound(
   rounds: readonly DiskRound[],
   diskIndex: (diskId: string) => number,
-  channel: Channel,
+  channel: Pick<Channel, "send">,
   meter: TrafficMeter,
   progress: DiskProgress,
   stop: AbortSignal,
+  names: PageNames | null = null,
 ): Promise<number> {
   let rawBytes = 0;
   const ahead: Batch[] = [];
@@ -54,9 +58,17 @@ export async function sendDiskRound(
     if (!batch) return rawBytes;
     const contents = await batch.contents;
     stop.throwIfAborted();
-    const payload = encodeDiskBatch({ disk: batch.disk, extents: batch.extents, contents });
+    const named = names && nameExtents(batch.extents, contents, names);
+    const { extents, savedBytes } = named ?? { extents: batch.extents, savedBytes: 0 };
+    const payload = encodeDiskBatch({
+      disk: batch.disk,
+      extents,
+      contents: named?.contents ?? contents,
+    });
+    names?.closeBatch();
     const dataBytes = contents.byteLength;
-    meter.sent(dataBytes, payload.byteLength);
+    meter.sent(dataBytes - savedBytes, payload.byteLength);
+    meter.named(savedBytes);
     meter.saved.hole += totalBytes(batch.extents, "zero");
     rawBytes += dataBytes;
     await channel.send(FRAME_TYPES.diskBatch, payload);
