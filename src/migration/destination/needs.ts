@@ -23,22 +23,17 @@ export class Needs {
   /** Contents that had to be asked for. */
   count = 0;
   #nextNumber = 1;
-  readonly #waiting = new Map<number, (contents: Uint8Array[]) => void>();
+  readonly #waiting = new Map<number, PromiseWithResolvers<Uint8Array[]>>();
 
   constructor(private readonly channel: Channel) {
     channel.receive(({ type, payload }) => {
-      if (type !== FRAME_TYPES.pageResponse) {
-        throw new GatewayError(
-          "frame_invalid",
-          `Cannot take a frame of type ${type} as an answer`,
-          {
-            hint: "Check that both gateways run the same version",
-          },
-        );
+      try {
+        this.#answered(type, payload);
+      } catch (error) {
+        // Thrown from here it would close the control channel, which has to carry the refusal.
+        for (const { reject } of this.#waiting.values()) reject(error);
+        this.#waiting.clear();
       }
-      const { number, contents } = decodeNeeded(payload);
-      this.#waiting.get(number)?.(contents);
-      this.#waiting.delete(number);
       return Promise.resolve();
     });
   }
@@ -72,9 +67,22 @@ export class Needs {
 
   async #request(channel: NamingChannel, names: readonly Uint32Array[]): Promise<Uint8Array[]> {
     const number = this.#nextNumber++;
-    const answer = new Promise<Uint8Array[]>((resolve) => this.#waiting.set(number, resolve));
+    const answer = Promise.withResolvers<Uint8Array[]>();
+    this.#waiting.set(number, answer);
+    answer.promise.catch(() => {});
     await this.channel.send(FRAME_TYPES.pageRequest, encodeNeed({ channel, number, names }));
-    return await answer;
+    return await answer.promise;
+  }
+
+  #answered(type: number, payload: Uint8Array): void {
+    if (type !== FRAME_TYPES.pageResponse) {
+      throw new GatewayError("frame_invalid", `Cannot take a frame of type ${type} as an answer`, {
+        hint: "Check that both gateways run the same version",
+      });
+    }
+    const { number, contents } = decodeNeeded(payload);
+    this.#waiting.get(number)?.resolve(contents);
+    this.#waiting.delete(number);
   }
 }
 

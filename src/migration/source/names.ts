@@ -30,7 +30,10 @@ export class SourceNames {
   /** The machine stands still: a round trip would add to its pause, so only what is pinned counts. */
   onlyOffered = false;
 
-  /** @param needed told of each answer: so many contents crossed after all, in so many bytes */
+  /**
+   * @param needed told of each answer: so many contents crossed after all, in so many bytes
+   * @param broken told when the destination asks for what is no NEED
+   */
   constructor(
     store: StoreOffer,
     private readonly sent: SentHints,
@@ -41,6 +44,7 @@ export class SourceNames {
       contentCount: number,
       payloadBytes: number,
     ) => void,
+    broken: (error: unknown) => void,
   ) {
     sent.limitTo(store.bytesMax);
     const { memoryBatch, diskBatch } = FRAME_TYPES;
@@ -48,7 +52,7 @@ export class SourceNames {
       memory: new NamedFrames(this, channels.memory, memoryBatch, store.keepsMemory),
       disk: new NamedFrames(this, channels.disk, diskBatch, true),
     };
-    needs.receive(({ type, payload }) => this.#answer(type, payload));
+    needs.receive(({ type, payload }) => this.#answer(type, payload).catch(broken));
   }
 
   /** The destination is likely to have it. */

@@ -49,14 +49,16 @@ class TestChannel {
 function source({ storeBytes = 64 * MIB, keepsMemory = true, sent = new SentHints() } = {}) {
   const [memory, disk, needs] = [new TestChannel(), new TestChannel(), new TestChannel()];
   const answered: number[] = [];
+  const broken: unknown[] = [];
   const names = new SourceNames(
     { bytesMax: storeBytes, keepsMemory },
     sent,
     needs.channel,
     { memory: memory.channel, disk: disk.channel },
     (_channel, count) => void answered.push(count),
+    (error) => void broken.push(error),
   );
-  return { names, memory, disk, needs, sent, answered };
+  return { names, memory, disk, needs, sent, answered, broken };
 }
 
 const { memoryBatch, memoryReset } = FRAME_TYPES;
@@ -215,4 +217,20 @@ Deno.test("a source that answers with another content is refused", async () => {
   const arriving = new ArrivingNames("disk", store, needs);
   await assert.rejects(needs.ask("disk", [nameOf(unit(1))]), isInvalid);
   assert.throws(() => arriving.resolve(nameOf(unit(1)), new Uint8Array(512)), isInvalid);
+});
+
+Deno.test("frames that are no need and no answer end the move, not its control channel", async () => {
+  const { needs, broken } = source();
+  for (const [type, bytes] of [[48, 7], [48, 9], [49, 40], [1, 40]]) {
+    await needs.handler!({ type, sequence: 1, payload: new Uint8Array(bytes) });
+  }
+  assert.equal(broken.length, 4);
+  for (const each of broken) assert.ok(each instanceof GatewayError);
+  const asking = new TestChannel();
+  const destination = new Needs(asking.channel);
+  for (const [type, bytes] of [[49, 3], [48, 40]]) {
+    const asked = destination.ask("memory", [nameOf(unit(1))]);
+    await asking.handler!({ type, sequence: 1, payload: new Uint8Array(bytes) });
+    await assert.rejects(asked, (thrown) => thrown instanceof GatewayError);
+  }
 });

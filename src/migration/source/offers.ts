@@ -12,6 +12,8 @@ export async function listenForOffers(move: Move): Promise<void> {
   const { store } = move.courier;
   if (store === null) return;
   const [memory, disk] = [move.memoryChannel!, move.diskChannel!];
+  // Thrown from a handler it would close the control channel, which has to tell the destination.
+  const broken = (error: unknown) => move.interrupt.raise(error);
   if (!options.disable.includes("duplicate")) {
     move.needsChannel = link.channel(id, "pageRequest");
     move.names = new SourceNames(
@@ -20,19 +22,26 @@ export async function listenForOffers(move: Move): Promise<void> {
       move.needsChannel,
       { memory, disk },
       (channel, contentCount, payloadBytes) => draft[channel].needed(contentCount, payloadBytes),
+      broken,
     );
   }
   memory.receive(({ type, payload }) => {
-    if (type !== FRAME_TYPES.storeOffer) {
-      throw new GatewayError("frame_invalid", `Cannot take a frame of type ${type} on memory`, {
-        hint: "Check that both gateways run the same version",
-      });
+    try {
+      if (type !== FRAME_TYPES.storeOffer) throw unexpected(type);
+      move.names?.offered.add(payload);
+    } catch (error) {
+      broken(error);
     }
-    move.names?.offered.add(payload);
     move.changes.notify();
     return Promise.resolve();
   });
   const { names } = move;
   if (names === null) return;
   await move.interrupt.race(move.changes.until(() => names.offered.isComplete));
+}
+
+function unexpected(type: number): GatewayError {
+  return new GatewayError("frame_invalid", `Cannot take a frame of type ${type} on memory`, {
+    hint: "Check that both gateways run the same version",
+  });
 }
