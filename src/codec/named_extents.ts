@@ -92,15 +92,17 @@ export function fillExtents(
         getName(contents, from, name);
         if (!named.resolve(name, bytes.subarray(to, to + UNIT_BYTES))) missing.push(name.slice());
       }
-      filled.push({ kind: "data", offsetBytes, lengthBytes });
-      continue;
-    }
-    if (kind === "data") {
+    } else if (kind === "data") {
       bytes.set(contents.subarray(from, from + lengthBytes), to);
       from += lengthBytes;
       to += lengthBytes;
     }
-    filled.push(extent);
+    const last = filled.at(-1);
+    // What was cut where names begin and end is written in one piece again.
+    if (kind === "zero") filled.push(extent);
+    else if (last?.kind === "data" && last.offsetBytes + last.lengthBytes === offsetBytes) {
+      filled[filled.length - 1] = { ...last, lengthBytes: last.lengthBytes + lengthBytes };
+    } else filled.push({ kind: "data", offsetBytes, lengthBytes });
   }
   return { extents: filled, contents: bytes };
 }
