@@ -46,7 +46,7 @@ export const limits = z.strictObject({
   /** Contents of what the destination holds that are kept in memory, of one migration. */
   pageImageBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(64 * MIB),
   /** Contents of pages and blocks that the site keeps for later moves, on disk; 0: none. */
-  siteStoreBytesMax: z.number().int().min(0).max(1024 * 1024 * MIB).default(1024 * MIB),
+  siteStoreBytesMax: z.number().int().min(0).max(65_536 * MIB).default(1024 * MIB),
 });
 
 /** causeway.json; paths are relative to the directory of the file. */

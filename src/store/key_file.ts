@@ -9,6 +9,7 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
+import { dirname } from "node:path";
 import { KEY_BYTES } from "./unit_cipher.ts";
 
 /** Peers that a store remembers by number; records have 16 bits for them. */
@@ -67,4 +68,11 @@ export function writeStoreKey(path: string, { key, numbersLeased, peers }: Store
     closeSync(file);
   }
   renameSync(fresh, path);
+  // The name as well: an older file that comes back would give its numbers out again.
+  const directory = openSync(dirname(path), "r");
+  try {
+    fsyncSync(directory);
+  } finally {
+    closeSync(directory);
+  }
 }

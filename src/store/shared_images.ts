@@ -1,4 +1,5 @@
 import { closeSync, openSync, read, readSync } from "node:fs";
+import { ChunkedU32 } from "../image/chunked.ts";
 import {
   hintOf,
   isSameName,
@@ -29,6 +30,9 @@ export class SharedImages {
   readonly #index: NameIndex;
   readonly #files: SharedFile[] = [];
   readonly #name = nameBuffer();
+  /** Unit of each name, in the order in which they were found; zeros and repetitions have none. */
+  readonly #units = new ChunkedU32();
+  #namedCount = 0;
   #unitCount = 0;
   #isClosed = false;
   /** The file that is being read aside: whoever closes must leave it to its reader. */
@@ -85,10 +89,11 @@ export class SharedImages {
   get(name: Uint32Array, into: Uint8Array): boolean {
     const place = this.#index.find(name);
     if (place < 0) return false;
-    const { file, first } = this.#files.findLast((each) => each.first <= place)!;
+    const number = this.#units.get(place);
+    const { file, first } = this.#files.findLast((each) => each.first <= number)!;
     const unit = into.subarray(0, UNIT_BYTES);
     try {
-      const read = readSync(file, unit, 0, UNIT_BYTES, (place - first) * UNIT_BYTES);
+      const read = readSync(file, unit, 0, UNIT_BYTES, (number - first) * UNIT_BYTES);
       nameContent(unit, this.#name);
       if (read === UNIT_BYTES && isSameName(this.#name, name)) return true;
     } catch {
@@ -101,9 +106,9 @@ export class SharedImages {
   /** Hints of the first contents, `countMax` at most. */
   *hints(countMax: number): Generator<number> {
     const name = nameBuffer();
-    for (let place = 0; place < this.#unitCount && countMax > 0; place++) {
+    for (let place = 0; place < this.#namedCount && countMax > 0; place++) {
       this.#index.read(place, name);
-      // A place whose content has another place has no name of its own.
+      // One that was found changed is not in the index any more.
       if (this.#index.find(name) !== place) continue;
       countMax--;
       yield hintOf(name);
@@ -115,10 +120,12 @@ export class SharedImages {
     for (const { file } of this.#files) if (file !== this.#reading) closeSync(file);
   }
 
-  #nameUnit(place: number, unit: Uint8Array): void {
+  #nameUnit(number: number, unit: Uint8Array): void {
     if (isZeroUnit(unit)) return;
     nameContent(unit, this.#name);
-    if (this.#index.find(this.#name) < 0) this.#index.add(place, this.#name);
+    if (this.#index.find(this.#name) >= 0) return;
+    this.#units.set(this.#namedCount, number);
+    this.#index.add(this.#namedCount++, this.#name);
   }
 }
 

@@ -22,6 +22,8 @@ import { WriteQueue } from "./write_queue.ts";
 const QUEUE_UNITS_MAX = 1024;
 /** Written at once: half a millisecond of the event loop. */
 const UNITS_AT_ONCE = 64;
+/** One batch more is written at once for each so many that wait. */
+const QUEUE_UNITS_OF_BATCH = 256;
 /** Records written at once, beside those of new contents. */
 const RECORDS_AT_ONCE = 256;
 
@@ -307,7 +309,10 @@ export class SiteStore {
     this.options.later(() => {
       this.#isFlushDue = false;
       if (this.#isClosed) return;
-      this.#writeSome();
+      // The more wait, the more of each turn they get: what finds no room is not kept.
+      for (let share = this.#waiting.count; share >= 0; share -= QUEUE_UNITS_OF_BATCH) {
+        this.#writeSome();
+      }
       if (this.#waiting.count > 0 || this.#changed.size > 0) this.#flushLater();
     });
   }

@@ -127,7 +127,7 @@ export const ROOMS: readonly RoomRule[] = [
   {
     room: "src/store/",
     uses: ["src/core/", "src/image/"],
-    packages: ["node:buffer", "node:crypto", "node:fs"],
+    packages: ["node:buffer", "node:crypto", "node:fs", "node:path"],
   },
   {
     room: "src/emulator/",

@@ -174,6 +174,7 @@ export class Move {
   /** Stops listening to link and machine; nothing is encoded any more. */
   unsubscribe(): void {
     this.encoder?.close();
+    this.names?.settle();
     for (const stop of this.#unsubscribe) stop();
   }
 
