@@ -14,6 +14,8 @@ type Log = (level: "info" | "warn" | "error", message: string) => void;
 
 /** The contents that moves of this site can share: its store, and what its peers are known to have. */
 export class SiteContents {
+  /** Resolves when every shared image is named, or was complained of. */
+  sharing: Promise<void> = Promise.resolve();
   #store: SiteStore | null = null;
   readonly #sent = new Map<string, SentHints>();
 
@@ -36,7 +38,7 @@ export class SiteContents {
       const later = (work: () => void) => void setImmediate(work);
       const { bytesMax } = settings;
       this.#store = new SiteStore({ directory, bytesMax, keepsMemory, later, log });
-      void this.#share(this.#store);
+      this.sharing = this.#share(this.#store);
     } catch (error) {
       log("warn", `Cannot open the site's content store: ${reasonOf(error)}`);
     }

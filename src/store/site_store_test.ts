@@ -145,7 +145,7 @@ Deno.test("the store holds what a bounded cache with owners and pins holds", () 
         assert.deepEqual(opened.complaints, []);
         store.close();
       }),
-      { numRuns: 150, endOnFailure: true },
+      { numRuns: 80, endOnFailure: true },
     );
   }));
 
@@ -200,9 +200,9 @@ Deno.test("restarts, crashes and damaged files never make it give what was not s
         }
         opened.store.close();
       }),
-      { numRuns: 60, endOnFailure: true },
+      { numRuns: 30, endOnFailure: true },
     );
-    assert.ok(givenAfterAccidents > 20, `${givenAfterAccidents} contents survived`);
+    assert.ok(givenAfterAccidents > 10, `${givenAfterAccidents} contents survived`);
   }));
 
 Deno.test("after a restart everything is there, for those who sent it", () =>
