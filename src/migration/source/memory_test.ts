@@ -234,7 +234,10 @@ Deno.test("a discarded stream sends nothing more of what was parked, and ends", 
 });
 
 Deno.test("a stream that breaks is told at once, and is silent only when its last batch is numbered", async () => {
-  const { pump: running, stream, channel } = pump({ batchBytes: 64 * 1024, disable: ["duplicate"] });
+  const { pump: running, stream, channel } = pump({
+    batchBytes: 64 * 1024,
+    disable: ["duplicate"],
+  });
   const guest = new GuestModel(6);
   stream.feed([LAYOUT]);
   stream.feed(guest.dirtyItems());
