@@ -29,7 +29,7 @@ export interface Need {
   readonly names: readonly Uint32Array[];
 }
 
-/** @param need 1 to `NEED_NAMES_MAX` names */
+/** Payload of a NEED. @param need 1 to `NEED_NAMES_MAX` names */
 export function encodeNeed({ channel, number, names }: Need): Uint8Array {
   const payload = new Uint8Array(HEADER_BYTES + names.length * NAME_BYTES);
   const header = new DataView(payload.buffer);
@@ -40,7 +40,7 @@ export function encodeNeed({ channel, number, names }: Need): Uint8Array {
   return payload;
 }
 
-/** @throws {GatewayError} `batch_invalid` */
+/** Undoes `encodeNeed`. @throws {GatewayError} `batch_invalid` */
 export function decodeNeed(payload: Uint8Array): Need {
   const count = (payload.byteLength - HEADER_BYTES) / NAME_BYTES;
   if (!Number.isInteger(count) || count < 1 || count > NEED_NAMES_MAX) {
@@ -60,7 +60,7 @@ export function decodeNeed(payload: Uint8Array): Need {
   return { channel, number: header.getUint32(4), names };
 }
 
-/** @param contents `UNIT_BYTES` each, in the order of the need's names */
+/** Payload of an answer. @param contents `UNIT_BYTES` each, in the order of the need's names */
 export function encodeNeeded(number: number, contents: readonly Uint8Array[]): Uint8Array {
   const body = new ByteSink(contents.length * UNIT_BYTES + 16);
   for (const content of contents) body.raw(content);
@@ -70,7 +70,7 @@ export function encodeNeeded(number: number, contents: readonly Uint8Array[]): U
   return seal(body, description.view(), ZSTD_LEVEL);
 }
 
-/** @throws {GatewayError} `batch_invalid` */
+/** Undoes `encodeNeeded`. @throws {GatewayError} `batch_invalid` */
 export function decodeNeeded(payload: Uint8Array): { number: number; contents: Uint8Array[] } {
   const body = open(payload);
   const source = new ByteSource(body.description);

@@ -44,7 +44,11 @@ export function* encodeStoreOffer(hints: Float64Array): Generator<Uint8Array> {
   } while (first < hints.length);
 }
 
-/** @throws {GatewayError} `batch_invalid`; nothing is allocated from an unchecked count */
+/**
+ * Undoes one frame of `encodeStoreOffer`.
+ *
+ * @throws {GatewayError} `batch_invalid`; nothing is allocated from an unchecked count
+ */
 export function decodeStoreOffer(payload: Uint8Array): { hints: Float64Array; isLast: boolean } {
   if (payload.byteLength < HEADER_BYTES) throw batchInvalid("an offer ends inside its header");
   const header = new DataView(payload.buffer, payload.byteOffset, HEADER_BYTES);
