@@ -2,7 +2,7 @@
  * `deno task bench`: every bench with its canonical inputs, or with tiny ones that only show that it
  * runs.
  *
- *     bench/run.ts [--quick] [--only limits,store,cost,goodput] [--out DIR]
+ *     bench/run.ts [--quick] [--only limits,store,cost,goodput,codec,free,bytes] [--out DIR]
  *
  * With `--out`, each writes its runs and where they were made to `DIR/NAME.json`.
  */
@@ -35,6 +35,25 @@ const BENCHES: readonly Bench[] = [
     script: "goodput.ts",
     quickArgs: ["--profiles", "metro", "--seconds", "4", "--repeat", "1"],
     needs: ["namespaces", "tun"],
+  },
+  {
+    name: "codec",
+    script: "codec.ts",
+    quickArgs: ["--quick", "--no-guest"],
+    // The Linux guest is one of its cases, which says by itself that it was skipped.
+    needs: [],
+  },
+  {
+    name: "free",
+    script: "free_pages.ts",
+    quickArgs: ["--guests", "reference", "--memory-mib", "16", "--repeat", "1"],
+    needs: [],
+  },
+  {
+    name: "bytes",
+    script: "bytes.ts",
+    quickArgs: ["--quick"],
+    needs: ["qemu", "guestImage", "namespaces", "tun"],
   },
 ];
 

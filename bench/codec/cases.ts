@@ -2,6 +2,8 @@ import { Buffer } from "node:buffer";
 import { randomFillSync } from "node:crypto";
 import { StreamBuilder } from "../../src/qemu/stream/testing/stream_builder.ts";
 import { createStreamWriter } from "../../src/qemu/stream/writer.ts";
+import type { Limit } from "./limits.ts";
+import type { Packing } from "./pipeline.ts";
 
 export const PAGE_BYTES = 4096;
 const PAGES_OF_ITEM = 64;
@@ -13,24 +15,109 @@ const WORDS_CHANGED = 5;
 /** One state of a machine's memory after another, and what the second pass over it costs. */
 export interface Case {
   readonly name: string;
-  /** Content in memory, or on its way through the spill file. */
-  readonly image: "held" | "spilled";
+  /** Where the image keeps contents: in memory, in the spill file, nowhere (digests only). */
+  readonly image: Image;
+  readonly packing: Packing;
+  /** What the runtime alone does with each page at the least. */
+  readonly limits: readonly Limit[];
   /** What the destination has before the measurement; null: nothing. */
   readonly before: ((memory: Buffer) => void) | null;
   readonly measured: (memory: Buffer) => void;
 }
 
+export type Image = "held" | "spilled" | "digests";
+
+const FIRST_COPY: readonly Limit[] = ["copy", "sha256"];
+
 export const CASES: readonly Case[] = [
-  { name: "unchanged, by comparison", image: "held", before: text, measured: text },
-  { name: "unchanged, by digest", image: "spilled", before: text, measured: text },
-  { name: "zero, as pages", image: "held", before: null, measured: zeros },
-  { name: "zero again, as pages", image: "held", before: zeros, measured: zeros },
-  { name: "sparse deltas", image: "held", before: text, measured: sparse },
-  { name: "sparse deltas, spilled", image: "spilled", before: text, measured: sparse },
-  { name: "text, first copy", image: "held", before: null, measured: text },
-  { name: "text, first copy, spilled", image: "spilled", before: null, measured: text },
-  { name: "random, first copy", image: "held", before: null, measured: random },
-  { name: "random, every page new", image: "held", before: text, measured: random },
+  {
+    name: "unchanged, in memory",
+    image: "held",
+    packing: "strong",
+    limits: ["copy", "compare"],
+    before: text,
+    measured: text,
+  },
+  {
+    name: "unchanged, spilled",
+    image: "spilled",
+    packing: "strong",
+    limits: ["copy", "sha256"],
+    before: text,
+    measured: text,
+  },
+  {
+    name: "unchanged, digests only",
+    image: "digests",
+    packing: "strong",
+    limits: ["copy", "sha256"],
+    before: text,
+    measured: text,
+  },
+  {
+    name: "zero, as pages",
+    image: "held",
+    packing: "strong",
+    limits: ["copy", "zero"],
+    before: null,
+    measured: zeros,
+  },
+  {
+    name: "zero again, as pages",
+    image: "held",
+    packing: "strong",
+    limits: ["copy", "zero"],
+    before: zeros,
+    measured: zeros,
+  },
+  {
+    name: "sparse deltas",
+    image: "held",
+    packing: "strong",
+    limits: ["copy", "words", "copy"],
+    before: text,
+    measured: sparse,
+  },
+  {
+    name: "sparse deltas, spilled",
+    image: "spilled",
+    packing: "strong",
+    limits: ["copy", "sha256", "words", "copy"],
+    before: text,
+    measured: sparse,
+  },
+  {
+    name: "text, first copy",
+    image: "held",
+    packing: "fast",
+    limits: [...FIRST_COPY, "zstd 1"],
+    before: null,
+    measured: text,
+  },
+  {
+    name: "text, first copy, strong",
+    image: "held",
+    packing: "strong",
+    limits: [...FIRST_COPY, "zstd 3"],
+    before: null,
+    measured: text,
+  },
+  {
+    name: "text, first copy, spilled",
+    image: "spilled",
+    packing: "fast",
+    limits: [...FIRST_COPY, "zstd 1"],
+    before: null,
+    measured: text,
+  },
+  {
+    name: "random, first copy",
+    image: "held",
+    packing: "strong",
+    limits: [...FIRST_COPY, "copy"],
+    before: null,
+    measured: random,
+  },
 ];
 
 function zeros(memory: Buffer): void {

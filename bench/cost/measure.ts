@@ -92,6 +92,7 @@ function guest(
       silentRatio: 0.2,
       textRatio: 0.45,
       randomRatio: 0.45,
+      freeMiB: 0,
     },
   };
 }

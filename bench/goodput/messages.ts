@@ -31,8 +31,15 @@ export function incompressible(lengthBytes: number): Uint8Array<ArrayBuffer> {
   return bytes;
 }
 
-/** Prints how much has arrived until the program is stopped. */
+/**
+ * Prints how much has arrived until the program is stopped, which on a far path is before it has seen
+ * the other end close.
+ */
 export function sampleReceived(bytesSoFar: () => number): void {
+  Deno.addSignalListener("SIGTERM", () => {
+    print({ event: "done", cpuMs: cpuMs() });
+    Deno.exit(0);
+  });
   let startMs: number | null = null;
   setInterval(() => {
     const bytes = bytesSoFar();

@@ -15,7 +15,14 @@ export const EXIT = {
   refused: 6,
 } as const;
 
-const USAGE_CODES = ["config_invalid", "request_invalid", "strategy_not_available"];
+const USAGE_CODES = [
+  "address_invalid",
+  "config_invalid",
+  "profile_invalid",
+  "profile_not_found",
+  "request_invalid",
+  "strategy_not_available",
+];
 
 /** Exit code of a command that failed with this error; codes of a newer gateway are failures. */
 export function exitCodeOfError(code: string): number {

@@ -6,7 +6,7 @@ import { ACTIONS } from "./actions.ts";
 import type { Cli } from "./cli.ts";
 import type { DemoArguments } from "./demo/demo.ts";
 import { EXIT } from "./exit_codes.ts";
-import { reportFailure } from "./failure.ts";
+import { reportFailure, usageFailure } from "./failure.ts";
 import type { InitArguments } from "./init.ts";
 import type { MigrateArguments } from "./migrate.ts";
 import type { Terminal } from "./terminal.ts";
@@ -216,7 +216,12 @@ export async function runProgram(
     await program.parseAsync([...args], { from: "user" });
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;
-    return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    if (error.exitCode === 0) return EXIT.done;
+    // Asked of the arguments themselves: the parser may have stopped before it came to the option.
+    if (args.includes("--json")) {
+      terminal.print(JSON.stringify({ error: usageFailure(error.message).toJSON() }));
+    }
+    return EXIT.usage;
   }
   return exitCode;
 }

@@ -45,6 +45,57 @@ Deno.test("wrong usage ends with 2 and says what is right", async () => {
   }
 });
 
+Deno.test("wrong usage with --json answers with the error as one line of JSON", async () => {
+  const cases: [string[], RegExp][] = [
+    [["bogus", "--json"], /unknown command 'bogus'/],
+    [["init", "--dir", "x", "--json"], /--site <name>/],
+    [["--json", "migrate", "web"], /--to <peer>/],
+    [["migrate", "web", "--to", "b", "--rate", "fast", "--json"], /whole number/],
+    [["status", "--fast", "--json"], /unknown option '--fast'/],
+    [["--json"], /none is given/],
+  ];
+  for (const [args, message] of cases) {
+    const { code, out } = await run(...args);
+    assert.equal(code, 2, args.join(" "));
+    const { error } = JSON.parse(out);
+    assert.equal(error.code, "request_invalid");
+    assert.match(error.message, message);
+    assert.match(error.message, /^Cannot [^\n]+$/);
+    assert.match(error.hint, /--help/);
+  }
+});
+
+Deno.test("a profile or an address that cannot be used is wrong usage", () =>
+  inDirectory(async (dir) => {
+    await Deno.writeTextFile(`${dir}/bad.json`, '{ "name": "bad", "delayMs": "long" }');
+    const relay = (profile: string, listen = "127.0.0.1:0") => [
+      ...["emulate", "--profile", profile, "--listen", listen, "--to", "127.0.0.1:9"],
+    ];
+    const cases: [string[], string][] = [
+      [relay("nope"), "profile_not_found"],
+      [relay(`${dir}/bad.json`), "profile_invalid"],
+      [relay("metro", "xx"), "address_invalid"],
+      [["demo", "--profile", "nope"], "profile_not_found"],
+      [["demo", "--profile", `${dir}/bad.json`], "profile_invalid"],
+    ];
+    for (const [args, expected] of cases) {
+      const { code, out, err } = await run(...args, "--json");
+      assert.equal(code, 2, `${args.join(" ")}: ${err}`);
+      assert.match(err, /^Cannot /);
+      assert.equal(JSON.parse(out.split("\n").at(-1)!).error.code, expected);
+    }
+  }));
+
+Deno.test("a demo that fails says with --json that nothing was verified, and why", async () => {
+  const { code, out } = await run("demo", "--profile", "nope", "--json");
+  assert.equal(code, 2);
+  const last = JSON.parse(out.split("\n").at(-1)!);
+  assert.equal(last.verified, false);
+  assert.equal(last.plainCopyBytes, null);
+  assert.equal(last.profile, "nope");
+  assert.equal(last.error.code, "profile_not_found");
+});
+
 Deno.test("help is an answer, for the whole and for each command", async () => {
   const { code, out } = await run("--help");
   assert.equal(code, 0);

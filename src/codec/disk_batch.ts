@@ -10,7 +10,7 @@
 import type { Extent } from "../core/extents.ts";
 import { UNIT_BYTES } from "../image/content_name.ts";
 import { batchInvalid, ByteSink, ByteSource } from "./bytes.ts";
-import { BODY_BYTES_MAX, open, seal, ZSTD_LEVEL } from "./envelope.ts";
+import { BODY_BYTES_MAX, open, type OpenBatch, openBatch, pack, ZSTD_LEVEL } from "./envelope.ts";
 import { CHANGED_BYTES_MAX } from "./item_kinds.ts";
 import { type BatchExtent, contentBytesOf, fillExtents, noteUnits } from "./named_extents.ts";
 import { type NamedContents, NamesMissing } from "./named_items.ts";
@@ -22,6 +22,7 @@ export const DISK_BATCH_CONTENTS_MAX = BODY_BYTES_MAX - 16 * DISK_BATCH_EXTENTS_
 
 const EXTENT_BYTES_MIN = 2;
 
+/** Extents of one disk, and what they hold. */
 export interface DiskBatch {
   /** Number of the disk in the offer. */
   readonly disk: number;
@@ -37,15 +38,23 @@ export interface WireDiskBatch {
   readonly contents: Uint8Array;
 }
 
+/** Encodes extents of one disk and their contents; see `openDiskBatch`. */
+export function encodeDiskBatch(
+  batch: WireDiskBatch,
+  options: { level?: number } = {},
+): Uint8Array {
+  return pack(openDiskBatch(batch, options));
+}
+
 /**
- * Encodes extents of one disk and their contents; neither is kept.
+ * Extents of one disk and their contents as a batch to be packed; neither is kept.
  *
  * @throws {RangeError} when contents and extents do not fit each other or the limits
  */
-export function encodeDiskBatch(
+export function openDiskBatch(
   { disk, extents, contents }: WireDiskBatch,
   { level = ZSTD_LEVEL } = {},
-): Uint8Array {
+): OpenBatch {
   const dataBytes = extents.reduce((sum, extent) => sum + contentBytesOf(extent), 0);
   if (dataBytes !== contents.byteLength || dataBytes > DISK_BATCH_CONTENTS_MAX) {
     throw new RangeError(`Extents of ${dataBytes} bytes come with ${contents.byteLength}`);
@@ -68,7 +77,7 @@ export function encodeDiskBatch(
   }
   const body = new ByteSink(contents.byteLength + description.lengthBytes);
   body.raw(contents);
-  return seal(body, description.view(), level);
+  return openBatch(body, description.view(), level);
 }
 
 /**

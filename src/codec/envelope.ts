@@ -45,17 +45,25 @@ export interface Body {
   readonly description: Uint8Array;
 }
 
+/** A batch that is complete and not packed yet: `pack` makes its payload, here or elsewhere. */
+export interface OpenBatch {
+  /** Contents, then description: a view, valid until the next thing is written to its maker. */
+  readonly body: Uint8Array;
+  readonly contentsBytes: number;
+  /** zstd level; null: raw. */
+  readonly level: number | null;
+}
+
 /**
- * Encodes a batch; `contents` gets `description` appended. Raw where zstd does not help.
+ * Completes a batch; `contents` gets `description` appended.
  *
  * @param level -7 to 22, not 0 or -1 (which zlib reads as "not set"); null: raw
- * @returns a payload of its own
  */
-export function seal(
+export function openBatch(
   contents: ByteSink,
   description: Uint8Array,
   level: number | null,
-): Uint8Array {
+): OpenBatch {
   if (level !== null) checkLevel(level);
   const contentsBytes = contents.lengthBytes;
   contents.raw(description);
@@ -63,6 +71,15 @@ export function seal(
   if (body.byteLength > BODY_BYTES_MAX) {
     throw new RangeError(`A batch holds ${BODY_BYTES_MAX} bytes, got ${body.byteLength}`);
   }
+  return { body, contentsBytes, level };
+}
+
+/**
+ * The payload of a batch; raw where zstd does not help.
+ *
+ * @returns bytes of its own
+ */
+export function pack({ body, contentsBytes, level }: OpenBatch): Uint8Array {
   const packed = level === null ? body : compress(body, level);
   const compresses = packed.byteLength < body.byteLength;
   const stored = compresses ? packed : body;
@@ -71,10 +88,19 @@ export function seal(
   header.setUint8(0, VERSION);
   header.setUint8(1, compresses ? ZSTD : RAW);
   header.setUint32(4, contentsBytes);
-  header.setUint32(8, description.byteLength);
+  header.setUint32(8, body.byteLength - contentsBytes);
   header.setUint32(12, stored.byteLength);
   payload.set(stored, BATCH_HEADER_BYTES);
   return payload;
+}
+
+/** Completes and packs a batch; see `openBatch` and `pack`. */
+export function seal(
+  contents: ByteSink,
+  description: Uint8Array,
+  level: number | null,
+): Uint8Array {
+  return pack(openBatch(contents, description, level));
 }
 
 /**

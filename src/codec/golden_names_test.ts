@@ -49,7 +49,7 @@ Deno.test("protocol version 1: offers stay readable", () => {
 });
 
 Deno.test("protocol version 1: batches that name contents stay readable", () => {
-  const decoder = createMemoryDecoder(null, named);
+  const decoder = createMemoryDecoder(null, null, named);
   const items = golden.memory.hex.flatMap((hex) => decoder.decode(fromHex(hex)));
   const pages = items.filter((item): item is Extract<MemoryItem, { kind: "pages" }> =>
     item.kind === "pages"

@@ -8,6 +8,8 @@ export const LEVEL_FAST = 1;
 
 /** Encrypted and compressed contents have nearly 8 bits of order 0; text 5, code 6 to 6.5. */
 const RANDOM_ENTROPY_BITS = 7.85;
+/** Setting zstd up costs as much as packing several KiB, and so little is left of it to gain. */
+const PACKED_BYTES_MIN = 512;
 /** Bytes looked at; fewer make random contents look less random. */
 const SAMPLE_BYTES = 8192;
 
@@ -15,15 +17,18 @@ const SAMPLE_BYTES = 8192;
  * zstd level of a batch; null for raw.
  *
  * @param contents of the batch: pages, and the words of deltas
+ * @param bodyBytes of contents and description
  * @param deltaShare part of the batch's pages that travel as deltas, 0 to 1
  */
 export function chooseLevel(
-  { contents, deltaShare, bottleneck }: {
+  { contents, bodyBytes, deltaShare, bottleneck }: {
     readonly contents: Uint8Array;
+    readonly bodyBytes: number;
     readonly deltaShare: number;
     readonly bottleneck: Bottleneck;
   },
 ): number | null {
+  if (bodyBytes < PACKED_BYTES_MIN) return null;
   if (contents.byteLength >= SAMPLE_BYTES && entropyBits(contents) > RANDOM_ENTROPY_BITS) {
     return null;
   }

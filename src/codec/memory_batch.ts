@@ -10,16 +10,19 @@
  * 4 opaque  varint 0 or length of the reason + 1, reason, varint length, bytes
  * 5 changes see change_items.ts
  * 6 sum     16 bytes, see page_sum.ts; last, in every batch with changes and in no other
+ * 7 kept    see kept_items.ts
  * 8 named   see named_items.ts
  * ```
  *
- * Kinds 5 and 6 are sent to a peer that said that it keeps an image, kind 8 to one that said that it
- * has a store besides, and to no other.
+ * Kinds 5 and 6 are sent to a peer that said that it keeps an image, and to no other; kind 7 names
+ * pages that the peer has offered (memory_offer.ts); kind 8 is sent to one that keeps an image and
+ * said that it has a store besides.
  */
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { ByteSink } from "./bytes.ts";
 import { ChangeWriter } from "./change_items.ts";
-import { seal, ZSTD_LEVEL } from "./envelope.ts";
+import { type OpenBatch, openBatch, pack, ZSTD_LEVEL } from "./envelope.ts";
+import { KeptWriter } from "./kept_items.ts";
 import { LAYOUT, OPAQUE, PAGES, REASON_BYTES_MAX, SUM, ZEROS } from "./item_kinds.ts";
 import { type Layout, layoutFault, pagesOfBlock, putLayout } from "./memory_layout.ts";
 import { NamedWriter } from "./named_items.ts";
@@ -31,19 +34,21 @@ export class MemoryBatchWriter {
   readonly #contents: ByteSink;
   readonly #description = new ByteSink(4096);
   readonly #changes: ChangeWriter;
+  readonly #kept: KeptWriter;
   readonly #named: NamedWriter;
   #sum = new PageSum();
 
   constructor(capacityBytes: number) {
     this.#contents = new ByteSink(capacityBytes);
     this.#changes = new ChangeWriter(this.#contents, this.#description);
+    this.#kept = new KeptWriter(this.#description);
     this.#named = new NamedWriter(this.#contents, this.#description);
   }
 
   /** Bytes so far, before compression. */
   get bodyBytes(): number {
     return this.#contents.lengthBytes + this.#description.lengthBytes + this.#changes.openBytes +
-      this.#named.openBytes;
+      this.#kept.openBytes + this.#named.openBytes;
   }
 
   /** Pages among the changes so far, and named ones. */
@@ -51,10 +56,14 @@ export class MemoryBatchWriter {
     return this.#changes.pageCount + this.#named.pageCount;
   }
 
+  /** Kept pages so far. */
+  get keptPages(): number {
+    return this.#kept.pageCount;
+  }
+
   /** @throws {TypeError} when the item does not fit the layout, which is a defect of its maker */
   put(item: MemoryItem): void {
-    this.#changes.close();
-    this.#named.close();
+    this.#closeOpen();
     switch (item.kind) {
       case "layout":
         return this.#putLayout(item);
@@ -73,6 +82,7 @@ export class MemoryBatchWriter {
    */
   changes(block: number): ChangeWriter {
     this.#known(block);
+    this.#kept.close();
     this.#named.close();
     this.#changes.begin(block);
     return this.#changes;
@@ -82,8 +92,17 @@ export class MemoryBatchWriter {
   named(block: number): NamedWriter {
     this.#known(block);
     this.#changes.close();
+    this.#kept.close();
     this.#named.begin(block);
     return this.#named;
+  }
+
+  /** A page that the destination has kept; it takes its place among everything else. */
+  kept(block: number, index: number): void {
+    this.#known(block);
+    this.#changes.close();
+    this.#named.close();
+    this.#kept.page(block, index);
   }
 
   /** Contents so far, for a look at how well they pack. */
@@ -96,22 +115,31 @@ export class MemoryBatchWriter {
     return this.#sum;
   }
 
-  /** The batch of everything put since the last one; null when that is nothing. */
-  take(level: number | null): Uint8Array | null {
-    this.#changes.close();
-    this.#named.close();
+  /**
+   * The batch of everything put since the last one; null when that is nothing. Its body is this
+   * writer's own and valid until the next `put`.
+   */
+  take(level: number | null): OpenBatch | null {
+    this.#closeOpen();
     if (this.#description.lengthBytes === 0) return null;
     if (this.#changes.pageCount > 0) {
       this.#description.u8(SUM);
       this.#sum.put(this.#description);
     }
-    const payload = seal(this.#contents, this.#description.view(), level);
+    const batch = openBatch(this.#contents, this.#description.view(), level);
     this.#contents.clear();
     this.#description.clear();
     this.#changes.clear();
+    this.#kept.clear();
     this.#named.clear();
     this.#sum = new PageSum();
-    return payload;
+    return batch;
+  }
+
+  #closeOpen(): void {
+    this.#changes.close();
+    this.#kept.close();
+    this.#named.close();
   }
 
   #putLayout(layout: Layout): void {
@@ -185,7 +213,7 @@ export function encodeMemoryBatch(
   const writer = new MemoryBatchWriter(65_536);
   writer.layout = layout;
   for (const item of items) writer.put(item);
-  const payload = writer.take(level);
-  if (payload === null) throw new TypeError("A batch holds at least one item");
-  return payload;
+  const batch = writer.take(level);
+  if (batch === null) throw new TypeError("A batch holds at least one item");
+  return pack(batch);
 }

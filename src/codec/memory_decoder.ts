@@ -4,6 +4,7 @@ import { batchInvalid, ByteSource } from "./bytes.ts";
 import { open } from "./envelope.ts";
 import {
   CHANGES,
+  KEPT,
   LAYOUT,
   NAMED,
   OPAQUE,
@@ -12,6 +13,7 @@ import {
   SUM,
   ZEROS,
 } from "./item_kinds.ts";
+import type { KnownMemory } from "./known_memory.ts";
 import { getLayout, type Layout, pagesOfBlock } from "./memory_layout.ts";
 import { getNamedPages, type NamedContents, NamesMissing } from "./named_items.ts";
 import { PageRebuilder } from "./page_rebuilder.ts";
@@ -28,7 +30,12 @@ export interface MemoryDecoder {
    * @throws {NamesMissing} alike, where it names contents that are not at hand
    */
   decode(payload: Uint8Array): MemoryItem[];
-  /** Gives the image back. Idempotent. */
+  /**
+   * Ends it, and gives out what it knows of the machine: the caller's from now on. Null where that is
+   * nothing, or where a batch could not be applied: then something is wrong on one of the sides.
+   */
+  release(): KnownMemory | null;
+  /** Ends it and gives the image back. Idempotent. */
   close(): void;
 }
 
@@ -36,13 +43,15 @@ export interface MemoryDecoder {
  * A decoder for the batches of one `memory` channel, which it needs in their order.
  *
  * @param openImage keeps what the machine holds, for deltas and references; null: neither is taken
+ * @param warm what was offered to the source, its pages waiting; the decoder's own from now on
  * @param named gives contents for names; null: none are taken
  */
 export function createMemoryDecoder(
   openImage: ((pageBytes: number) => PageImage) | null = null,
+  warm: KnownMemory | null = null,
   named: NamedContents | null = null,
 ): MemoryDecoder {
-  return new Decoder(openImage, named);
+  return new Decoder(openImage, warm, named);
 }
 
 interface Memory {
@@ -53,9 +62,11 @@ interface Memory {
 
 class Decoder implements MemoryDecoder {
   #memory: Memory | null = null;
+  #hasFailed = false;
 
   constructor(
     private readonly openImage: ((pageBytes: number) => PageImage) | null,
+    private warm: KnownMemory | null,
     private readonly named: NamedContents | null,
   ) {}
 
@@ -83,7 +94,7 @@ class Decoder implements MemoryDecoder {
           items.push(layout);
           if (memory === null || !isSameLayout(memory.layout, layout)) {
             if (missing.length === 0) rebuilder?.check();
-            if (memory !== this.#memory) memory?.image?.close();
+            this.#discard(memory);
             memory = this.#open(layout);
             rebuilder = new PageRebuilder(memory.space, memory.image, arrived);
           }
@@ -107,6 +118,9 @@ class Decoder implements MemoryDecoder {
           rebuilder.rebuild(source, contents, (item) => items.push(item));
         } else if (kind === SUM) {
           rebuilder.verify(source);
+        } else if (kind === KEPT) {
+          const { block, ranges } = getZeros(source, memory.layout);
+          items.push(rebuilder.takeKept(block, ranges));
         } else throw batchInvalid(`item of kind ${kind}`);
       }
       if (items.length === 0) throw batchInvalid("it is empty");
@@ -114,23 +128,55 @@ class Decoder implements MemoryDecoder {
       if (missing.length > 0) throw new NamesMissing(missing);
       rebuilder?.check();
     } catch (thrown) {
-      if (memory !== this.#memory) memory?.image?.close();
+      // What is missing will come; nothing is wrong on either side.
+      if (!(thrown instanceof NamesMissing)) this.#hasFailed = true;
+      this.#discard(memory);
       throw thrown;
     }
-    rebuilder?.commit();
+    this.#commit(rebuilder);
     for (const content of whole) this.named?.arrived(content);
-    if (memory !== this.#memory) this.close();
-    this.#memory = memory;
+    if (memory !== this.#memory) {
+      this.#memory?.image?.close();
+      // The first layout decides whether what was kept is of use.
+      if (this.warm !== null && this.warm.image !== memory?.image) this.warm.image.close();
+      this.warm = null;
+      this.#memory = memory;
+    }
     return items;
   }
 
+  #commit(rebuilder: PageRebuilder | null): void {
+    try {
+      rebuilder?.commit();
+    } catch (thrown) {
+      this.#hasFailed = true;
+      throw thrown;
+    }
+  }
+
+  release(): KnownMemory | null {
+    const known = this.#memory ?? this.warm;
+    this.#memory = this.warm = null;
+    if (known === null || known.image === null) return null;
+    if (!this.#hasFailed) return { layout: known.layout, image: known.image };
+    known.image.close();
+    return null;
+  }
+
   close(): void {
-    this.#memory?.image?.close();
-    this.#memory = null;
+    this.release()?.image.close();
+  }
+
+  /** A memory that a batch began and did not get to keep. */
+  #discard(memory: Memory | null): void {
+    if (memory !== this.#memory && memory?.image !== this.warm?.image) memory?.image?.close();
   }
 
   #open(layout: Layout): Memory {
     const space = new PageSpace(layout);
+    if (this.warm !== null && isSameLayout(this.warm.layout, layout)) {
+      return { layout, space, image: this.warm.image };
+    }
     const image = space.canBeFollowed ? this.openImage?.(layout.pageBytes) ?? null : null;
     return { layout, space, image };
   }

@@ -1,15 +1,22 @@
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { NAME_BYTES } from "../image/content_name.ts";
 import type { PageImage } from "../image/page_image.ts";
-import { BODY_BYTES_MAX, checkLevel } from "./envelope.ts";
+import {
+  BATCH_HEADER_BYTES,
+  BODY_BYTES_MAX,
+  checkLevel,
+  type OpenBatch,
+  pack,
+} from "./envelope.ts";
 import { plainView } from "../image/plain_view.ts";
-import { CHANGED_BYTES_MAX } from "./item_kinds.ts";
+import { CHANGED_BYTES_MAX, KEPT_BYTES_MAX } from "./item_kinds.ts";
 import { itemPieces } from "./item_pieces.ts";
+import type { IndexedMemory, KnownMemory } from "./known_memory.ts";
 import { type Bottleneck, chooseLevel } from "./level_policy.ts";
 import { MemoryBatchWriter } from "./memory_batch.ts";
 import { type Layout, PAGE_BYTES_MAX } from "./memory_layout.ts";
-import type { PageNames } from "./named_items.ts";
-import { DELTA, DUPLICATE, NAMED, PageCoder, UNCHANGED, ZEROS } from "./page_coder.ts";
+import type { BatchNames, PageNames } from "./named_items.ts";
+import { DELTA, DUPLICATE, KEPT, NAMED, PageCoder, UNCHANGED, ZEROS } from "./page_coder.ts";
 import { ZEROS_BEFORE_REFERENCES_MAX } from "./page_rebuilder.ts";
 import { isSameLayout, PageSpace } from "./page_space.ts";
 import { type EncoderTotals, noTotals, type Technique } from "./techniques.ts";
@@ -34,6 +41,11 @@ export interface MemoryEncoderOptions {
   readonly level?: number;
   /** Null: every page travels whole, in the form that any decoder takes. */
   readonly memory?: PageMemory | null;
+  /**
+   * What the destination has offered, its pages waiting; the encoder's own from now on. Used where
+   * the stream's layout is the same.
+   */
+  readonly warm?: IndexedMemory | null;
   /** Techniques not to use. */
   readonly disable?: readonly Technique[];
 }
@@ -47,18 +59,39 @@ export interface MemoryEncoder {
   /** For the choice of compression, from now on. */
   bottleneck: Bottleneck;
   readonly totals: EncoderTotals;
-  /** Takes items, copying their bytes; gives each batch that became full. */
-  add(items: Iterable<MemoryItem>): Generator<Uint8Array>;
+  /**
+   * Takes items, copying their bytes; gives each batch that became full. The body of a batch is valid
+   * until the next one is asked for. All must be asked for, and `packed` told of each.
+   */
+  addOpen(items: Iterable<MemoryItem>): Generator<OpenBatch>;
   /** Gives what is left, if anything. */
+  flushOpen(): Generator<OpenBatch>;
+  /** A batch of so many bytes before compression became this payload. */
+  packed(bodyBytes: number, payloadBytes: number): void;
+  /** `addOpen`, with each batch packed at once. */
+  add(items: Iterable<MemoryItem>): Generator<Uint8Array>;
+  /** `flushOpen`, packed at once. */
   flush(): Generator<Uint8Array>;
   /**
    * Leaves out a page that the destination has with this content already. Looks only at what is in
    * memory here: false means that `add` decides.
    */
   skipUnchanged(block: number, index: number, content: Uint8Array): boolean;
+  /**
+   * The oldest batch that this was not told of has its place in the channel: its frame has this
+   * sequence number. Once for each batch.
+   *
+   * @returns what it changes or refers to
+   */
+  numbered(sequence: number): PageRanges;
   /** Pages that the destination has not got right: they travel whole when they come next. */
-  forget(block: number, pageIndexes: Iterable<number>): void;
-  /** Gives the image back. Idempotent. */
+  forget(ranges: PageRanges): void;
+  /**
+   * Ends it, and gives out what it knows of the destination: the caller's from now on. Null where
+   * that is nothing.
+   */
+  release(): KnownMemory | null;
+  /** Ends it and gives the image back. Idempotent. */
   close(): void;
 }
 
@@ -70,8 +103,11 @@ export function createMemoryEncoder(options: MemoryEncoderOptions = {}): MemoryE
     throw new RangeError(`targetBytes must be ${PAGE_BYTES_MAX} to ${BODY_BYTES_MAX / 2}`);
   }
   if (level !== undefined) checkLevel(level);
-  return new Encoder(targetBytes, level ?? null, options.memory ?? null, options.disable ?? []);
+  return new Encoder(targetBytes, level ?? null, options);
 }
+
+/** Pages by their number in the `PageSpace`: first page, number of pages, and so on. */
+export type PageRanges = readonly number[];
 
 type Pages = Extract<MemoryItem, { kind: "pages" }>;
 type Zeros = Extract<MemoryItem, { kind: "zeros" }>;
@@ -80,7 +116,9 @@ class Encoder implements MemoryEncoder {
   bottleneck: Bottleneck = "link";
   readonly totals = noTotals();
   readonly #disabled: ReadonlySet<Technique>;
+  readonly #memory: PageMemory | null;
   readonly #writer: MemoryBatchWriter;
+  #warm: IndexedMemory | null;
   #space: PageSpace | null = null;
   #coder: PageCoder | null = null;
   #names: PageNames | null = null;
@@ -89,18 +127,29 @@ class Encoder implements MemoryEncoder {
   #carriedBytes = 0;
   #deltaPages = 0;
   #zeroPages = 0;
+  #touched: number[] = [];
+  readonly #unnumbered: { readonly touched: PageRanges; readonly names: BatchNames | null }[] = [];
 
   constructor(
     private readonly targetBytes: number,
     private readonly level: number | null,
-    private readonly memory: PageMemory | null,
-    disable: readonly Technique[],
+    { memory = null, warm = null, disable = [] }: MemoryEncoderOptions,
   ) {
+    this.#memory = memory;
+    this.#warm = warm;
     this.#disabled = new Set(disable);
     this.#writer = new MemoryBatchWriter(targetBytes + PAGE_BYTES_MAX);
   }
 
   *add(items: Iterable<MemoryItem>): Generator<Uint8Array> {
+    for (const batch of this.addOpen(items)) yield this.#pack(batch);
+  }
+
+  *flush(): Generator<Uint8Array> {
+    for (const batch of this.flushOpen()) yield this.#pack(batch);
+  }
+
+  *addOpen(items: Iterable<MemoryItem>): Generator<OpenBatch> {
     for (const item of items) {
       if (item.kind === "layout") this.#adopt(item);
       if (item.kind === "pages") yield* this.#addPages(item);
@@ -109,14 +158,30 @@ class Encoder implements MemoryEncoder {
     }
   }
 
-  *flush(): Generator<Uint8Array> {
-    const payload = this.#writer.take(this.#levelOfBatch());
-    if (payload === null) return;
-    this.#names?.closeBatch();
-    this.totals.payloadBytes += payload.byteLength;
-    this.totals.saved.compression += this.#carriedBytes - payload.byteLength;
+  *flushOpen(): Generator<OpenBatch> {
+    const batch = this.#writer.take(this.#levelOfBatch());
+    if (batch === null) return;
+    // Counted as raw until it is packed: offered, sent and saved bytes agree at any time, and who
+    // forecasts from them while batches are under way expects too much rather than too little.
+    const rawBytes = BATCH_HEADER_BYTES + batch.body.byteLength;
+    this.totals.payloadBytes += rawBytes;
+    this.totals.saved.compression += this.#carriedBytes - rawBytes;
     this.#carriedBytes = this.#deltaPages = this.#zeroPages = 0;
-    yield payload;
+    this.#unnumbered.push({ touched: this.#touched, names: this.#names?.closeBatch() ?? null });
+    this.#touched = [];
+    yield batch;
+  }
+
+  packed(bodyBytes: number, payloadBytes: number): void {
+    const savedBytes = BATCH_HEADER_BYTES + bodyBytes - payloadBytes;
+    this.totals.payloadBytes -= savedBytes;
+    this.totals.saved.compression += savedBytes;
+  }
+
+  #pack(batch: OpenBatch): Uint8Array {
+    const payload = pack(batch);
+    this.packed(batch.body.byteLength, payload.byteLength);
+    return payload;
   }
 
   skipUnchanged(block: number, index: number, content: Uint8Array): boolean {
@@ -127,15 +192,32 @@ class Encoder implements MemoryEncoder {
     return true;
   }
 
-  forget(block: number, pageIndexes: Iterable<number>): void {
+  numbered(sequence: number): PageRanges {
+    const batch = this.#unnumbered.shift();
+    batch?.names?.sent(sequence);
+    return batch?.touched ?? [];
+  }
+
+  forget(ranges: PageRanges): void {
     if (this.#coder === null || this.#space === null) return;
-    const first = this.#space.firstOf(block);
-    for (const index of pageIndexes) this.#coder.forget(first + index);
+    for (let i = 0; i < ranges.length; i += 2) {
+      // Ranges may be those of an earlier layout, whose image is gone.
+      const end = Math.min(ranges[i] + ranges[i + 1], this.#space.pageCount);
+      for (let page = ranges[i]; page < end; page++) this.#coder.forget(page);
+    }
+  }
+
+  release(): KnownMemory | null {
+    const image = this.#coder?.image;
+    this.#coder = null;
+    if (image !== undefined) return { layout: this.#space!.layout, image };
+    const warm = this.#warm;
+    this.#warm = null;
+    return warm;
   }
 
   close(): void {
-    this.#coder?.image.close();
-    this.#coder = null;
+    this.release()?.image.close();
   }
 
   #adopt(layout: Layout): void {
@@ -143,16 +225,29 @@ class Encoder implements MemoryEncoder {
     this.#space = new PageSpace(layout);
     this.#zeroPage = new Uint8Array(layout.pageBytes);
     this.#coder?.image.close();
-    this.#coder = null;
-    if (this.memory === null || !this.#space.canBeFollowed) return;
+    this.#coder = this.#names = null;
+    const warm = this.#takeWarm(layout);
+    if (this.#memory === null || !this.#space.canBeFollowed) {
+      warm?.image.close();
+      return;
+    }
     const { pageBytes } = layout;
-    this.#names = this.memory.names?.(pageBytes) ?? null;
-    const reachPages = this.memory.reachPages(pageBytes);
-    const image = this.memory.openImage(pageBytes);
-    this.#coder = new PageCoder(image, reachPages, this.#disabled, this.#names);
+    this.#names = this.#memory.names?.(pageBytes) ?? null;
+    const reachPages = this.#memory.reachPages(pageBytes);
+    const image = warm?.image ?? this.#memory.openImage(pageBytes);
+    this.#coder = new PageCoder(image, reachPages, this.#disabled, warm?.index, this.#names);
   }
 
-  *#addPages(item: Pages): Generator<Uint8Array> {
+  /** Null where nothing was offered for this layout; an offer for another one is worth nothing. */
+  #takeWarm(layout: Layout): IndexedMemory | null {
+    const warm = this.#warm;
+    this.#warm = null;
+    if (warm === null || isSameLayout(warm.layout, layout)) return warm;
+    warm.image.close();
+    return null;
+  }
+
+  *#addPages(item: Pages): Generator<OpenBatch> {
     if (this.#coder === null || this.#space === null) return yield* this.#put(item);
     const { block, pageIndexes } = item;
     const { pageBytes } = this.#space;
@@ -172,7 +267,7 @@ class Encoder implements MemoryEncoder {
       if (index >= this.#space.pagesOf(block)) {
         throw new TypeError(`Block ${block} has no page ${index}`);
       }
-      if (this.#isFull()) yield* this.flush();
+      if (this.#isFull()) yield* this.flushOpen();
       this.#addPage(this.#coder, block, index, contents, i, words);
     }
   }
@@ -197,6 +292,12 @@ class Encoder implements MemoryEncoder {
       saved.unchanged += pageBytes;
       return;
     }
+    appendPage(this.#touched, page);
+    if (code === KEPT) {
+      this.#writer.kept(block, index);
+      saved.warm += pageBytes;
+      return;
+    }
     if (code === NAMED) {
       this.#writer.named(block).page(index, coder.name);
       saved.duplicate += pageBytes - NAME_BYTES;
@@ -213,6 +314,8 @@ class Encoder implements MemoryEncoder {
     this.#writer.sum.add(words, at / 4, pageBytes / 4);
     if (code === DUPLICATE) {
       changes.duplicate(index, coder.source);
+      // Where this comes out wrong the destination may have the other page wrong.
+      appendPage(this.#touched, coder.source);
       saved.duplicate += pageBytes;
     } else if (code === DELTA) {
       const before = this.#writer.bodyBytes;
@@ -227,7 +330,7 @@ class Encoder implements MemoryEncoder {
     }
   }
 
-  *#addZeros(item: Zeros): Generator<Uint8Array> {
+  *#addZeros(item: Zeros): Generator<OpenBatch> {
     if (this.#disabled.has("zero")) return yield* this.#addZerosWhole(item);
     const pageBytes = this.#space?.pageBytes ?? 0;
     const ranges = this.#coder === null ? item.ranges : this.#changedRanges(this.#coder, item);
@@ -253,14 +356,16 @@ class Encoder implements MemoryEncoder {
         if (coder.codeZeros(first + index) === UNCHANGED) {
           this.totals.offeredBytes += pageBytes;
           this.totals.saved.unchanged += pageBytes;
-        } else if (changed.at(-2)! + changed.at(-1)! === index) changed[changed.length - 1]++;
-        else changed.push(index, 1);
+        } else {
+          appendPage(changed, index);
+          appendPage(this.#touched, first + index);
+        }
       }
     }
     return Uint32Array.from(changed);
   }
 
-  *#addZerosWhole({ block, ranges }: Zeros): Generator<Uint8Array> {
+  *#addZerosWhole({ block, ranges }: Zeros): Generator<OpenBatch> {
     for (let i = 0; i < ranges.length; i += 2) {
       for (let index = ranges[i]; index < ranges[i] + ranges[i + 1]; index++) {
         const pageIndexes = Uint32Array.of(index);
@@ -269,7 +374,7 @@ class Encoder implements MemoryEncoder {
     }
   }
 
-  *#put(item: MemoryItem): Generator<Uint8Array> {
+  *#put(item: MemoryItem): Generator<OpenBatch> {
     const pageBytes = this.#space?.pageBytes ?? PAGE_BYTES_MAX;
     for (const piece of itemPieces(item, pageBytes, () => this.#roomBytes())) {
       this.#writer.put(piece);
@@ -280,7 +385,7 @@ class Encoder implements MemoryEncoder {
         : 0;
       this.totals.offeredBytes += bytes;
       this.#carriedBytes += bytes;
-      if (this.#isFull()) yield* this.flush();
+      if (this.#isFull()) yield* this.flushOpen();
     }
   }
 
@@ -288,6 +393,7 @@ class Encoder implements MemoryEncoder {
     const pageBytes = this.#space?.pageBytes ?? PAGE_BYTES_MAX;
     return this.#writer.bodyBytes >= this.targetBytes ||
       (this.#writer.changedPages + 1) * pageBytes > CHANGED_BYTES_MAX ||
+      (this.#writer.keptPages + 1) * pageBytes > KEPT_BYTES_MAX ||
       this.#zeroPages > ZEROS_BEFORE_REFERENCES_MAX;
   }
 
@@ -300,10 +406,18 @@ class Encoder implements MemoryEncoder {
     if (this.level !== null) return this.level;
     return chooseLevel({
       contents: this.#writer.contents,
+      bodyBytes: this.#writer.bodyBytes,
       deltaShare: this.#deltaPages / Math.max(1, this.#writer.changedPages),
       bottleneck: this.bottleneck,
     });
   }
+}
+
+/** Adds one page behind the others; neighbours become one range. */
+function appendPage(ranges: number[], page: number): void {
+  const last = ranges.length - 2;
+  if (last >= 0 && ranges[last] + ranges[last + 1] === page) ranges[last + 1]++;
+  else ranges.push(page, 1);
 }
 
 /** The same bytes at an address where they can be read as words. */

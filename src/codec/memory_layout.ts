@@ -1,6 +1,7 @@
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { batchInvalid, type ByteSink, type ByteSource } from "./bytes.ts";
 
+/** The item that begins a stream: page size and blocks, which give page numbers their meaning. */
 export type Layout = Extract<MemoryItem, { kind: "layout" }>;
 
 /** Page sizes of the machines that QEMU emulates, with room on both sides. */

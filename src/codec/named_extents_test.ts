@@ -32,7 +32,7 @@ class Shared implements NamedContents, PageNames {
     this.kept.set(nameKey(name), new Uint8Array(content));
   }
   carried = () => void this.carriedCount++;
-  closeBatch() {}
+  closeBatch = () => ({ sent: () => {}, dropped: () => {} });
   resolve(name: Uint32Array, into: Uint8Array): boolean {
     const found = this.byName.get(nameKey(name));
     into.set(found ?? new Uint8Array(UNIT_BYTES).fill(0xee));

@@ -21,8 +21,16 @@ export interface PageNames {
   named(name: Uint32Array, content: Uint8Array): void;
   /** A content of the open batch travels itself. */
   carried(name: Uint32Array): void;
-  /** The open batch is complete: the next frame of this channel. */
-  closeBatch(): void;
+  /** The open batch is complete, and another one begins. */
+  closeBatch(): BatchNames;
+}
+
+/** What one batch has named and carried: told once what became of the batch. */
+export interface BatchNames {
+  /** Its frame has this number in its channel. Batches are told of in the order of their numbers. */
+  sent(sequence: number): void;
+  /** It will never be sent. */
+  dropped(): void;
 }
 
 /** What a destination needs to take names for contents. */

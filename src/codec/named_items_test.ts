@@ -58,6 +58,8 @@ class Contents implements NamedContents {
 class Names implements PageNames {
   readonly kept = new Map<string, Uint8Array>();
   batches = 0;
+  /** Numbers of batches, and of the frames that they went in. */
+  readonly sent: [number, number][] = [];
   carriedCount = 0;
   namedCount = 0;
 
@@ -76,8 +78,12 @@ class Names implements PageNames {
     this.carriedCount++;
   }
 
-  closeBatch(): void {
-    this.batches++;
+  closeBatch() {
+    const number = ++this.batches;
+    return {
+      sent: (sequence: number) => void this.sent.push([number, sequence]),
+      dropped: () => assert.fail("nothing is dropped"),
+    };
   }
 }
 
@@ -90,7 +96,7 @@ function ends({ spills = true, level = 1 } = {}) {
     level,
     memory: { openImage, reachPages: () => reachPages, names: () => names },
   });
-  const decoder = createMemoryDecoder(openImage, contents);
+  const decoder = createMemoryDecoder(openImage, null, contents);
   return { contents, names, encoder, decoder };
 }
 
@@ -103,8 +109,10 @@ Deno.test("pages that travel as names arrive, whatever of it has to be asked for
       const model = new MemoryModel();
       const guest = new GuestModel(seed);
       const random = randomFrom(seed);
+      let frames = 0;
       const send = (payloads: Iterable<Uint8Array>) => {
         for (const payload of payloads) {
+          encoder.numbered(++frames);
           for (;;) {
             try {
               model.apply(decoder.decode(payload));
@@ -117,19 +125,21 @@ Deno.test("pages that travel as names arrive, whatever of it has to be asked for
           }
         }
       };
-      let sent = 0;
       for (let pass = 0; pass < 6; pass++) {
         // Another machine at the destination has had some of these pages.
         for (let page = 0; page < PAGES; page++) {
           if (random(3) === 0) contents.add(guest.page(page), { isThere: random(8) > 0 });
         }
         const payloads = [...encoder.add([LAYOUT, ...guest.dirtyItems()]), ...encoder.flush()];
-        sent += payloads.length;
         send(payloads);
         model.assertEquals(guest);
         guest.work(200);
       }
-      assert.equal(names.batches, sent, "each batch was closed once");
+      assert.deepEqual(
+        names.sent,
+        Array.from({ length: frames }, (_, i) => [i + 1, i + 1]),
+        "each batch was closed once and told of its own frame",
+      );
       assert.equal(contents.arrivals, names.carriedCount, "both ends note the same contents");
       const { saved, payloadBytes, offeredBytes } = encoder.totals;
       const savedBytes = TECHNIQUES.reduce((sum, technique) => sum + saved[technique], 0);
@@ -162,6 +172,24 @@ Deno.test("a batch that names what is missing has no effect, and lists every nam
   const model = new MemoryModel();
   model.apply(decoder.decode(payloads[0]));
   model.assertEquals(guest);
+  assert.ok(decoder.release() !== null, "nothing went wrong");
+});
+
+Deno.test("named pages are among those that a batch changes, so that a repair sends them again", () => {
+  const { contents, encoder } = ends();
+  const guest = new GuestModel(4);
+  for (let page = 0; page < PAGES; page++) contents.add(guest.page(page));
+  const payloads = [...encoder.add([LAYOUT, ...guest.dirtyItems()]), ...encoder.flush()];
+  assert.equal(payloads.length, 1);
+  const touched = encoder.numbered(1);
+  const pages = touched.reduce((sum, count, i) => sum + (i % 2 ? count : 0), 0);
+  assert.ok(encoder.totals.saved.duplicate > 0);
+  assert.ok(pages >= PAGES, `${pages} of ${PAGES}`);
+  encoder.forget(touched);
+  guest.touchAll();
+  const { unchanged } = encoder.totals.saved;
+  assert.equal([...encoder.add(guest.dirtyItems()), ...encoder.flush()].length, 1);
+  assert.equal(encoder.totals.saved.unchanged, unchanged, "none is taken for there");
 });
 
 Deno.test("pages named at one place are known there: they are duplicates and deltas later", () => {
@@ -226,7 +254,7 @@ Deno.test("named pages that fit no memory are refused before anything is made fo
 Deno.test("a batch that names more than a batch may lead to is refused", () => {
   // 8192 names are 256 KiB; of this layout's pages they would be 512 MiB.
   const layout = { ...LAYOUT, pageBytes: 65_536, blocks: [{ name: "r", lengthBytes: 2 ** 30 }] };
-  const decoder = createMemoryDecoder(null, new Contents());
+  const decoder = createMemoryDecoder(null, null, new Contents());
   const encoder = createMemoryEncoder();
   for (const payload of [...encoder.add([layout]), ...encoder.flush()]) decoder.decode(payload);
   const count = 8192;

@@ -3,19 +3,23 @@ import { ChunkedU32 } from "../image/chunked.ts";
 import { nameBuffer, nameContent } from "../image/content_name.ts";
 import { DigestIndex } from "../image/digest_index.ts";
 import { DIGEST_WORDS } from "../image/page_digest.ts";
-import { HELD, PageImage, SPILLED, UNKNOWN, ZERO } from "../image/page_image.ts";
+import { DIGEST_ONLY, HELD, PageImage, SPILLED, UNKNOWN, ZERO } from "../image/page_image.ts";
 import { createDelta, type Delta, encodeDelta } from "./delta.ts";
 import type { PageNames } from "./named_items.ts";
 import type { Technique } from "./techniques.ts";
 
-/** What becomes of a page; an unchanged one does not travel. */
+/** What becomes of a page: it travels as one of the first four, */
 export const WHOLE = 0;
 export const DELTA = 1;
 export const DUPLICATE = 2;
 export const ZEROS = 3;
+/** not at all, because the machine there has it, */
 export const UNCHANGED = 4;
-export const NAMED = 5;
-export type PageCode = 0 | 1 | 2 | 3 | 4 | 5;
+/** by its number: the gateway there has it and gives it to its machine, */
+export const KEPT = 5;
+/** or by the name of its content: the site there has that from elsewhere. */
+export const NAMED = 6;
+export type PageCode = 0 | 1 | 2 | 3 | 4 | 5 | 6;
 
 /** A longer delta is not worth it: the page goes whole (2.7 % of dirty pages of a Linux guest). */
 const DELTA_SHARE_MAX = 0.7;
@@ -33,7 +37,6 @@ export class PageCoder {
   source = 0;
   /** Of the page coded last as `NAMED`. */
   readonly name = nameBuffer();
-  readonly #index: DigestIndex;
   readonly #digest = this.name.subarray(0, DIGEST_WORDS);
   readonly #zeroPage: Buffer;
   readonly #zeroWords: Uint32Array;
@@ -45,18 +48,19 @@ export class PageCoder {
 
   /**
    * @param reachPages pages written last of which the destination has the content; see
-   *   `PageImage.reachPages`
+   *   `PageImage.reachPages`. Pages that wait in the image (`PageImage.markWaiting`) have it, too.
+   * @param index of the image, where there is one already
    * @param names contents that the destination may have from elsewhere
    */
   constructor(
     readonly image: PageImage,
     private readonly reachPages: number,
     private readonly disabled: ReadonlySet<Technique>,
+    private readonly index = new DigestIndex(image),
     private readonly names: PageNames | null = null,
   ) {
     const { pageBytes, pageWords } = image;
     this.delta = createDelta(pageWords);
-    this.#index = new DigestIndex(image);
     this.#zeroPage = Buffer.alloc(pageBytes);
     this.#zeroWords = new Uint32Array(pageWords);
     const old = new ArrayBuffer(pageBytes);
@@ -66,8 +70,10 @@ export class PageCoder {
 
   /** @returns `ZEROS`, or `UNCHANGED` when the destination has it so */
   codeZeros(page: number): PageCode {
-    if (this.image.stateOf(page) === ZERO && !this.disabled.has("unchanged")) return UNCHANGED;
-    this.image.setZero(page);
+    const { image } = this;
+    const isThere = image.stateOf(page) === ZERO && !image.isWaiting(page);
+    if (isThere && !this.disabled.has("unchanged")) return UNCHANGED;
+    image.setZero(page);
     return ZEROS;
   }
 
@@ -82,12 +88,15 @@ export class PageCoder {
       if (!disabled.has("zero")) return this.codeZeros(page);
     }
     const state = image.stateOf(page);
+    const mayBeLeftOut = !disabled.has("unchanged") || image.isWaiting(page);
     let digest: Uint32Array | null = null;
     if (state === HELD) {
-      if (!disabled.has("unchanged") && image.equalsHeld(page, content)) return UNCHANGED;
+      if (mayBeLeftOut && image.equalsHeld(page, content)) return this.#leaveOut(page, content);
     } else if (state !== UNKNOWN && state !== ZERO) {
       digest = this.#digestOf(content);
-      if (!disabled.has("unchanged") && image.hasThisDigest(page, digest)) return UNCHANGED;
+      if (mayBeLeftOut && image.hasThisDigest(page, digest)) {
+        return this.#leaveOut(page, content, digest);
+      }
     }
     const deltaBytes = this.#canRefer(page, state) ? this.#encodeDelta(page, words, wordAt) : -1;
     if (deltaBytes >= 0 && deltaBytes <= pageBytes * SHORT_DELTA_SHARE) {
@@ -96,7 +105,7 @@ export class PageCoder {
     }
     if (!disabled.has("duplicate")) {
       digest ??= this.#digestOf(content);
-      const found = this.#index.find(digest);
+      const found = this.index.find(digest);
       if (found >= 0 && found !== page && this.#isSame(found, content)) {
         this.source = found;
         this.#write(page, content, digest);
@@ -105,7 +114,7 @@ export class PageCoder {
     }
     this.#write(page, content, digest);
     if (digest === null) return deltaBytes >= 0 ? DELTA : WHOLE;
-    this.#index.add(page);
+    this.index.add(page);
     // A delta that is longer than the shortest ones is longer than a name as well.
     if (!disabled.has("duplicate") && this.names?.mayName(this.name)) {
       this.names.named(this.name, content);
@@ -118,8 +127,9 @@ export class PageCoder {
 
   /** True when the page is in memory with just this content; false says nothing. */
   isHeldAlike(page: number, content: Uint8Array): boolean {
-    return !this.disabled.has("unchanged") && this.image.stateOf(page) === HELD &&
-      this.image.equalsHeld(page, content);
+    const { image } = this;
+    return !this.disabled.has("unchanged") && image.stateOf(page) === HELD &&
+      !image.isWaiting(page) && image.equalsHeld(page, content);
   }
 
   /** The destination's copy of a page is not to be relied on: it travels whole when it comes next. */
@@ -127,14 +137,29 @@ export class PageCoder {
     this.image.forget(page);
   }
 
+  /** @param content the same as the gateway at the destination has */
+  #leaveOut(page: number, content: Uint8Array, digest: Uint32Array | null = null): PageCode {
+    const { image } = this;
+    if (!image.isWaiting(page)) return UNCHANGED;
+    // Now that the content is at hand: the next change of the page is a delta against it.
+    if (image.stateOf(page) === DIGEST_ONLY) image.set(page, content, digest);
+    else image.deliver(page);
+    this.#countWrite(page);
+    return KEPT;
+  }
+
   #write(page: number, content: Uint8Array, digest: Uint32Array | null): void {
     this.image.set(page, content, digest);
+    this.#countWrite(page);
+  }
+
+  #countWrite(page: number): void {
     if (this.reachPages !== Infinity) this.#lastWrite.set(page, ++this.#writeCount >>> 0);
   }
 
   /** The destination still has this page's content. */
   #isInReach(page: number): boolean {
-    if (this.reachPages === Infinity) return true;
+    if (this.reachPages === Infinity || this.image.isWaiting(page)) return true;
     return ((this.#writeCount - this.#lastWrite.get(page)) >>> 0) < this.reachPages;
   }
 

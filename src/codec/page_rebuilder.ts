@@ -1,9 +1,11 @@
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { GatewayError } from "../core/errors.ts";
-import type { PageImage } from "../image/page_image.ts";
+import { digestBuffer } from "../image/digest_index.ts";
+import { digestPage } from "../image/page_digest.ts";
+import { type PageImage, ZERO } from "../image/page_image.ts";
 import { batchInvalid, type ByteSource } from "./bytes.ts";
 import { applyDelta } from "./delta.ts";
-import { CHANGED_BYTES_MAX } from "./item_kinds.ts";
+import { CHANGED_BYTES_MAX, KEPT_BYTES_MAX } from "./item_kinds.ts";
 import { DELTA, DUPLICATE, WHOLE } from "./page_coder.ts";
 import type { PageSpace } from "./page_space.ts";
 import { PageSum } from "./page_sum.ts";
@@ -26,7 +28,11 @@ interface Zeros {
   readonly bytes: null;
   readonly count: number;
 }
-type Write = Content | Zeros;
+/** Or gives it to the machine as it is in the image. */
+interface Kept {
+  readonly page: number;
+}
+type Write = Content | Zeros | Kept;
 
 /**
  * Rebuilds the changed pages of one batch (`change_items.ts`). The image is read and left alone until
@@ -39,8 +45,11 @@ export class PageRebuilder {
   #changedBytes = 0;
   #zeroPages = 0;
   readonly #writes: Write[] = [];
+  /** Pages that this batch gives to the machine out of the image. */
+  readonly #kept = new Set<number>();
+  readonly #digest = digestBuffer();
   /** The last write to each page in this batch. */
-  readonly #latest = new Map<number, Write>();
+  readonly #latest = new Map<number, Content | Zeros>();
 
   /** @param arrived takes note of each page that came whole; told when the batch has no fault */
   constructor(
@@ -130,6 +139,33 @@ export class PageRebuilder {
     run.close();
   }
 
+  /**
+   * Pages that were offered to the source and have not been given to the machine yet. Each is what it
+   * was when it was offered, or it is not given out.
+   *
+   * @param ranges of the block, within it
+   */
+  takeKept(block: number, ranges: Uint32Array): MemoryItem {
+    this.#refuseAfterSum();
+    const { pageBytes } = this.space;
+    let count = 0;
+    for (let i = 1; i < ranges.length; i += 2) count += ranges[i];
+    if ((this.#kept.size + count) * pageBytes > KEPT_BYTES_MAX) {
+      throw batchInvalid(`${this.#kept.size + count} kept pages of ${pageBytes} bytes`);
+    }
+    const contents = new Uint8Array(count * pageBytes);
+    const pageIndexes = new Uint32Array(count);
+    let at = 0;
+    for (let i = 0; i < ranges.length; i += 2) {
+      for (let index = ranges[i]; index < ranges[i] + ranges[i + 1]; index++, at++) {
+        pageIndexes[at] = index;
+        const into = contents.subarray(at * pageBytes, (at + 1) * pageBytes);
+        this.#readKept(this.space.firstOf(block) + index, into);
+      }
+    }
+    return { kind: "pages", block, pageIndexes, contents };
+  }
+
   /** The sum that ends the changes of a batch. */
   verify(source: ByteSource): void {
     if (!this.#hasChanges) throw batchInvalid("a sum of no changes");
@@ -148,14 +184,39 @@ export class PageRebuilder {
     );
   }
 
+  #readKept(page: number, into: Uint8Array): void {
+    const { image } = this;
+    if (image === null || !image.isWaiting(page) || image.stateOf(page) === ZERO) {
+      throw batchInvalid(`page ${page} was not offered, or is no longer as it was`);
+    }
+    // What this batch has done to the page so far counts, and is not in the image yet.
+    if (this.#kept.has(page) || this.#latest.has(page) || this.#hasManyZeros) {
+      throw batchInvalid(`page ${page} is taken from what was kept after it was changed`);
+    }
+    if (!image.read(page, into)) throw batchInvalid(`page ${page} is not kept here`);
+    digestPage(into, this.#digest);
+    if (!image.hasThisDigest(page, this.#digest)) {
+      throw new GatewayError(
+        "batch_mismatch",
+        `Cannot apply a batch: page ${page} is not what was kept of it`,
+        { hint: "Start the move again; the machine runs at the source. Check the state directory" },
+      );
+    }
+    this.#kept.add(page);
+    this.#writes.push({ page });
+  }
+
   /** Makes the batch part of the image. */
   commit(): void {
     if (this.image === null) return;
+    // Strictly in their order: it decides what an image without a spill still has.
     for (const write of this.#writes) {
-      if (write.bytes !== null) {
+      if ("at" in write) {
         const { bytes, at } = write;
         this.image.set(write.page, bytes.subarray(at, at + this.space.pageBytes));
-      } else for (let i = 0; i < write.count; i++) this.image.setZero(write.page + i);
+      } else if ("count" in write) {
+        for (let i = 0; i < write.count; i++) this.image.setZero(write.page + i);
+      } else this.image.deliver(write.page);
     }
   }
 
@@ -163,7 +224,7 @@ export class PageRebuilder {
     if (this.image === null) return;
     this.#writes.push(write);
     this.#zeroPages += write.count;
-    if (this.#zeroPages > ZEROS_BEFORE_REFERENCES_MAX) return;
+    if (this.#hasManyZeros) return;
     for (let i = 0; i < write.count; i++) this.#latest.set(write.page + i, write);
   }
 
@@ -176,7 +237,7 @@ export class PageRebuilder {
   /** The page as the destination has it at this point. */
   #copy(page: number, into: Uint8Array, at: number): void {
     const { pageBytes } = this.space;
-    if (this.#zeroPages > ZEROS_BEFORE_REFERENCES_MAX) {
+    if (this.#hasManyZeros) {
       throw batchInvalid(`it refers to pages behind ${this.#zeroPages} zero ones`);
     }
     const latest = this.#latest.get(page);
@@ -200,6 +261,11 @@ export class PageRebuilder {
     );
     const { pageBytes } = this.space;
     contents.raw(4 * applyDelta(words, at / 4, pageBytes / 4, source, available, 0));
+  }
+
+  /** Not every page that the batch has written is in `#latest`. */
+  get #hasManyZeros(): boolean {
+    return this.#zeroPages > ZEROS_BEFORE_REFERENCES_MAX;
   }
 
   #refuseAfterSum(): void {

@@ -1,5 +1,12 @@
 /** Ways not to send a page, by the name that they have in a report's `savedBytes`. */
-export const TECHNIQUES = ["zero", "unchanged", "delta", "duplicate", "compression"] as const;
+export const TECHNIQUES = [
+  "zero",
+  "unchanged",
+  "delta",
+  "duplicate",
+  "compression",
+  "warm",
+] as const;
 export type Technique = typeof TECHNIQUES[number];
 
 /** What an encoder was given, and what became of it, in bytes since it began. */
@@ -19,6 +26,6 @@ export function noTotals(): EncoderTotals {
   return {
     offeredBytes: 0,
     payloadBytes: 0,
-    saved: { zero: 0, unchanged: 0, delta: 0, duplicate: 0, compression: 0 },
+    saved: { zero: 0, unchanged: 0, delta: 0, duplicate: 0, compression: 0, warm: 0 },
   };
 }

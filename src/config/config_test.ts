@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import fc from "fast-check";
 import { GatewayError } from "../core/errors.ts";
+import { DEFAULT_KEPT_LIMITS } from "../migration/kept_images.ts";
 import { formatHostPort, parseHostPort } from "./address.ts";
 import { loadConfig, parseConfig } from "./config.ts";
 import { initSite } from "./init.ts";
@@ -27,6 +28,9 @@ Deno.test("parseConfig() fills defaults", () => {
   assert.equal(config.http, "127.0.0.1:7421");
   assert.deepEqual(config.peers, []);
   assert.equal(config.limits.linkBytesPerSecond, null);
+  const { keptImagesMax, keptBytesMax, keptAttemptMs, keptDepartureMs } = config.limits;
+  const kept = { keptImagesMax, keptBytesMax, keptAttemptMs, keptDepartureMs };
+  assert.deepEqual(kept, DEFAULT_KEPT_LIMITS);
   const partly = parseConfig('{"site":"a","limits":{"linkBytesPerSecond":2048}}', "c.json");
   assert.equal(partly.limits.linkBytesPerSecond, 2048);
   assert.equal(partly.limits.siteStoreBytesMax, 2 ** 30);

@@ -21,6 +21,24 @@ export async function loadPeers(configPath: string): Promise<TrustedPeer[]> {
   return await resolvePeers(await loadConfig(configPath));
 }
 
+/**
+ * A text that is another one after the file has been replaced or written. Costs one `stat`.
+ *
+ * @throws {GatewayError} `config_invalid` while there is no such file
+ */
+export async function peersVersion(configPath: string): Promise<string> {
+  try {
+    const { dev, ino, size, mtime, ctime } = await Deno.stat(configPath);
+    return [dev, ino, size, mtime?.getTime(), ctime?.getTime()].join(" ");
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new GatewayError("config_invalid", `Cannot use configuration ${configPath}: ${reason}`, {
+      hint: "Put the file back; until then the peers stay as they were",
+      cause,
+    });
+  }
+}
+
 /** Reads the certificates that a configuration names. @throws as `loadPeers` */
 export async function resolvePeers(config: Config): Promise<TrustedPeer[]> {
   const peers: TrustedPeer[] = [];

@@ -31,6 +31,9 @@ export const peerEntry = z.strictObject({
 });
 
 const MIB = 1024 * 1024;
+const HOUR_MS = 3_600_000;
+/** A week; timers take 24 days. */
+const KEPT_MS_MAX = 7 * 24 * HOUR_MS;
 
 /** Bounds of the link to each peer, and of each migration's memory. */
 export const limits = z.strictObject({
@@ -47,6 +50,14 @@ export const limits = z.strictObject({
   pageImageBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(64 * MIB),
   /** Contents of pages and blocks that the site keeps for later moves, on disk; 0: none. */
   siteStoreBytesMax: z.number().int().min(0).max(65_536 * MIB).default(1024 * MIB),
+  /** Images of guests' memory that stay after their moves, for the next one; 0 keeps none. */
+  keptImagesMax: z.number().int().min(0).max(1024).default(8),
+  /** What these take in the state directory (with memoryAtRest "never": in memory). */
+  keptBytesMax: z.number().int().min(0).default(32 * 1024 * MIB),
+  /** How long one stays after a move that failed or was cancelled. */
+  keptAttemptMs: z.number().int().min(0).max(KEPT_MS_MAX).default(HOUR_MS),
+  /** And after one that was completed, for the way home. */
+  keptDepartureMs: z.number().int().min(0).max(KEPT_MS_MAX).default(24 * HOUR_MS),
 });
 
 /** causeway.json; paths are relative to the directory of the file. */
@@ -66,6 +77,11 @@ export const configFile = z.strictObject({
   sharedImages: z.array(filePath).max(256, "at most 256 images").default([]),
   /** Whether memory of machines may be written to disk, encrypted. */
   memoryAtRest: z.enum(["encrypted", "never"]).default("encrypted"),
+  /**
+   * Threads beside the gateway's own that compress what leaves; null: one less than the machine has
+   * cores, and at least one. 0: none.
+   */
+  compressionWorkers: z.number().int().min(0).max(64).nullable().default(null),
   limits: limits.default(() => limits.parse({})),
 }).superRefine((config, context) => {
   const seen = new Set<string>();

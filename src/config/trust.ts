@@ -33,7 +33,7 @@ export interface TrustResult {
 
 /**
  * Adds a peer to the configuration, or changes the address of one that is there. A running gateway
- * sees it at its next dial or accept.
+ * takes it over within a second or so.
  *
  * @throws {GatewayError} `config_invalid`, `certificate_invalid`, `peer_exists` when the name stands
  *   for another identity, `peer_not_trusted` when the fetched certificate is another one,

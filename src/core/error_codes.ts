@@ -28,7 +28,8 @@ export const ERRORS = {
   batch_mismatch: {
     retry: "never",
     httpStatus: 502,
-    meaning: "A batch of pages was rebuilt to other contents than the source had.",
+    meaning:
+      "Pages were rebuilt to other contents than the source had, and could not be sent again.",
   },
   bitmap_not_possible: {
     retry: "never",
@@ -102,10 +103,21 @@ export const ERRORS = {
     httpStatus: 502,
     meaning: "The peer announced a frame longer than the protocol's limit.",
   },
+  free_pages_left_out: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "QEMU leaves out what its guest calls free, and the move asked for it to travel.",
+    preflight: true,
+  },
   gateway_restarted: {
     retry: "reconnect",
     httpStatus: 503,
     meaning: "This gateway restarted in the middle of a move; the machine runs at the source.",
+  },
+  gateway_running: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "Another gateway process serves this site already; nothing of it was touched.",
   },
   gateway_unreachable: {
     retry: "reconnect",
@@ -360,7 +372,7 @@ export const ERRORS = {
   request_invalid: {
     retry: "never",
     httpStatus: 422,
-    meaning: "The request does not fit the API; the message names the field.",
+    meaning: "A request or a command's arguments do not fit; the message names the field.",
   },
   request_too_large: {
     retry: "never",

@@ -51,6 +51,8 @@ export interface ArrivalsDeps {
     link: PeerLink,
     epoch: number,
   ) => Arriving;
+  /** The source has begun what it offered. */
+  readonly begun: (id: string) => void;
   readonly reported: (id: string, report: Record<string, unknown>) => void;
   readonly changed: (id: string) => void;
   /** A migration that had ended here is in conflict now. */
@@ -105,6 +107,7 @@ export class Arrivals {
     if (arriving) {
       if (arriving.stored.peer !== link.peerName) return this.#intruded(link, id);
       if (message.type === "report") return this.deps.reported(id, message.report);
+      if (message.type === "begin") this.deps.begun(id);
       await arriving.actor.receive(message);
       return this.deps.changed(id);
     }

@@ -1,12 +1,14 @@
 import { loadConfig } from "../config/config.ts";
-import { loadPeers } from "../config/peers.ts";
+import { loadPeers, peersVersion } from "../config/peers.ts";
 import type { Clock } from "../core/clock.ts";
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { Guest } from "../guest/guest.ts";
 import { attachReferenceGuest } from "../guest/reference/reference_guest.ts";
 import { openEndpoint } from "../link/endpoint.ts";
 import { attachQemu } from "../qemu/qemu_guest.ts";
+import { WorkerSealer, workersForThisMachine } from "../sealing/worker_sealer.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
+import { lockSite } from "./site_lock.ts";
 
 /** The composition root of a gateway: everything that the service is built from, for one site. */
 export async function composeGateway(
@@ -16,7 +18,9 @@ export async function composeGateway(
 ): Promise<Gateway> {
   const config = await loadConfig(configPath);
   await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
-  return await startGateway({
+  using lock = new DisposableStack();
+  lock.use(lockSite(config));
+  const gateway = await startGateway({
     site: config.site,
     ledgerFile: config.ledgerFile,
     stateDirectory: config.stateDirectory,
@@ -24,6 +28,12 @@ export async function composeGateway(
     limits: config.limits,
     pages: { ...config.limits, memoryAtRest: config.memoryAtRest },
     store: { bytesMax: config.limits.siteStoreBytesMax, sharedImages: config.sharedImages },
+    sealer: new WorkerSealer({
+      workers: config.compressionWorkers ?? workersForThisMachine(),
+      clock,
+      log,
+    }),
+    kept: config.limits,
     dataHosts: config.dataHosts,
     attach: (request) => attach(request, config.stateDirectory, clock),
     readPeers: async () =>
@@ -32,12 +42,21 @@ export async function composeGateway(
         address,
         fingerprint: certificate.fingerprint,
       })),
+    peersVersion: () => peersVersion(config.path),
     openEndpoint: (incarnation) =>
       // The peer registry hears of refusals from the endpoint and records them itself.
       openEndpoint({ config, incarnation, clock, audit: () => {} }),
     newId: () => crypto.randomUUID(),
     log,
   });
+  const kept = lock.move();
+  return {
+    ...gateway,
+    async close() {
+      await gateway.close();
+      kept.dispose();
+    },
+  };
 }
 
 async function attach(

@@ -1,9 +1,11 @@
+import { inlineSealer, type Sealer } from "../codec/sealer.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
 import { openLedger } from "../ledger/ledger.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
+import { DEFAULT_KEPT_LIMITS, KeptImages, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 import { requireDataHost } from "./data_hosts.ts";
 import {
@@ -12,9 +14,11 @@ import {
   GuestRegistry,
   type RegisteredGuest,
 } from "./guests.ts";
+import { ImageRecordFiles } from "./image_records.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { MigrationManager } from "./migrations.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
+import { watchPeers } from "./peer_watch.ts";
 import { planMove } from "./plan.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
@@ -27,6 +31,11 @@ export interface GatewayDeps {
   readonly clock: Clock;
   readonly attach: AttachGuest;
   readonly readPeers: () => Promise<readonly TrustedPeer[]>;
+  /**
+   * A text that changes whenever the peers may have changed, cheap to ask for once a second. Without
+   * it they are read only when somebody asks for one that is not known.
+   */
+  readonly peersVersion?: () => Promise<string>;
   /** `limits` and `dataHosts` of the configuration; without them nothing is capped or listed. */
   readonly limits?: LinkLimits;
   readonly dataHosts?: readonly string[];
@@ -34,6 +43,10 @@ export interface GatewayDeps {
   readonly pages?: PageLimits;
   /** What is kept for later moves; nothing without it. */
   readonly store?: StoreSettings;
+  /** Packs batches for all moves and is closed with the gateway; without one its thread does it. */
+  readonly sealer?: Sealer & { close(): void };
+  /** Bounds of what stays of machines' memory after their moves; the defaults without them. */
+  readonly kept?: KeptLimits;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
@@ -80,6 +93,12 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     audit,
     limits: deps.limits,
   });
+  const kept = new KeptImages(deps.kept ?? DEFAULT_KEPT_LIMITS, clock, log);
+  const images = new ImageRecordFiles({
+    directory: `${deps.stateDirectory}/disks`,
+    clock,
+    log,
+  });
   const migrations: MigrationManager = new MigrationManager({
     site,
     ledger,
@@ -89,10 +108,14 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     scratchDirectory: `${deps.stateDirectory}/moves`,
     pages,
     contents,
+    sealer: deps.sealer ?? inlineSealer,
+    kept,
+    images,
     newId: deps.newId,
     log,
   });
 
+  const closing = new AbortController();
   await peers.reload();
   await guests.restore();
   await migrations.restore();
@@ -100,6 +123,13 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   contents.open();
   const endpoint = await deps.openEndpoint(incarnation);
   peers.connect(endpoint);
+  const watched = deps.peersVersion && watchPeers({
+    version: deps.peersVersion,
+    reload: () => peers.reload(),
+    clock,
+    log,
+    signal: closing.signal,
+  });
 
   const view = async (entry: RegisteredGuest): Promise<GuestView> => {
     const description = await describeIfThere(entry.guest);
@@ -186,11 +216,14 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     adjudicate: (id, decision) => acted(id, () => migrations.adjudicate(id, decision)),
     change: (id, changes) => acted(id, () => migrations.source(id, "change").change(changes)),
     async deleteLeftovers(id) {
-      const deleted = await deleteLeftovers(migrations.report(id), {
+      const report = migrations.report(id);
+      const deleted = await deleteLeftovers(report, {
         guests,
         ownership: (guestId) => ledger.ownership(guestId),
         movingGuest: (guestId) => migrations.movingGuest(guestId),
       });
+      kept.drop(report.guest, report.side === "source" ? report.to : report.from);
+      for (const path of deleted) await images.forget(path);
       migrations.leftoversDeleted(id, deleted);
       audit("leftovers_deleted", { migration: id, deleted });
       return { deleted };
@@ -201,7 +234,15 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       }),
 
     setLinkRate: (peer, bytesPerSecond) => peers.setRate(peer, bytesPerSecond),
-    plan: async ({ guest, to }) => await planMove(guests, await peers.link(to), guest, to),
+    plan: (request) =>
+      planMove({
+        site,
+        clock,
+        guests,
+        peers,
+        ownership: (guestId) => ledger.ownership(guestId),
+        movingGuest: (guestId) => migrations.movingGuest(guestId),
+      }, request),
     audit: (limit) => ledger.auditEntries(limit),
     health() {
       const checks: Record<string, string> = {
@@ -229,11 +270,16 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     service,
     linkAddress: endpoint.address,
     async close() {
+      closing.abort();
+      await watched;
       await migrations.stop();
+      kept.close();
+      await images.idle();
       await peers.close();
       await endpoint.close();
       await guests.detachAll();
       contents.close();
+      deps.sealer?.close();
       ledger.close();
     },
   };

@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { Sealer } from "../codec/sealer.ts";
 import type { PageLimits } from "../image/page_memory.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { PeerLink } from "../link/peer_link.ts";
@@ -8,13 +9,14 @@ import {
   destinationEnded,
   type DestinationEvent,
   nextDestinationState,
-  partialCopies,
   replayDestination,
+  wasWithdrawn,
 } from "../migration/destination/state.ts";
-import { destinationReport } from "../migration/destination/report.ts";
 import { Journal } from "../migration/journal.ts";
+import type { KeptImages } from "../migration/kept_images.ts";
 import { type MigrationOptions, migrationOptions } from "../migration/options.ts";
-import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
+import { type MigrationReport } from "../migration/report.ts";
+import type { ImageRecords } from "../migration/ports.ts";
 import { SourceActor } from "../migration/source/actor.ts";
 import { ReportDraft } from "../migration/source/draft.ts";
 import {
@@ -23,18 +25,20 @@ import {
   sourceEnded,
   type SourceEvent,
 } from "../migration/source/state.ts";
+import { requireAdjudicable } from "./adjudication.ts";
 import { Arrivals } from "./arrivals.ts";
+import { ArrivingReport } from "./arriving_report.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { pageMemory } from "./page_memory.ts";
+import { isLast, keptReports } from "./kept_reports.ts";
 import { lazyGuest } from "./lazy_guest.ts";
+import { whenUp } from "./link_up.ts";
+import { type Arrived, auditWithdrawn, isOnlyOffered } from "./offers.ts";
 import { ReportListeners } from "./report_listeners.ts";
 import type { SiteContents } from "./site_contents.ts";
 import { requireOwner } from "./ownership.ts";
 import { type PastMigration, readPast, reportOfPast } from "./past.ts";
 import type { PeerRegistry } from "./peers.ts";
-
-/** Time for an offer to reach a peer whose link is just coming up. */
-const LINK_UP_TIMEOUT_MS = 15_000;
 
 /** Time that an orderly stop may take to give machines back; the next start does the rest. */
 const STOP_TIMEOUT_MS = 10_000;
@@ -51,8 +55,9 @@ type Running =
     readonly side: "destination";
     readonly stored: StoredMigration;
     readonly actor: DestinationActor;
-    /** Last report that the source sent; shown with this end's own state on top. */
-    sourceReport: Record<string, unknown> | null;
+    readonly report: ArrivingReport;
+    /** The source said so; until then no move of this id exists there, and none is listed here. */
+    begun: boolean;
   };
 
 export interface MigrationManagerDeps {
@@ -65,6 +70,9 @@ export interface MigrationManagerDeps {
   readonly pages: PageLimits;
   /** What this site keeps of what peers sent, and knows of what it sent them. */
   readonly contents: SiteContents;
+  readonly sealer: Sealer;
+  readonly kept: KeptImages;
+  readonly images: ImageRecords;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -92,6 +100,7 @@ export class MigrationManager {
       claim: (guestId) => this.#claim(guestId),
       release: (guestId) => this.#claimed.delete(guestId),
       accept: (stored, guest, link, epoch) => this.#destination(stored, guest, link, epoch, []),
+      begun: (id) => this.#begun(id),
       reported: (id, report) => this.#reported(id, report),
       changed: (id) => this.#destinationChanged(id),
       conflicted: (id, message) => this.#conflicted(id, message),
@@ -110,20 +119,35 @@ export class MigrationManager {
   }
 
   list(): MigrationReport[] {
-    return this.deps.ledger.migrations().map(({ id }) => this.report(id));
+    return this.deps.ledger.migrations().flatMap(({ id }) => {
+      const running = this.#running.get(id);
+      return running && this.#isOffer(running) ? [] : this.#find(id) ?? [];
+    });
   }
 
   /** @throws {GatewayError} `migration_unknown` */
   report(id: string): MigrationReport {
-    const running = this.#running.get(id);
-    if (running) return this.#render(running);
-    const stored = this.deps.ledger.report(id);
-    if (stored) return stored as MigrationReport;
-    const past = readPast(this.deps.ledger, id, this.deps.site);
-    if (past) return reportOfPast(past, this.deps.site, this.deps.clock);
+    const report = this.#find(id);
+    if (report) return report;
     throw new GatewayError("migration_unknown", `Cannot find migration ${id}`, {
       hint: "GET /v1/migrations lists those of this site",
     });
+  }
+
+  /**
+   * Null also for an offer that was withdrawn. One that may still begin has a report: whoever asks by
+   * its id has that from the source, where it has begun, and its `begin` is on the way.
+   */
+  #find(id: string): MigrationReport | null {
+    const running = this.#running.get(id);
+    if (running) {
+      return running.actor.ended && this.#isOffer(running) ? null : this.#render(running);
+    }
+    const stored = this.deps.ledger.report(id) as MigrationReport | null;
+    if (stored && isLast(stored)) return stored;
+    const past = readPast(this.deps.ledger, id, this.deps.site);
+    if (!past || (stored === null && wasWithdrawn(past.destinationEvents))) return null;
+    return reportOfPast(past, this.deps.site, this.deps.clock, stored);
   }
 
   onReport(listener: (report: MigrationReport) => void): () => void {
@@ -158,25 +182,7 @@ export class MigrationManager {
   ): void {
     const actor = this.source(id, "adjudicate");
     const report = actor.report();
-    if (decision.owner !== report.from && decision.owner !== report.to) {
-      throw new GatewayError(
-        "request_invalid",
-        `Cannot give ${report.guest} to ${decision.owner}`,
-        {
-          hint: `owner must be ${report.from} or ${report.to}`,
-        },
-      );
-    }
-    const link = this.deps.peers.knownLink(report.to);
-    if (!decision.force && link?.state === "up") {
-      throw new GatewayError(
-        "migration_state",
-        `Cannot adjudicate ${id}: ${report.to} can be asked`,
-        {
-          hint: "The doubt ends by itself while the link is up; send force to decide all the same",
-        },
-      );
-    }
+    requireAdjudicable(report, decision, this.deps.peers.knownLink(report.to)?.state === "up");
     const epoch = (this.deps.ledger.ownership(report.guest)?.epoch ?? report.epoch) + 2;
     this.deps.ledger.audit("adjudicated", { migration: id, epoch, ...decision });
     actor.adjudicate({
@@ -220,7 +226,7 @@ export class MigrationManager {
         () => guests.machine(request.guest),
         await guests.machine(request.guest),
       );
-      await this.#whenUp(link, request.to);
+      await whenUp(link, request.to, clock, () => peers.lastError(request.to));
       for (let attempt = 0;; attempt++) {
         const epoch = ledger.ownership(request.guest)?.epoch ?? 1;
         const stored = {
@@ -390,29 +396,6 @@ export class MigrationManager {
     this.#claimed.add(guestId);
   }
 
-  async #whenUp(link: PeerLink, name: string): Promise<void> {
-    if (link.state === "up") return;
-    const { clock, peers } = this.deps;
-    const waiting = new AbortController();
-    let stop = () => {};
-    const up = new Promise<void>((resolve) => {
-      stop = link.onEvent((event) => event.kind === "up" && resolve());
-    });
-    const timeout = clock.sleep(LINK_UP_TIMEOUT_MS, waiting.signal).then(() => {
-      throw peers.lastError(name) ??
-        new GatewayError("peer_unreachable", `Cannot reach ${name}: no connection to its gateway`, {
-          hint: "Check that it runs, its address in the configuration, and that UDP passes",
-        });
-    });
-    timeout.catch(() => {});
-    try {
-      await Promise.race([up, timeout]);
-    } finally {
-      stop();
-      waiting.abort();
-    }
-  }
-
   #sourceActor(
     stored: Omit<StoredMigration, "createdAt"> & { createdAt?: string },
     guest: ConstructorParameters<typeof SourceActor>[0]["guest"],
@@ -420,8 +403,12 @@ export class MigrationManager {
     epoch: number,
     events: readonly SourceEvent[],
   ): SourceActor {
-    const { ledger, clock, site, log, scratchDirectory } = this.deps;
+    const { ledger, clock, site, log, scratchDirectory, sealer } = this.deps;
     const options = migrationOptions.parse(stored.options);
+    const keep = keptReports(ledger, clock, log);
+    const draft = this.#draft(stored, options, epoch);
+    const before = events.length === 0 ? null : ledger.report(stored.id) as MigrationReport | null;
+    if (before) draft.resumeFrom(before);
     return new SourceActor({
       id: stored.id,
       site,
@@ -433,11 +420,17 @@ export class MigrationManager {
       options,
       epoch,
       journal: new Journal(ledger, stored.id, replaySource(events), nextSourceState),
-      draft: this.#draft(stored, options, epoch),
+      draft,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
       sentHints: this.deps.contents.sentTo(stored.peer),
-      report: (report) => this.#listeners.tell(report),
+      sealer,
+      kept: this.deps.kept.of(stored.guestId, stored.peer),
+      images: this.deps.images,
+      report: (report) => {
+        keep(report);
+        this.#listeners.tell(report);
+      },
       log,
     });
   }
@@ -465,14 +458,18 @@ export class MigrationManager {
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
       store: this.deps.contents.ofMove(stored.id, this.deps.peers.fingerprint(stored.peer)),
+      kept: this.deps.kept.of(stored.guestId, stored.peer),
+      images: this.deps.images,
       changed: () => this.#destinationChanged(stored.id),
       log,
     });
+    const recorded = () => ledger.events(stored.id) as unknown as DestinationEvent[];
     const running: Extract<Running, { side: "destination" }> = {
       side: "destination",
       stored,
       actor,
-      sourceReport: null,
+      report: new ArrivingReport(stored, actor, site, recorded),
+      begun: events.length > 0,
     };
     this.#running.set(stored.id, running);
     return running;
@@ -483,8 +480,27 @@ export class MigrationManager {
     if (running?.side !== "destination") return;
     const { kind } = running.actor.state;
     if (kind === "owning" || kind === "running") this.#runsHere(running.stored.guestId);
-    if (kind === "abandoned") this.#forgetLater(id);
-    this.#listeners.tell(this.#render(running));
+    const isOffer = this.#isOffer(running);
+    if (kind === "abandoned") {
+      if (isOffer && !this.#forgetting.has(id)) auditWithdrawn(arrived(running), this.deps);
+      this.#forgetLater(id);
+    }
+    const tell = () => this.#listeners.tell(running.report.render());
+    if (kind === "running") {
+      running.report.machineRuns(this.deps.clock, this.#stopping.signal, () => {
+        if (this.#running.get(id) === running) tell();
+      });
+    }
+    if (!isOffer) tell();
+  }
+
+  #begun(id: string): void {
+    const running = this.#running.get(id);
+    if (running?.side === "destination") running.begun = true;
+  }
+
+  #isOffer(running: Running): boolean {
+    return running.side === "destination" && isOnlyOffered(arrived(running), this.deps.ledger);
   }
 
   /** The owner record says so already: where this cannot be written, the next start does it. */
@@ -509,19 +525,7 @@ export class MigrationManager {
   }
 
   #render(running: Running): MigrationReport {
-    if (running.side === "source") return running.actor.report();
-    const { stored, actor, sourceReport } = running;
-    const { state, epoch } = actor;
-    const gaveUp = state.kind === "refused" || state.kind === "abandoned";
-    const events = gaveUp ? this.deps.ledger.events(stored.id) : [];
-    return destinationReport({
-      stored,
-      site: this.deps.site,
-      state,
-      epoch,
-      sourceReport,
-      partialCopies: partialCopies(events as unknown as DestinationEvent[]),
-    });
+    return running.side === "source" ? running.actor.report() : running.report.render();
   }
 
   #draft(
@@ -541,9 +545,10 @@ export class MigrationManager {
   #reported(id: string, report: Record<string, unknown>): void {
     const running = this.#running.get(id);
     if (running?.side !== "destination") return;
-    running.sourceReport = report;
+    running.report.source = report;
+    running.begun = true;
     this.#destinationChanged(id);
-    if (this.#finalReport(running)) this.#ended(id);
+    if (running.report.isLast) this.#ended(id);
   }
 
   /** An operator's verdict found a machine of an ended move running here: it has been stopped. */
@@ -569,21 +574,14 @@ export class MigrationManager {
     this.#listeners.tell(report);
   }
 
-  #finalReport(running: Extract<Running, { side: "destination" }>): boolean {
-    const state = running.sourceReport?.state as MigrationReport["state"] | undefined;
-    if (!running.actor.ended || state === undefined) return false;
-    // A source that ended otherwise while the machine runs here has a verdict to tell.
-    if (running.actor.state.kind === "running") return state === "completed";
-    return ENDED_STATES.includes(state);
-  }
-
   /** Nothing more comes: the last report is kept, the actor goes. */
   #ended(id: string): void {
     const running = this.#running.get(id);
     if (!running) return;
     const report = this.#render(running);
+    const isMove = !this.#isOffer(running);
     try {
-      this.deps.ledger.putReport(id, report);
+      if (isMove) this.deps.ledger.putReport(id, report);
       this.#running.delete(id);
       // The source closes its own channels when its last words have arrived.
       if (running.side === "destination") {
@@ -592,6 +590,10 @@ export class MigrationManager {
     } catch (error) {
       this.deps.log("error", `${id}: ${toGatewayError(error).message}`);
     }
-    this.#listeners.tell(report);
+    if (isMove) this.#listeners.tell(report);
   }
+}
+
+function arrived({ stored, actor, begun }: Extract<Running, { side: "destination" }>): Arrived {
+  return { stored, state: actor.state, begun };
 }

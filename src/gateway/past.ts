@@ -58,8 +58,17 @@ export function readPast(ledger: Ledger, id: string, site: string): PastMigratio
   };
 }
 
-/** A report for a migration whose gateway died between its last event and its last report. */
-export function reportOfPast(past: PastMigration, site: string, clock: Clock): MigrationReport {
+/**
+ * A report for a migration whose gateway died between its last event and its last report.
+ *
+ * @param kept the last one that was kept before
+ */
+export function reportOfPast(
+  past: PastMigration,
+  site: string,
+  clock: Clock,
+  kept: MigrationReport | null,
+): MigrationReport {
   const { stored, epoch } = past;
   if (stored.side === "destination") {
     const state = replayDestination(past.destinationEvents);
@@ -79,6 +88,7 @@ export function reportOfPast(past: PastMigration, site: string, clock: Clock): M
     clock,
     Date.parse(stored.createdAt),
   );
+  if (kept) draft.resumeFrom(kept);
   draft.epoch = state.kind === "completed" ? epoch + 1 : epoch;
   draft.endedAtWallMs = Date.parse(past.lastEventAt);
   if (state.kind === "completed") {

@@ -3,6 +3,7 @@ import { type ErrorCode, GatewayError } from "../core/errors.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import { createSessionLink, type SessionLink } from "../link/session_link.ts";
+import { RefusalAudit } from "./refusal_audit.ts";
 import type { PeerView } from "./service.ts";
 import { shownPath } from "./shown_path.ts";
 
@@ -15,6 +16,8 @@ export interface TrustedPeer {
 
 interface Entry {
   peer: TrustedPeer;
+  /** False once the configuration names it no more, and for the peer of a move of the past. */
+  isTrusted: boolean;
   readonly link: SessionLink;
   rateBytesPerSecond: number | null;
   lastError: { code: ErrorCode; message: string; hint: string } | null;
@@ -46,6 +49,8 @@ export class PeerRegistry {
   readonly #deps: PeerRegistryDeps;
   readonly #endpoint: Promise<CarrierEndpoint>;
   #resolveEndpoint!: (endpoint: CarrierEndpoint) => void;
+  /** One reading after the other: an older one must not undo what a newer one found. */
+  #reading: Promise<void> = Promise.resolve();
 
   constructor(deps: PeerRegistryDeps) {
     this.#deps = deps;
@@ -60,29 +65,51 @@ export class PeerRegistry {
         (error) => carrier.close(String(error)),
       );
     });
-    endpoint.onRefusal((refusal) => this.#deps.audit("link_refused", { ...refusal }));
+    const refusals = new RefusalAudit(this.#deps.clock, this.#deps.audit);
+    endpoint.onRefusal((refusal) => refusals.add(refusal));
     this.#resolveEndpoint(endpoint);
   }
 
-  /** Makes links for peers that the configuration has gained, and renews the addresses of others. */
-  async reload(): Promise<void> {
-    for (const peer of await this.#deps.readPeers()) {
-      const known = this.#entries.get(peer.name);
-      if (known) known.peer = peer;
-      else this.#open(peer);
-    }
+  /**
+   * Takes over the peers as the configuration names them now: makes links for new ones, and dials
+   * again at once where there is no connection. A connection to a peer that was removed goes on
+   * until it breaks; then the peer is not shown any more.
+   *
+   * @throws {GatewayError} as `readPeers`; the peers stay as they were
+   */
+  reload(): Promise<void> {
+    const reading = this.#reading.then(() => this.#reload());
+    this.#reading = reading.catch(() => {});
+    return reading;
   }
 
-  /** @throws {GatewayError} `peer_unknown` */
+  async #reload(): Promise<void> {
+    const peers = await this.#deps.readPeers();
+    for (const entry of this.#entries.values()) entry.isTrusted = false;
+    for (const peer of peers) {
+      const known = this.#entries.get(peer.name);
+      if (known) Object.assign(known, { peer, isTrusted: true });
+      else this.#open(peer, true);
+    }
+    for (const { link } of this.#entries.values()) link.retry();
+  }
+
+  /**
+   * The link to use now: whoever asks for it does not wait out earlier refusals.
+   *
+   * @throws {GatewayError} `peer_unknown`
+   */
   async link(name: string): Promise<PeerLink> {
     if (!this.#entries.has(name)) await this.reload();
-    return this.#get(name).link;
+    const { link } = this.#get(name);
+    link.retry();
+    return link;
   }
 
   /** The same for a move of the past, whose peer may have been removed since: then nobody dials. */
   async linkOrOrphan(name: string): Promise<PeerLink> {
     if (!this.#entries.has(name)) await this.reload();
-    if (!this.#entries.has(name)) this.#open({ name, address: null, fingerprint: "" });
+    if (!this.#entries.has(name)) this.#open({ name, address: null, fingerprint: "" }, false);
     return this.#get(name).link;
   }
 
@@ -96,14 +123,24 @@ export class PeerRegistry {
     return this.#entries.get(name)?.peer.fingerprint || null;
   }
 
-  setRate(name: string, bytesPerSecond: number | null): void {
+  /** @throws {GatewayError} `peer_unknown` */
+  async setRate(name: string, bytesPerSecond: number | null): Promise<void> {
+    if (!this.#entries.has(name)) await this.reload();
     const entry = this.#get(name);
     entry.rateBytesPerSecond = bytesPerSecond;
     entry.link.setRateLimit(bytesPerSecond);
   }
 
+  /** The cap of a link, bytes per second; null is none. @throws {GatewayError} `peer_unknown` */
+  rate(name: string): number | null {
+    return this.#get(name).rateBytesPerSecond;
+  }
+
   views(): PeerView[] {
-    return [...this.#entries.values()].map(({ peer, link, rateBytesPerSecond, lastError }) => ({
+    const shown = [...this.#entries.values()].filter(({ isTrusted, link }) =>
+      isTrusted || link.state === "up"
+    );
+    return shown.map(({ peer, link, rateBytesPerSecond, lastError }) => ({
       name: peer.name,
       address: peer.address,
       fingerprint: peer.fingerprint,
@@ -139,7 +176,7 @@ export class PeerRegistry {
     return this.#get(name).link;
   }
 
-  #open(peer: TrustedPeer): void {
+  #open(peer: TrustedPeer, isTrusted: boolean): void {
     const { clock, incarnation, audit, limits } = this.#deps;
     const link = createSessionLink({
       peerName: peer.name,
@@ -151,8 +188,9 @@ export class PeerRegistry {
     });
     const rateBytesPerSecond = limits?.linkBytesPerSecond ?? null;
     link.setRateLimit(rateBytesPerSecond);
-    const entry: Entry = { peer, link, rateBytesPerSecond, lastError: null };
+    const entry: Entry = { peer, isTrusted, link, rateBytesPerSecond, lastError: null };
     link.onEvent((event) => {
+      if (event.kind === "up") entry.lastError = null;
       if (event.kind !== "refused") return;
       const first = entry.lastError?.message !== event.message;
       entry.lastError = {

@@ -54,8 +54,9 @@ export interface GatewayService {
   /** Each new report of one migration (or of all, id null) until the returned function is called. */
   onReport(id: string | null, listener: (report: MigrationReport) => void): () => void;
 
-  setLinkRate(peer: string, bytesPerSecond: number | null): void;
-  /** Samples and forecasts without moving anything. */
+  /** `peer_unknown`. */
+  setLinkRate(peer: string, bytesPerSecond: number | null): Promise<void>;
+  /** Forecasts without moving or sampling anything; waits up to 5 s for the link. */
   plan(request: { guest: string; to: string }): Promise<Plan>;
   audit(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
   health(): { status: "ok" | "degraded"; checks: Record<string, string> };
@@ -87,17 +88,27 @@ export interface PeerView {
   lastError: { code: string; message: string; hint: string } | null;
 }
 
-/** Forecast of a move, by strategy; ranges are null while the path is not measured. */
+/** From the best to the worst case. */
+export interface PlanRange {
+  low: number;
+  expected: number;
+  high: number;
+}
+
+/** Forecast of a move, by strategy. */
 export interface Plan {
   guest: string;
   to: string;
   path: PathMeasurement;
+  /** What stands in the way, as far as this site alone can tell. */
   findings: { severity: string; code: string; message: string; hint: string }[];
+  /** What durations are computed with; `assumed` until a move has measured the path. */
+  rate: { source: "measured" | "assumed"; bytesPerSecond: PlanRange };
   strategies: {
     strategy: string;
-    totalMs: { low: number; expected: number; high: number } | null;
-    wireBytes: { low: number; expected: number; high: number } | null;
-    downtimeMs: { low: number; expected: number; high: number } | null;
+    totalMs: PlanRange | null;
+    wireBytes: PlanRange | null;
+    downtimeMs: PlanRange | null;
     fits: boolean | null;
     remarks: string[];
   }[];

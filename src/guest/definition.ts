@@ -22,6 +22,8 @@ export const referenceWorkload = z.strictObject({
   /** Shares of the initial content; the rest is zero. */
   textRatio: z.number().min(0).max(1).default(0.4),
   randomRatio: z.number().min(0).max(1).default(0.2),
+  /** Memory that the machine calls free, what it held still in it; other pages of it all the time. */
+  freeMiB: z.number().nonnegative().default(0),
 });
 export type ReferenceWorkload = z.infer<typeof referenceWorkload>;
 

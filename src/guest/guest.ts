@@ -81,12 +81,23 @@ export interface MoveOptions {
    * exports made). Resolves when durable; called before the effect that it describes.
    */
   remember(notes: Record<string, unknown>): Promise<void>;
+  /**
+   * Pages that the machine itself calls free travel like others, where its kind can do that. Default
+   * false: what its driver or hypervisor leaves out stays out.
+   */
+  readonly sendFree?: boolean;
 }
 
 /** The machine where it runs now. Call order: preflight, begin, rounds and memory, then one ending. */
 export interface SourceSide {
-  /** Findings on this machine alone, and against its counterpart's description. Touches nothing. */
-  preflight(counterpart: GuestDescription): Promise<Finding[]>;
+  /**
+   * Findings on this machine alone, against its counterpart's description, and on what this move asks
+   * of it. Touches nothing.
+   */
+  preflight(
+    counterpart: GuestDescription,
+    options?: Pick<MoveOptions, "sendFree">,
+  ): Promise<Finding[]>;
   /** Starts tracking disk writes; from here `restore` must be called to undo. */
   begin(options: MoveOptions): Promise<void>;
 
@@ -136,7 +147,8 @@ export interface DiskRound {
 /** A running memory stream. Its reader is the only back-pressure: not reading slows the machine's passes. */
 export interface MemorySource {
   /**
-   * Items in order, in small groups; ends after the last item of the device state. Throws
+   * Items in order, in small groups; contents of pages are valid until the next group is asked for.
+   * Ends after the last item of the device state. Throws
    * `memory_stream_failed` when the machine gave up, and ends silently after `cancel`.
    */
   items(): AsyncIterable<MemoryItem[]>;
@@ -181,6 +193,13 @@ export interface DestinationSide {
    * (design section 3 rule 3a).
    */
   prepare(options: MoveOptions): Promise<void>;
+  /**
+   * Where a disk holds something, from `prepare` until `sealDisks`: sorted, without gaps, all of the
+   * disk. What is `zero` reads as zeroes; `data` may do so as well.
+   */
+  diskContent(diskId: string): Promise<readonly Extent[]>;
+  /** Reads into `into` (its length is the number of bytes); what was written before is seen. */
+  readDisk(diskId: string, offsetBytes: number, into: Uint8Array): Promise<void>;
   /** Writes `bytes`; resolved does not mean durable before `flushDisks`. Throws `disk_full`, `disk_io`. */
   writeDisk(diskId: string, offsetBytes: number, bytes: Uint8Array): Promise<void>;
   zeroDisk(diskId: string, offsetBytes: number, lengthBytes: number): Promise<void>;

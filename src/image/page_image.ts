@@ -19,6 +19,7 @@ export const DIGEST_ONLY = 4;
 
 const STATE = 7;
 const DIGEST_IS_FRESH = 8;
+const IS_WAITING = 16;
 
 /**
  * What a machine's memory holds, by page number: content while it fits, then in the spill or, without
@@ -62,6 +63,11 @@ export class PageImage {
     return this.#store.count;
   }
 
+  /** Bytes of contents, in memory and in the spill. */
+  get storedBytes(): number {
+    return this.#store.count * this.pageBytes + (this.spill?.storedBytes ?? 0);
+  }
+
   stateOf(page: number): number {
     return this.#state.get(page) & STATE;
   }
@@ -73,6 +79,8 @@ export class PageImage {
 
   /** Forgets what is known of a page. */
   forget(page: number): void {
+    // Most pages of a large memory may never have been known: they take no memory here.
+    if (this.#state.get(page) === UNKNOWN) return;
     if (this.stateOf(page) === HELD) this.#store.release(this.#place.get(page));
     this.#state.set(page, UNKNOWN);
   }
@@ -88,13 +96,60 @@ export class PageImage {
       slot = this.#place.get(page);
       this.#store.touch(slot);
     } else {
-      if (this.#store.isFull) this.#evict();
+      // More than once where pinned pages were delivered, which count from then on.
+      while (this.#store.isFull) this.#evict();
       slot = this.#store.add(page);
       this.#place.set(page, slot);
     }
     this.#store.pieceOf(slot).set(content, this.#store.offsetOf(slot));
     this.#state.set(page, digest === null ? HELD : HELD | DIGEST_IS_FRESH);
     if (digest !== null) this.#digest.chunkFor(page).set(digest, this.#digest.offsetOf(page));
+  }
+
+  /** Only this digest is known of a page from now on. */
+  setDigestOnly(page: number, digest: Uint32Array): void {
+    this.forget(page);
+    this.#digest.chunkFor(page).set(digest, this.#digest.offsetOf(page));
+    this.#state.set(page, DIGEST_ONLY | DIGEST_IS_FRESH);
+  }
+
+  /**
+   * Marks a page as one that the gateway at the destination has and its machine has not. Whatever is
+   * set for the page afterwards takes the mark away.
+   */
+  markWaiting(page: number): void {
+    this.#state.set(page, this.#state.get(page) | IS_WAITING);
+  }
+
+  isWaiting(page: number): boolean {
+    return (this.#state.get(page) & IS_WAITING) !== 0;
+  }
+
+  /** The machine has the page now as it is here, which counts as a write. */
+  deliver(page: number): void {
+    this.#state.set(page, this.#state.get(page) & ~IS_WAITING);
+    if (this.stateOf(page) === HELD) this.#store.touch(this.#place.get(page));
+  }
+
+  /** What is held now stays until it is set or delivered, beside the bound; see `PageStore.pin`. */
+  pinHeld(): void {
+    this.#store.pin();
+  }
+
+  /**
+   * Moves some pages out of memory, for an image that is put away: into the spill, or without one
+   * until the bound is kept.
+   *
+   * @returns false when nothing is left to move
+   */
+  settle(): boolean {
+    this.#store.unpin();
+    if (this.spill === null ? this.#store.count <= this.#store.capacity : this.heldPages === 0) {
+      return false;
+    }
+    this.#evict();
+    if (this.heldPages === 0) this.#store.clear();
+    return true;
   }
 
   /** Of a held page: true when its content is this. */
@@ -115,6 +170,16 @@ export class PageImage {
   /** True when the digest of the page's content is known without computing it. */
   hasDigest(page: number): boolean {
     return (this.#state.get(page) & DIGEST_IS_FRESH) !== 0;
+  }
+
+  /** Of a page with content: computes its digest, where that is not known. */
+  ensureDigest(page: number): void {
+    if (this.hasDigest(page) || this.stateOf(page) !== HELD) return;
+    const slot = this.#place.get(page);
+    const from = this.#store.offsetOf(slot);
+    const content = this.#store.pieceOf(slot).subarray(from, from + this.pageBytes);
+    digestPage(content, this.#digest.chunkFor(page), this.#digest.offsetOf(page));
+    this.#state.set(page, this.#state.get(page) | DIGEST_IS_FRESH);
   }
 
   /** Of a page whose digest is known. */
@@ -175,9 +240,7 @@ export class PageImage {
       const from = this.#store.offsetOf(slot);
       const content = this.#store.pieceOf(slot).subarray(from, from + this.pageBytes);
       const page = pages[i];
-      if (!this.hasDigest(page)) {
-        digestPage(content, this.#digest.chunkFor(page), this.#digest.offsetOf(page));
-      }
+      this.ensureDigest(page);
       if (this.spill !== null) this.#staging.set(content, i * this.pageBytes);
     });
     const first = this.spill?.write(
@@ -186,7 +249,8 @@ export class PageImage {
     );
     pages.forEach((page, i) => {
       this.#store.release(slots[i]);
-      this.#state.set(page, (first === undefined ? DIGEST_ONLY : SPILLED) | DIGEST_IS_FRESH);
+      const marks = this.#state.get(page) & ~STATE;
+      this.#state.set(page, (first === undefined ? DIGEST_ONLY : SPILLED) | marks);
       if (first !== undefined) this.#place.set(page, first + i);
     });
   }

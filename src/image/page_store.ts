@@ -22,6 +22,10 @@ export class PageStore {
   #page = new Uint32Array(0);
   #oldest = NONE;
   #newest = NONE;
+  /** Pinned slots are the oldest ones, up to this one. */
+  #newestPinned = NONE;
+  #pinnedCount = 0;
+  #isPinned = new Uint8Array(0);
   readonly #free: number[] = [];
   #usedSlots = 0;
   #count = 0;
@@ -35,8 +39,26 @@ export class PageStore {
     return this.#count;
   }
 
+  /** Pinned pages do not count. */
   get isFull(): boolean {
-    return this.#count >= this.capacity;
+    return this.#count - this.#pinnedCount >= this.capacity;
+  }
+
+  /**
+   * What is in here now stays until it is used or released, and takes no room from what comes: with
+   * it, twice the bound may be in memory.
+   */
+  pin(): void {
+    for (let slot = this.#oldest; slot !== NONE; slot = this.#newer[slot]) this.#isPinned[slot] = 1;
+    this.#newestPinned = this.#newest;
+    this.#pinnedCount = this.#count;
+  }
+
+  /** Pinned pages are like all others again; there may be more than fit then. */
+  unpin(): void {
+    this.#isPinned.fill(0);
+    this.#newestPinned = NONE;
+    this.#pinnedCount = 0;
   }
 
   /** Takes a slot for a page, as the newest; its content is undefined. The caller made room. */
@@ -57,14 +79,15 @@ export class PageStore {
 
   /** Makes a slot the newest. */
   touch(slot: number): void {
-    if (slot === this.#newest) return;
+    if (slot === this.#newest && this.#isPinned[slot] === 0) return;
     this.#unlink(slot);
     this.#append(slot);
   }
 
-  /** The slot used longest ago; -1 when there is none. */
+  /** The slot used longest ago that is not pinned; -1 when there is none. */
   get oldest(): number {
-    return this.#oldest === NONE ? -1 : this.#oldest;
+    const slot = this.#newestPinned === NONE ? this.#oldest : this.#newer[this.#newestPinned];
+    return slot === NONE ? -1 : slot;
   }
 
   /** The slot used next after `slot`; -1 behind the newest. */
@@ -101,6 +124,7 @@ export class PageStore {
   }
 
   clear(): void {
+    this.unpin();
     this.#oldest = this.#newest = NONE;
     this.#pieces.length =
       this.#buffers.length =
@@ -122,6 +146,9 @@ export class PageStore {
       this.#newer = grown(this.#newer);
       this.#older = grown(this.#older);
       this.#page = grown(this.#page);
+      const pinned = new Uint8Array(this.#page.length);
+      pinned.set(this.#isPinned);
+      this.#isPinned = pinned;
     }
     return slot;
   }
@@ -137,6 +164,11 @@ export class PageStore {
   #unlink(slot: number): void {
     const older = this.#older[slot];
     const newer = this.#newer[slot];
+    if (this.#isPinned[slot] === 1) {
+      this.#isPinned[slot] = 0;
+      this.#pinnedCount--;
+      if (slot === this.#newestPinned) this.#newestPinned = older;
+    }
     if (older === NONE) this.#oldest = newer;
     else this.#newer[older] = newer;
     if (newer === NONE) this.#newest = older;

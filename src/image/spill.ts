@@ -12,6 +12,8 @@ export interface Spill {
   write(pages: readonly number[], contents: Uint8Array): number;
   /** Gives what was written last for this page. */
   read(page: number, writeNumber: number, into: Uint8Array): void;
+  /** Bytes that it takes where it keeps them. */
+  readonly storedBytes: number;
   /** Forgets everything and gives the space back. Idempotent. */
   close(): void;
 }

@@ -8,12 +8,25 @@ export const REDIAL_MS = 1_000;
 export const DIALS_PENDING_MAX = 4;
 /** After refusals the pause doubles from `REDIAL_MS` up to this. */
 export const REFUSED_REDIAL_MS_MAX = 60_000;
+/**
+ * The same where a person ends the refusal at any moment, with `trust` at either side: a move that
+ * waits 15 s for its link must see that it did.
+ */
+export const UNTRUSTED_REDIAL_MS_MAX = 5_000;
 
 /** Refusals further apart than this do not add up. */
 const REFUSALS_FORGOTTEN_MS = 2 * REFUSED_REDIAL_MS_MAX;
 
 /** Codes of attempts that found nobody; anything else is a refusal, or a defect to be told. */
 const NOBODY_THERE: ReadonlySet<string> = new Set(["link_closed", "peer_unreachable"]);
+
+/** Refusals that a change of a configuration or its certificates ends. */
+const UNTRUSTED: ReadonlySet<string> = new Set([
+  "certificate_invalid",
+  "config_invalid",
+  "peer_not_trusted",
+  "peer_unknown",
+]);
 
 export interface RedialerOptions {
   readonly clock: Clock;
@@ -32,6 +45,7 @@ export class Redialer {
   #refusals = 0;
   #refusedAtMs = -Infinity;
   #nextAtMs = 0;
+  #attemptAtMs = -Infinity;
   #wake: AbortController | null = null;
 
   constructor(options: RedialerOptions) {
@@ -44,12 +58,23 @@ export class Redialer {
     this.#wake?.abort();
   }
 
+  /**
+   * Somebody asks for the link, or what refused it may have changed: dials as if nothing had been
+   * refused yet, at most once in `REDIAL_MS` however often this is called.
+   */
+  retry(): void {
+    this.#refusals = 0;
+    this.#nextAtMs = Math.min(this.#nextAtMs, this.#attemptAtMs + REDIAL_MS);
+    this.kick();
+  }
+
   /** A connection was made and then refused: the next attempts come later and later. */
   refused(error: GatewayError): void {
     const nowMs = this.#options.clock.nowMs();
     if (nowMs - this.#refusedAtMs > REFUSALS_FORGOTTEN_MS) this.#refusals = 0;
     this.#refusedAtMs = nowMs;
-    const pauseMs = Math.min(REFUSED_REDIAL_MS_MAX, REDIAL_MS * 2 ** this.#refusals);
+    const pauseMsMax = UNTRUSTED.has(error.code) ? UNTRUSTED_REDIAL_MS_MAX : REFUSED_REDIAL_MS_MAX;
+    const pauseMs = Math.min(pauseMsMax, REDIAL_MS * 2 ** this.#refusals);
     this.#refusals++;
     this.#nextAtMs = nowMs + pauseMs;
     this.#options.onRefused(error);
@@ -68,7 +93,8 @@ export class Redialer {
       // What comes too late would only take the place of a connection that knows its path.
       if (!isNeeded()) this.#abortAll();
       else if (waitMs <= 0) {
-        this.#nextAtMs = clock.nowMs() + REDIAL_MS;
+        this.#attemptAtMs = clock.nowMs();
+        this.#nextAtMs = this.#attemptAtMs + REDIAL_MS;
         void this.#attempt();
         continue;
       }

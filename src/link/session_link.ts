@@ -24,6 +24,8 @@ export interface SessionLinkOptions {
 export interface SessionLink extends PeerLink {
   /** Takes an authenticated connection into use, or closes it when it belongs to the past. */
   attach(carrier: Carrier): void;
+  /** Dials now, if a connection is needed and refusals had put that off. */
+  retry(): void;
 }
 
 /** The link to one peer: drives the pure session over carriers, dials, and applies rate caps. */
@@ -155,6 +157,10 @@ class Driver implements SessionLink, ChannelHost {
 
   attach(carrier: Carrier): void {
     this.#attach(carrier, false);
+  }
+
+  retry(): void {
+    this.#redialer?.retry();
   }
 
   #attach(carrier: Carrier, dialled: boolean): void {

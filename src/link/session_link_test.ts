@@ -20,6 +20,11 @@ async function isPending(world: LinkWorld, promise: Promise<unknown>, ms: number
   return !settled;
 }
 
+/** Whole ms from each dial to the next. */
+function pausesBetweenDials({ dialedAtMs }: LinkWorld): number[] {
+  return dialedAtMs.slice(1).map((atMs, i) => Math.round(atMs - dialedAtMs[i]));
+}
+
 Deno.test("a control message arrives, is applied and acknowledged", async () => {
   const world = new LinkWorld();
   const got: string[] = [];
@@ -151,9 +156,11 @@ Deno.test("a refusal is told, and the pauses between dials grow", async () => {
   world.dialError = new GatewayError("peer_not_trusted", "Cannot connect: not trusted", {
     hint: "Run trust",
   });
-  await world.clock.advance(20_000);
-  const pauses = world.dialedAtMs.slice(1).map((atMs, i) => Math.round(atMs - world.dialedAtMs[i]));
-  assert.deepEqual(pauses, [1_020, 2_020, 4_020, 8_020], "20 ms each until it is refused");
+  await world.clock.advance(300_000);
+  const pauses = pausesBetweenDials(world);
+  // 20 ms each until it is refused. Trust may be given at any moment: never more than 5 s.
+  assert.deepEqual(pauses.slice(0, 5), [1_020, 2_020, 4_020, 5_020, 5_020]);
+  assert.equal(Math.max(...pauses), 5_020);
   assert.deepEqual(world.sourceEvents[0], {
     kind: "refused",
     code: "peer_not_trusted",
@@ -161,8 +168,49 @@ Deno.test("a refusal is told, and the pauses between dials grow", async () => {
     hint: "Run trust",
   });
   world.dialError = null;
-  await world.clock.advance(20_000);
+  await world.clock.advance(5_100);
   assert.equal(world.source.state, "up");
+  await world.close();
+});
+
+Deno.test("a refusal that no configuration can end is tried once a minute in the end", async () => {
+  const world = new LinkWorld();
+  world.dialError = new GatewayError("protocol_mismatch", "Cannot connect: version 1", {
+    hint: "Update",
+  });
+  await world.clock.advance(600_000);
+  const pauses = pausesBetweenDials(world);
+  assert.deepEqual(pauses.slice(0, 8), [1, 2, 4, 8, 16, 32, 60, 60].map((s) => s * 1_000 + 20));
+  await world.close();
+});
+
+Deno.test("whoever asks for a link that was refused does not wait for the next dial", async () => {
+  const world = new LinkWorld();
+  world.dialError = new GatewayError("protocol_mismatch", "Cannot connect: version 1", {
+    hint: "Update",
+  });
+  await world.clock.advance(200_000);
+  world.dialError = null;
+  world.source.retry();
+  await world.clock.advance(50);
+  assert.equal(world.source.state, "up");
+  const dials = world.dialedAtMs.length;
+  world.source.retry();
+  await world.clock.advance(5_000);
+  assert.equal(world.dialedAtMs.length, dials, "a link that is up needs no other");
+  await world.close();
+});
+
+Deno.test("a link that is asked for all the time dials once a second, and no attempt is cut short", async () => {
+  const world = new LinkWorld({ delayMs: 1_500 });
+  await world.clock.advance(0);
+  for (let i = 0; i < 29; i++) {
+    world.source.retry();
+    await world.clock.advance(100);
+  }
+  assert.equal(world.dialedAtMs.length, 3, "at 0, 1 and 2 s");
+  await world.clock.advance(200);
+  assert.equal(world.source.state, "up", "the first attempt needed its 3 s and got them");
   await world.close();
 });
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { BLOCK_NAME_BYTES_MAX, LAYOUT_BLOCKS_MAX } from "../codec/memory_layout.ts";
 import { GatewayError } from "../core/errors.ts";
 import { migrationOptions } from "./options.ts";
 
@@ -32,6 +33,15 @@ const description = z.object({
   devices: z.array(z.string().max(512)).max(4096).readonly(),
   canHoldSwitchover: z.boolean(),
 });
+/** As `Layout` of `src/codec/memory_layout.ts`. */
+const memoryLayout = z.object({
+  pageBytes: z.number().int().positive(),
+  section: z.number().int().nonnegative(),
+  blocks: z.array(z.object({
+    name: z.string().max(BLOCK_NAME_BYTES_MAX),
+    lengthBytes: z.number().int().nonnegative(),
+  })).max(LAYOUT_BLOCKS_MAX).readonly(),
+});
 const finding = z.object({
   severity: z.enum(["refusal", "warning"]),
   code: z.string().max(64),
@@ -48,7 +58,8 @@ export const toDestination = z.discriminatedUnion("type", [
     options: migrationOptions,
     description,
   }),
-  z.object({ type: z.literal("begin") }),
+  /** `warm`: the source takes an offer of memory that is at the destination from before. */
+  z.object({ type: z.literal("begin"), warm: z.boolean().default(false) }),
   z.object({
     type: z.literal("handover"),
     epoch,
@@ -80,6 +91,8 @@ export const toDestination = z.discriminatedUnion("type", [
     by: z.string().max(256),
     reason: z.string().max(4096),
   }),
+  /** The answer to a `repair`: what the memory channel carries until its reset is void. */
+  z.object({ type: z.literal("repairing"), number: z.number().int().positive() }),
   /** The report as the source sees it, for the peer's API. Arbitrary JSON, shown, never acted on. */
   z.object({ type: z.literal("report"), report: z.record(z.string(), z.unknown()) }),
 ]);
@@ -89,12 +102,17 @@ export const toSource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("accepted"), description, findings: z.array(finding).max(256) }),
   /**
    * `image` is what the source may refer to (`src/image/page_memory.ts`), `store` what it may name
-   * (`store.ts`): `storeOffer` frames follow then. Null: nothing.
+   * (`store.ts`): `storeOffer` frames follow then. Null: nothing. `warm` is the layout of memory that
+   * is here from before: an offer follows on the memory channel, and the source begins with memory
+   * behind its end.
    */
   z.object({
     type: z.literal("prepared"),
     image: z.object({ bytesMax: z.number().int().nonnegative(), spills: z.boolean() })
       .nullable().default(null),
+    warm: memoryLayout.nullable().default(null),
+    /** `diskOffer` frames follow on the disk channel, and round 1 of the disks waits for their end. */
+    diskOffer: z.boolean().default(false),
     store: z.object({ bytesMax: z.number().int().nonnegative(), keepsMemory: z.boolean() })
       .nullable().default(null),
   }),
@@ -110,6 +128,15 @@ export const toSource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("waiting") }),
   z.object({ type: z.literal("running"), epoch, loadMs: z.number().nonnegative().nullable() }),
   z.object({ type: z.literal("refused"), epoch, error }),
+  /**
+   * A batch led to other pages than the source had. Frames of the memory channel from `sequence` on
+   * are not applied until the source begins a new stream; `number` counts the repairs of a move.
+   */
+  z.object({
+    type: z.literal("repair"),
+    number: z.number().int().positive(),
+    sequence: z.number().int().positive(),
+  }),
   /** Asked while the take-over is still going on; `problem` where only an operator can end it. */
   z.object({ type: z.literal("pending"), epoch, problem: z.string().max(4096).optional() }),
 ]);

@@ -5,6 +5,13 @@ import { TECHNIQUES } from "../codec/techniques.ts";
 export const DOWNTIME_BUDGET_MS_MIN = 1;
 export const DOWNTIME_BUDGET_MS_DEFAULT = 300;
 
+/**
+ * What an experiment can do without, by its name in a report's `savedBytes`: ways of the codec, and
+ * leaving out what the machine calls free.
+ */
+export const SWITCHABLE = [...TECHNIQUES, "free"] as const;
+export type Switchable = typeof SWITCHABLE[number];
+
 /** What a move was asked for; part of its first ledger event, so a restart knows it. */
 export const migrationOptions = z.object({
   strategy: z.enum(["precopy", "stop-and-copy"]).default("precopy"),
@@ -16,6 +23,6 @@ export const migrationOptions = z.object({
   handover: z.enum(["fast", "confirmed"]).default("fast"),
   keepSource: z.boolean().default(false),
   /** Ways to send less that are not to be used, for experiments. */
-  disable: z.array(z.enum(TECHNIQUES)).max(TECHNIQUES.length).default([]),
+  disable: z.array(z.enum(SWITCHABLE)).max(SWITCHABLE.length).default([]),
 });
 export type MigrationOptions = z.infer<typeof migrationOptions>;

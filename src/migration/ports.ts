@@ -1,3 +1,5 @@
+import type { BlockMap } from "../image/block_map.ts";
+
 /** What the actors need of the ledger; `src/ledger/` implements it. */
 export interface DecisionLog {
   /**
@@ -31,4 +33,37 @@ export interface OwnershipRecord {
   readonly decidedBy: string;
   readonly reason: string;
   readonly decidedAt: string;
+}
+
+/** An image of a machine, by what tells what its file means. */
+export interface ImageFile {
+  readonly path: string;
+  readonly format: string;
+  /** Of the disk, which may be more than the file has. */
+  readonly sizeBytes: number;
+}
+
+/** What the images at this site hold, kept from one move to the next; `src/gateway/` implements it. */
+export interface ImageRecords {
+  /**
+   * Looks at an image that a machine of this site has open.
+   *
+   * @returns null where its file is not one that can be known again: then nothing of it is kept
+   */
+  track(image: ImageFile): Promise<TrackedImage | null>;
+}
+
+/** One image with a file of its own at this site. Neither method rejects. */
+export interface TrackedImage {
+  /**
+   * What the image holds, where that was recorded and the file has not been touched since. The
+   * record is gone afterwards: whoever asks is about to write.
+   */
+  take(): Promise<BlockMap | null>;
+  /**
+   * Records what the image holds. Called when all of it is flushed and its last writer has closed
+   * it, before anybody else may open it: resolves when the file's identity has been read, and writes
+   * the record beside.
+   */
+  keep(map: BlockMap): Promise<void>;
 }

@@ -65,6 +65,8 @@ export interface MigrationReport {
   /** Set when the stream reader met something that it relayed uninterpreted. */
   opaqueReason: string | null;
   opaqueBytes: number;
+  /** Times that the destination had got pages wrong and was sent them whole. */
+  repairs: number;
   /** What is still there to roll back to or to clean up, in words. */
   leftovers: string[];
 }

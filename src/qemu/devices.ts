@@ -9,7 +9,15 @@ export interface DeviceFact {
   readonly type: string;
   /** Slot and function on its PCI bus, `0x10` being 02.0; null elsewhere. */
   readonly pciAddress: number | null;
+  /** Options that are on and give the device's state another form. */
+  readonly options?: readonly string[];
 }
+
+/** The option of a balloon with which QEMU leaves out what its guest calls free. */
+export const FREE_PAGE_HINT = "free-page-hint";
+/** Each is a feature that guest and device agree on at boot: both sites need the same ones. */
+const BALLOON_OPTIONS = [FREE_PAGE_HINT, "free-page-reporting"] as const;
+const BALLOON_TYPE = /^virtio-balloon/;
 
 const CONTAINERS = {
   peripheral: "/machine/peripheral",
@@ -31,7 +39,7 @@ export async function readDevices(qmp: QmpClient): Promise<DeviceFact[]> {
       facts.push(
         origin === "built-in"
           ? Promise.resolve({ ...fact, pciAddress: null })
-          : readAddress(qmp, `${path}/${name}`).then((pciAddress) => ({ ...fact, pciAddress })),
+          : readDetails(qmp, `${path}/${name}`, child).then((details) => ({ ...fact, ...details })),
       );
     }
   }
@@ -47,8 +55,9 @@ export function deviceLines(facts: readonly DeviceFact[]): string[] {
   const builtIn = new Map<string, number>();
   for (const fact of facts) {
     const at = fact.pciAddress === null ? "" : ` at ${formatPci(fact.pciAddress)}`;
-    if (fact.origin === "peripheral") lines.push(`${fact.id} (${fact.type}${at})`);
-    else if (fact.origin === "anonymous") lines.push(`unnamed ${fact.type}${at}`);
+    const what = [`${fact.type}${at}`, ...fact.options ?? []].join(", ");
+    if (fact.origin === "peripheral") lines.push(`${fact.id} (${what})`);
+    else if (fact.origin === "anonymous") lines.push(`unnamed ${what}`);
     else builtIn.set(fact.type, (builtIn.get(fact.type) ?? 0) + 1);
   }
   for (const [type, times] of builtIn) lines.push(`${BUILT_IN}${type} x${times}`);
@@ -63,12 +72,26 @@ function formatPci(address: number): string {
   return `${slot}.${address & 7}`;
 }
 
-async function readAddress(qmp: QmpClient, path: string): Promise<number | null> {
+async function readDetails(
+  qmp: QmpClient,
+  path: string,
+  type: string,
+): Promise<Pick<DeviceFact, "pciAddress" | "options">> {
+  const asked = BALLOON_TYPE.test(type) ? BALLOON_OPTIONS : [];
+  const [address, ...values] = await Promise.all(
+    ["addr", ...asked].map((property) => readProperty(qmp, path, property)),
+  );
+  return {
+    pciAddress: typeof address === "number" && address >= 0 ? address : null,
+    options: asked.filter((_, at) => values[at] === true),
+  };
+}
+
+/** Null where the device has no such property: not a PCI device, or an older version of it. */
+async function readProperty(qmp: QmpClient, path: string, property: string): Promise<unknown> {
   try {
-    const value = await qmp.execute("qom-get", { path, property: "addr" });
-    return typeof value === "number" && value >= 0 ? value : null;
+    return await qmp.execute("qom-get", { path, property });
   } catch (thrown) {
-    // Not a PCI device: it has no such property.
     if (thrown instanceof QmpCommandError) return null;
     throw thrown;
   }

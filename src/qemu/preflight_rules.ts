@@ -1,6 +1,6 @@
 import type { ErrorCode } from "../core/errors.ts";
 import type { DiskDescription, Finding, GuestDescription } from "../guest/guest.ts";
-import { BUILT_IN } from "./devices.ts";
+import { BUILT_IN, FREE_PAGE_HINT } from "./devices.ts";
 import { BITMAP_PREFIX, type Drive } from "./drives.ts";
 
 /** Devices whose disks or state are outside of what QEMU's block layer and stream carry. */
@@ -154,6 +154,17 @@ export function driveFindings(drives: readonly Drive[]): Finding[] {
     }
   }
   return findings;
+}
+
+/** Pure: what of the machine leaves out free pages, for a move that wants them to travel. */
+export function freePageFindings(devices: readonly string[]): Finding[] {
+  return devices.filter((line) => line.includes(FREE_PAGE_HINT)).map((line) =>
+    warning(
+      "free_pages_left_out",
+      `Pages that the guest calls free do not travel: QEMU has no switch for what ${line} hints`,
+      `Start both machines with ${FREE_PAGE_HINT}=off to see what a move without it costs`,
+    )
+  );
 }
 
 /** Lines of `all` that `others` lacks; each line counts as often as it occurs. */

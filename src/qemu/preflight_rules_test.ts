@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { ERRORS } from "../core/error_codes.ts";
 import type { DiskDescription, GuestDescription } from "../guest/guest.ts";
 import type { Drive } from "./drives.ts";
-import { compareMachines, driveFindings } from "./preflight_rules.ts";
+import { compareMachines, driveFindings, freePageFindings } from "./preflight_rules.ts";
 
 const MIB = 1024 * 1024;
 const disk: DiskDescription = {
@@ -79,6 +79,28 @@ Deno.test("built-in parts may differ between two versions, with a warning", () =
     devices: here.devices.slice(1),
   });
   assert.deepEqual(findings.map(({ severity }) => severity), ["warning"]);
+});
+
+Deno.test("a balloon that hints free pages at one site only is refused", () => {
+  const balloon = (options: string) => ({
+    devices: [`balloon0 (virtio-balloon-pci at 05.0${options})`, ...here.devices],
+  });
+  const [hints, plain] = [balloon(", free-page-hint"), balloon("")];
+  for (const [own, other] of [[hints, plain], [plain, hints]]) {
+    const findings = compareMachines({ ...here, ...own }, { ...there, ...other });
+    assert.deepEqual(findings.map(({ code }) => code), ["device_ids_differ"]);
+    assert.ok(findings[0].message.includes("free-page-hint"), findings[0].message);
+  }
+});
+
+Deno.test("a move that wants free pages to travel is told which device leaves them out", () => {
+  const [finding, ...more] = freePageFindings([
+    "balloon0 (virtio-balloon-pci at 05.0, free-page-hint)",
+    "unnamed virtio-balloon-pci at 06.0",
+  ]);
+  assert.deepEqual(more, []);
+  assert.deepEqual([finding.severity, finding.code], ["warning", "free_pages_left_out"]);
+  assert.ok(finding.message.includes("balloon0"));
 });
 
 Deno.test("disks that bypass the block layer are refused", () => {

@@ -210,6 +210,25 @@ async function casesOfARunningMove(pair: GuestPair, t: Deno.TestContext): Promis
     await runsAndWorks(pair);
   });
 
+  await t.step("what the waiting machine's disks hold can be read", async () => {
+    const { destination } = pair.destination;
+    for (const { id, sizeBytes } of (await pair.destination.describe()).disks) {
+      const extents = await destination.diskContent(id);
+      checkExtents(extents, sizeBytes);
+      assert.equal(extents.reduce((sum, { lengthBytes }) => sum + lengthBytes, 0), sizeBytes);
+      const written = Uint8Array.from({ length: 128 * 1024 }, (_, at) => at % 251 + 1);
+      await destination.writeDisk(id, 64 * 1024, written);
+      await destination.zeroDisk(id, 96 * 1024, 8192);
+      written.fill(0, 32 * 1024, 40 * 1024);
+      const read = new Uint8Array(written.length);
+      await destination.readDisk(id, 64 * 1024, read);
+      assert.ok(read.every((byte, at) => byte === written[at]), `${id} reads otherwise`);
+      const data = (await destination.diskContent(id)).filter(({ kind }) => kind === "data");
+      assert.ok(covers(data, { offsetBytes: 64 * 1024, lengthBytes: 32 * 1024 }), id);
+      assert.ok(covers(data, { offsetBytes: 104 * 1024, lengthBytes: 88 * 1024 }), id);
+    }
+  });
+
   await t.step("abandon ends the machine that waited, once and again", async () => {
     await pair.destination.destination.abandon();
     await pair.destination.destination.abandon();

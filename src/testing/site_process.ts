@@ -54,8 +54,13 @@ export class Serving implements AsyncDisposable {
   }
 
   /** Starts it and waits for its `ready` line. */
-  static async start(...args: string[]): Promise<Serving> {
-    const serving = new Serving(command(args).spawn());
+  static start(...args: string[]): Promise<Serving> {
+    return Serving.startIn(null, ...args);
+  }
+
+  /** The same inside a network namespace; null is the one of this process. */
+  static async startIn(namespace: string | null, ...args: string[]): Promise<Serving> {
+    const serving = new Serving(command(args, namespace).spawn());
     const deadlineMs = performance.now() + READY_TIMEOUT_MS;
     while (!serving.#stdout.startsWith("ready ") || !serving.#stdout.includes("\n")) {
       if (serving.#ended !== null || performance.now() > deadlineMs) {
@@ -116,10 +121,20 @@ export class Serving implements AsyncDisposable {
 
 /** The API of a gateway process, as a script sees it. */
 export class SiteApi {
-  private constructor(readonly url: string, readonly token: string) {}
+  private constructor(
+    readonly url: string,
+    readonly token: string,
+    private readonly client: Deno.HttpClient | undefined,
+  ) {}
 
-  static async open(gateway: Serving, apiTokenPath: string): Promise<SiteApi> {
-    return new SiteApi(gateway.ready("http"), (await Deno.readTextFile(apiTokenPath)).trim());
+  /** @param client one that leads to the gateway where this process cannot connect to it */
+  static async open(
+    gateway: Serving,
+    apiTokenPath: string,
+    client?: Deno.HttpClient,
+  ): Promise<SiteApi> {
+    const token = (await Deno.readTextFile(apiTokenPath)).trim();
+    return new SiteApi(gateway.ready("http"), token, client);
   }
 
   async request(
@@ -129,6 +144,7 @@ export class SiteApi {
   ): Promise<{ status: number; body: unknown }> {
     const response = await fetch(`${this.url}/v1${path}`, {
       method,
+      client: this.client,
       headers: {
         authorization: `Bearer ${this.token}`,
         ...(body === undefined ? {} : { "content-type": "application/json" }),
@@ -168,9 +184,13 @@ export class SiteApi {
   }
 }
 
-function command(args: string[]): Deno.Command {
-  return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-check", "--cached-only", ...RIGHTS, MAIN, ...args],
+function command(args: string[], namespace: string | null = null): Deno.Command {
+  const run = ["run", "--quiet", "--no-check", "--cached-only", ...RIGHTS, MAIN, ...args];
+  const [program, ...words] = namespace === null
+    ? [Deno.execPath(), ...run]
+    : ["ip", "netns", "exec", namespace, Deno.execPath(), ...run];
+  return new Deno.Command(program, {
+    args: words,
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

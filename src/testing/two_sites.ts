@@ -6,6 +6,8 @@ import type { Carrier, CarrierEndpoint } from "../link/carrier.ts";
 import { type MemoryCarrierPair, memoryCarrierPair } from "../link/memory_carrier.ts";
 import { type AttachGuest } from "../gateway/guests.ts";
 import { type Gateway, startGateway } from "../gateway/gateway.ts";
+import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
+import { DEFAULT_KEPT_LIMITS, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 import { Life } from "./mortal.ts";
 
@@ -39,14 +41,19 @@ export class TwoSites implements AsyncDisposable {
     readonly directory: string,
     private readonly attach: (site: string) => AttachGuest,
     private readonly path: PathShape,
+    private readonly pages: PageLimits,
+    private readonly kept: Partial<KeptLimits>,
   ) {}
 
   static async start(
     attach: (site: string, stateDirectory: string) => AttachGuest,
     path: PathShape = { delayMs: 5, bytesPerSecond: 40_000_000 },
+    pages: PageLimits = DEFAULT_PAGE_LIMITS,
+    kept: Partial<KeptLimits> = {},
   ): Promise<TwoSites> {
     const directory = await Deno.makeTempDir({ prefix: "cw-sites-" });
-    const sites = new TwoSites(directory, (site) => attach(site, `${directory}/${site}`), path);
+    const attachAt = (site: string) => attach(site, `${directory}/${site}`);
+    const sites = new TwoSites(directory, attachAt, path, pages, kept);
     await sites.startSite("a");
     await sites.startSite("b");
     return sites;
@@ -73,7 +80,9 @@ export class TwoSites implements AsyncDisposable {
         site: name,
         ledgerFile: `${directory}/ledger.sqlite`,
         stateDirectory: directory,
+        pages: this.pages,
         clock: life.clock(this.clock),
+        kept: { ...DEFAULT_KEPT_LIMITS, ...this.kept },
         attach: life.attach(this.attach(name)),
         store: { bytesMax: STORE_BYTES_MAX, sharedImages: [] },
         readPeers: () => Promise.resolve([{ name: other, address: null, fingerprint: "sha256:0" }]),

@@ -9,12 +9,19 @@ export const FRAME_TYPES = {
   memoryBatch: 16,
   /** Empty. The memory stream starts anew: what follows is another attempt; `memory` channel. */
   memoryReset: 17,
-  /** What the source may name (`src/codec/store_offer.ts`); `memory` channel, from the destination. */
+  /**
+   * What the destination has of the memory from before (`src/codec/memory_offer.ts`); `memory`
+   * channel, towards the source.
+   */
+  memoryOffer: 18,
+  /** What the source may name (`src/codec/store_offer.ts`); `memory` channel, towards the source. */
   storeOffer: 19,
   /** A batch of disk extents (`src/codec/disk_batch.ts`); `disk` channel. */
   diskBatch: 32,
   /** JSON `{ round }`: every extent of that round went before; `disk` channel. */
   diskRoundEnd: 33,
+  /** What the destination's disks hold (`src/codec/disk_offer.ts`), towards the source; `disk`. */
+  diskOffer: 34,
   /** The destination asks for contents (`src/codec/need_frames.ts`); `pageRequest` channel. */
   pageRequest: 48,
   /** The answer to one page request; `pageRequest` channel. */

@@ -31,6 +31,11 @@ export const QUEUE_MS = 100;
 
 /** While both wait, one disk frame goes after this much memory, so that disks never starve. */
 export const MEMORY_RUN_BYTES = 2 * MIB;
+/**
+ * A memory frame counts as at least this much of a run. Frames of changes have 1 KiB: 2 MiB of them
+ * take minutes, in which a busy gateway, that has one waiting at each look, sent no disk frame.
+ */
+export const MEMORY_RUN_FRAME_BYTES_MIN = 128 * KIB;
 
 /** An acknowledgement of bulk frames waits for this many payload bytes, or this long. */
 export const ACK_BYTES = 256 * KIB;

@@ -1,5 +1,5 @@
 import { type ChannelKind, isBulk } from "./channel_kind.ts";
-import { MEMORY_RUN_BYTES, SERVICE_LAG_BYTES_MAX } from "./limits.ts";
+import { MEMORY_RUN_BYTES, MEMORY_RUN_FRAME_BYTES_MIN, SERVICE_LAG_BYTES_MAX } from "./limits.ts";
 import type { ChannelState } from "./migration_channels.ts";
 import { frameCost } from "./outbox.ts";
 
@@ -49,7 +49,9 @@ export class Scheduler {
   sent(channel: ChannelState, recordBytes: number): void {
     channel.servedBytes += recordBytes;
     this.#level.set(channel.kind, channel.servedBytes);
-    if (channel.kind === "memory") this.#memoryRunBytes += recordBytes;
+    if (channel.kind === "memory") {
+      this.#memoryRunBytes += Math.max(recordBytes, MEMORY_RUN_FRAME_BYTES_MIN);
+    }
     if (channel.kind === "disk") this.#memoryRunBytes = 0;
   }
 

@@ -160,6 +160,15 @@ Deno.test("acknowledgements wait for 20 ms of bulk and not at all for control", 
   assert.equal(drain(b, 1, 20).filter(isAck).length, 1);
 });
 
+Deno.test("a disk frame does not wait for megabytes of small memory frames", () => {
+  const { a } = joined({ ...LIMITS, unacknowledgedBytesMax: 10_000_000 });
+  const [memory, disk] = [a.open(ID, "memory", 0), a.open(ID, "disk", 0)];
+  for (let i = 0; i < 40; i++) a.send(memory, 16, new Uint8Array(100));
+  for (let i = 0; i < 2; i++) a.send(disk, 32, new Uint8Array(100));
+  const kinds = framesOf(drain(a, 1)).map(({ kind }) => kind);
+  assert.deepEqual([kinds.indexOf("disk"), kinds.lastIndexOf("disk")], [16, 33]);
+});
+
 Deno.test("a sender keeps to the smaller of both windows", () => {
   const a = new Session({ limits: LIMITS });
   const b = new Session({ limits: { ...LIMITS, unacknowledgedBytesMax: 5_000 } });

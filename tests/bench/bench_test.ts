@@ -8,6 +8,11 @@ interface CostRun {
   readonly guestBytesPerSecond: number;
 }
 
+interface FreeRun {
+  readonly freeBytes: number;
+  readonly memoryWireBytes: number;
+}
+
 interface EndCost {
   readonly cpuSecondsPerGiB: number;
   readonly idleBytes: number;
@@ -50,10 +55,34 @@ Deno.test("the bench of the content store prices each step", async () => {
   }
 });
 
+Deno.test("the bench of the page pipeline puts each kind of page beside the runtime's limit", async () => {
+  const printed = await bench("--quick", "--only", "codec");
+  const kinds = ["unchanged, in memory", "unchanged, digests only", "zero, as pages"];
+  kinds.push("sparse deltas", "text, first copy", "random, first copy");
+  // MB/s, spread, limit, ratio.
+  for (const kind of kinds) {
+    assert.match(printed, new RegExp(`^${kind} +\\d+ \\(\\d+-\\d+\\) +\\d+ +\\d+\\.\\d\\d `, "m"));
+  }
+  assert.match(printed, /^text, fast +1 +\d+ /m, "with a worker");
+});
+
+Deno.test("the bench of free memory moves a machine with it and without", async () => {
+  const out = await Deno.makeTempDir();
+  try {
+    await bench("--quick", "--only", "free", "--out", out);
+    const { results } = JSON.parse(await Deno.readTextFile(`${out}/free.json`));
+    const [travels, stays] = results.map(({ runs }: { runs: FreeRun[] }) => runs[0]);
+    assert.equal(travels.freeBytes, 0);
+    assert(stays.freeBytes > 0 && stays.memoryWireBytes < travels.memoryWireBytes);
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
+
 Deno.test("a bench that does not exist is refused by name", async () => {
   await assert.rejects(
     bench("--only", "nothing"),
-    /named nothing: there are limits, store, cost, goodput/,
+    /named nothing: there are limits, store, cost, goodput, codec, free, bytes/,
   );
 });
 

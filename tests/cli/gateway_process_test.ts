@@ -140,6 +140,20 @@ Deno.test("a second gateway is told that the address is taken, and ends with 1",
   });
 });
 
+Deno.test("a second gateway of the same site touches nothing, names the first and ends with 1", async () => {
+  await withGateway(async ({ child, config }) => {
+    const definition = '{"kind":"reference","memoryMiB":16}';
+    await run("guests", "add", "web", "--definition", definition, ...config);
+    const { code, out, err } = await run("gateway", ...config);
+    assert.equal(code, 1);
+    assert.equal(out, "");
+    assert.match(err, new RegExp(`^Cannot start: .* runs already \\(pid ${child.pid}\\)`));
+    const verified = await run("guests", "verify", "web", ...config);
+    assert.equal(verified.out, "web is whole");
+    await run("guests", "remove", "web", "--end", ...config);
+  });
+});
+
 Deno.test("a machine outlives its gateway, which finds it again after a kill", async () => {
   await withGateway(async ({ child, config, ended }) => {
     const definition = '{"kind":"reference","memoryMiB":16}';

@@ -80,6 +80,30 @@ Deno.test(
   },
 );
 
+Deno.test(
+  "hot pages are rewritten in a few words, and verify finds one that is wrong",
+  needs,
+  async () => {
+    await using folder = await temporaryFolder();
+    await using guest = await startQemu({
+      directory: folder.path,
+      workload: { memoryMiB: 1, memoryKiBPerSecond: 0, hotMiB: 1, hotKiBPerSecond: 4096 },
+    });
+    await guest.waitReady();
+    // In the third pass every page has been rewritten at least once with what it held.
+    await until(async () => Number(/ hot=(\d+)/.exec(await guest.ask("status"))?.[1]) > 3 * 256);
+    assert.equal(await guest.ask("stop-workload"), "stop-workload ok");
+    assert.equal(await guest.ask("verify"), "verify ok memory=1 disk=0");
+
+    await guest.ask("run printf X 1<>/hot/pages/3");
+    assert.match(await guest.ask("verify"), /^verify FAIL hot page 3$/);
+
+    await guest.ask("run printf h 1<>/hot/pages/3");
+    await guest.ask("run printf - | dd of=/hot/pages/5 bs=1 seek=4000 conv=notrunc");
+    assert.match(await guest.ask("verify"), /^verify FAIL hot bodies$/);
+  },
+);
+
 Deno.test("rewriting does not hide a corruption that happened before it", needs, async () => {
   await using folder = await temporaryFolder();
   await using guest = await startQemu({

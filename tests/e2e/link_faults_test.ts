@@ -97,6 +97,19 @@ Deno.test("an answer that is lost after the machine started leaves a doubt, not 
   await sites.assertArrives(id);
 });
 
+Deno.test("a destination whose source falls silent once it runs the machine says completed by itself", async () => {
+  await using sites = await ReferenceSites.start();
+  sites.faults.at("b", "destination.start", async (start) => {
+    await start();
+    sites.sites.breakPath("silent");
+  });
+  const id = await sites.move();
+  const report = await sites.sites.until("b", id, ({ state }) => state === "completed");
+  assert.deepEqual(report.machine, { site: "b", runState: "running" });
+  sites.sites.heal();
+  await sites.assertArrives(id);
+});
+
 Deno.test("an outage in the middle of the copy costs its length and nothing else", async () => {
   await using sites = await ReferenceSites.start({ delayMs: 5, bytesPerSecond: 6_000_000 });
   const id = await sites.move();

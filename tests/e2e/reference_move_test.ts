@@ -3,6 +3,7 @@ import { guestDefinition } from "../../src/guest/definition.ts";
 import { attachReferenceGuest } from "../../src/guest/reference/reference_guest.ts";
 import { systemClock } from "../../src/host/system_clock.ts";
 import { migrationOptions } from "../../src/migration/options.ts";
+import type { MigrationReport } from "../../src/migration/report.ts";
 import { TwoSites } from "../../src/testing/two_sites.ts";
 
 const clock = systemClock();
@@ -164,6 +165,46 @@ Deno.test("a source gateway that restarts while copying leaves the machine runni
   assert.equal((await sites.ended("b", id)).state, "failed");
   const again = await move(sites);
   assert.equal((await sites.ended("a", again)).state, "completed", sites.log.join("\n"));
+});
+
+Deno.test("a source gateway that dies while copying still tells afterwards how far it was", async () => {
+  await using sites = await start({ delayMs: 5, bytesPerSecond: 2_000_000 });
+  const id = await move(sites);
+  const before = await sites.until("a", id, ({ wireBytes }) => wireBytes.disk > 500_000);
+  const { length: roundCount } = before.rounds;
+  // It is kept once a second.
+  await sites.until("a", id, ({ totalMs }) => totalMs! > before.totalMs! + 1_200);
+  await sites.crashSite("a");
+  await sites.startSite("a");
+  const report = await sites.ended("a", id);
+  assert.equal(report.error?.code, "gateway_restarted");
+  assert.ok(report.wireBytes.total >= before.wireBytes.total, JSON.stringify(report));
+  assert.ok(report.progress >= before.progress);
+  assert.equal(report.memory.totalBytes, before.memory.totalBytes);
+  assert.deepEqual(report.disks.map((disk) => disk.id), before.disks.map((disk) => disk.id));
+  assert.ok(report.rounds.length >= roundCount);
+  const { savedBytes } = report;
+  assert.ok(Object.values(savedBytes).some((bytes) => bytes > 0));
+});
+
+Deno.test("the destination says completed with the source's last figures, never before them", async () => {
+  await using sites = await start();
+  const shown: MigrationReport[] = [];
+  const stop = sites.b.onReport(null, (report) => shown.push(report));
+  const id = await move(sites);
+  const source = await sites.ended("a", id);
+  await sites.ended("b", id);
+  stop();
+  const completed = shown.filter(({ state }) => state === "completed");
+  assert.ok(completed.length > 0);
+  for (const report of completed) {
+    assert.equal(report.downtimeMs, source.downtimeMs);
+    assert.equal(report.endedAt, source.endedAt);
+    assert.equal(report.progress, 1);
+    assert.deepEqual(report.rounds, source.rounds);
+    assert.deepEqual(report.machine, { site: "b", runState: "running" });
+  }
+  assert.equal(shown.at(-1)!.state, "completed");
 });
 
 Deno.test("a destination gateway that restarts while copying ends the move at the source", async () => {

@@ -39,6 +39,10 @@ class Sites implements AsyncDisposable {
     await trustPeer({ config, peer, certificate, ...(address ? { address } : {}) });
   }
 
+  configPath(site: string): string {
+    return this.#made.get(site)!.configPath;
+  }
+
   async start(name: string): Promise<Gateway> {
     const note = (level: string, message: string) => this.log.push(`${name} ${level} ${message}`);
     const { configPath } = this.#made.get(name)!;
@@ -71,6 +75,48 @@ Deno.test("a site that the other one does not trust is refused with the reason, 
   assert.equal(a.service.peers()[0].state, "down");
   await eventually("both audit entries", () => refusals(a).length > 0 && refusals(b).length > 0);
   assert.match(JSON.stringify(refusals(b)[0]), /peer_not_trusted/);
+});
+
+Deno.test("a running gateway takes a new peer over by itself, and dials it", async () => {
+  await using sites = await Sites.make("a", "b");
+  const [a, b] = [await sites.start("a"), await sites.start("b")];
+  await sites.trust("b", "a", "a");
+  await sites.trust("a", "b", "b", b.linkAddress);
+  await eventually("the link at a", () => a.service.health().checks["peer b"] === "up", 10_000);
+  await eventually("the link at b", () => b.service.peers()[0]?.state === "up", 10_000);
+});
+
+Deno.test("a configuration that is broken for a moment keeps the peers", async () => {
+  await using sites = await Sites.make("a", "b", "c");
+  await sites.trust("a", "b", "b", "127.0.0.1:9");
+  const a = await sites.start("a");
+  const whole = await Deno.readTextFile(sites.configPath("a"));
+  await Deno.writeTextFile(sites.configPath("a"), whole.slice(0, 40));
+  await eventually("a warning", () => sites.log.some((line) => line.includes("not JSON")));
+  assert.deepEqual(a.service.peers().map(({ name }) => name), ["b"]);
+  await Deno.writeTextFile(sites.configPath("a"), whole);
+  await sites.trust("a", "c", "c");
+  await eventually("both", () => a.service.peers().length === 2);
+  await Deno.writeTextFile(sites.configPath("a"), whole);
+  await eventually("the one that is left", () => a.service.peers().length === 1);
+  assert.equal(sites.log.filter((line) => line.includes("not JSON")).length, 1);
+});
+
+Deno.test("a move asked for right after the other site gave its trust is not refused any more", async () => {
+  await using sites = await Sites.make("a", "b");
+  const b = await sites.start("b");
+  await sites.trust("a", "b", "b", b.linkAddress);
+  const a = await sites.start("a");
+  await a.service.putGuest("g", machineDefinition("source"));
+  await b.service.putGuest("g", machineDefinition("incoming"));
+  await eventually("a refusal", () => a.service.peers()[0].lastError !== null);
+  await sites.trust("b", "a", "a");
+  const { id } = await a.service.startMigration({
+    guest: "g",
+    to: "b",
+    options: migrationOptions.parse({ maxDowntimeMs: 2000 }),
+  });
+  await eventually("the end", () => a.service.migration(id).state === "completed");
 });
 
 Deno.test("another identity at the peer's address is refused, told and audited", async () => {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { attachQemu } from "../../src/qemu/qemu_guest.ts";
+import { StreamEndDetector } from "../../src/qemu/source/stream_end.ts";
 import { createDisk } from "../../src/testing/qemu_process.ts";
 import { requires } from "../../src/testing/requirements.ts";
 import {
@@ -16,6 +17,8 @@ import {
 } from "./qemu_driver_support.ts";
 
 const NEEDS = await requires("qemu", "qemuUtils");
+/** Longer than the silence after which a stream without a visible end counts as complete. */
+const HELD_UP_MS = 400;
 const INCOMING = ["-incoming", "defer", "-S"];
 
 Deno.test(
@@ -72,6 +75,42 @@ Deno.test(
 );
 
 Deno.test(
+  "a reader that is held up in the device state gets the stream to its end all the same",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      // Their state and its description do not fit into a socket: it comes in more than one piece.
+      const cards = Array.from({ length: 24 }, (_, n) => ["-device", `e1000,id=card${n},romfile=`]);
+      const argv = [...bareArgv(64), ...cards.flat()];
+      await using a = await startBare(directory, "s", argv);
+      await using b = await startBare(directory, "d", [...argv, ...INCOMING]);
+      await using source = await attach(a.qmpPath);
+      await using target = await attach(b.qmpPath, "incoming");
+      await source.source.begin(moveOptions(`${directory}/out`));
+      await target.destination.prepare(moveOptions(`${directory}/in`));
+      const stream = await source.source.startMemory();
+      let finished: Promise<unknown> | null = null;
+      let groupsHeldUp = 0;
+      const pumped = (async () => {
+        for await (const items of stream.items()) {
+          await target.destination.writeMemory(items);
+          if (finished === null || groupsHeldUp === 3) continue;
+          // As when pages before it wait for the link: QEMU must not be told that all was read.
+          groupsHeldUp++;
+          await Promise.race([finished, clock.sleep(HELD_UP_MS)]);
+        }
+      })();
+      await stream.pauseAtGate();
+      finished = stream.finish();
+      await Promise.all([finished, pumped]);
+      assert.ok(groupsHeldUp > 1, "the state came in one piece");
+      await target.destination.sealDisks();
+      await target.destination.load();
+      assert.equal(await target.runState(), "paused");
+    }),
+);
+
+Deno.test(
   "a stream without its closing description is found complete by its silence",
   NEEDS,
   () =>
@@ -91,6 +130,35 @@ Deno.test(
       await target.destination.load();
       await target.destination.start();
       assert.equal(await target.runState(), "running");
+    }),
+);
+
+Deno.test(
+  "a stream that is read slowly keeps its end",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      // More state than a socket holds, so that no single read can take all of it.
+      const cards = Array.from({ length: 28 }, () => ["-device", "virtio-net-pci,romfile="]);
+      await using a = await startBare(directory, "s", bareArgv(64, ...cards.flat()));
+      await using source = await attach(a.qmpPath);
+      await source.source.begin(moveOptions(`${directory}/out`));
+      const stream = await source.source.startMemory();
+      const end = new StreamEndDetector();
+      let isWhole = false;
+      let isFinishing = false;
+      const read = (async () => {
+        for await (const items of stream.items()) {
+          for (const item of items) if (item.kind === "opaque") isWhole = end.push(item.bytes);
+          // As where a link takes the last pages slowly: much longer than the silence that counts.
+          if (isFinishing) await clock.sleep(300);
+        }
+      })();
+      await stream.pauseAtGate();
+      isFinishing = true;
+      await Promise.all([stream.finish(), read]);
+      assert.ok(isWhole, "the stream ended before its description");
+      await source.source.retire(false);
     }),
 );
 

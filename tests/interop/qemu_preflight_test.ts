@@ -41,6 +41,35 @@ Deno.test(
 );
 
 Deno.test(
+  "a balloon with hints is matched by its options, and a move that wants free pages is warned",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      const argv = (option: string, ...more: string[]) =>
+        bareArgv(
+          64,
+          ...["-object", "iothread,id=io0"],
+          ...["-device", `virtio-balloon-pci,id=balloon0,iothread=io0,${option}`, ...more],
+        );
+      await using a = await startBare(directory, "s", argv("free-page-hint=on"));
+      await using b = await startBare(directory, "d", argv("free-page-hint=on", ...INCOMING));
+      await using c = await startBare(directory, "e", argv("free-page-hint=off", ...INCOMING));
+      await using source = await attach(a.qmpPath);
+      await using equal = await attach(b.qmpPath, "incoming");
+      await using other = await attach(c.qmpPath, "incoming");
+      const same = await equal.describe();
+      assert.deepEqual(await source.source.preflight(same), []);
+      const [warned, ...more] = await source.source.preflight(same, { sendFree: true });
+      assert.deepEqual(more, []);
+      assert.equal(`${warned.severity} ${warned.code}`, "warning free_pages_left_out");
+      assert.match(warned.message, /balloon0/);
+      const [refused] = await source.source.preflight(await other.describe());
+      assert.equal(`${refused.severity} ${refused.code}`, "refusal device_ids_differ");
+      assert.match(refused.message, /free-page-hint/);
+    }),
+);
+
+Deno.test(
   "an NBD server of somebody else is left alone",
   NEEDS,
   () =>

@@ -16,6 +16,7 @@ const WORKLOAD: ReferenceWorkload = referenceWorkload.parse({
   hotMiB: 4,
   memoryBytesPerSecond: 8_000_000,
   diskBytesPerSecond: 2_000_000,
+  freeMiB: 8,
 });
 
 guestSuite("reference guest", makePair);

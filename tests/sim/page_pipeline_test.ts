@@ -15,6 +15,7 @@ import { PageImage } from "../../src/image/page_image.ts";
 import { memorySpill } from "../../src/image/testing/memory_spill.ts";
 import type { Channel } from "../../src/link/peer_link.ts";
 import { MemoryPump } from "../../src/migration/source/memory.ts";
+import { SentPages } from "../../src/migration/source/sent_pages.ts";
 import { TrafficMeter } from "../../src/migration/traffic.ts";
 
 /** Writes of the machine's that reach a stream, over all cases. */
@@ -161,6 +162,7 @@ async function run({ seed, sourceSpills, destinationSpills }: Case, updates: num
       encoder,
       channel: channel as unknown as Channel,
       meter,
+      sent: new SentPages(),
       clock: { nowMs: () => 0 },
       poolBytesMax: POOL_PAGES[stream % 2] * PAGE,
       stop: new AbortController().signal,

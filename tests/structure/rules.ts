@@ -29,6 +29,7 @@ const DRIVERS = [
   "src/nbd/protocol/",
   "src/qemu/",
   "src/qemu/stream/",
+  "src/sealing/",
   "src/store/",
 ];
 const INNER = [
@@ -65,11 +66,13 @@ export const ROOMS: readonly RoomRule[] = [
     room: "src/migration/",
     uses: ["src/core/", "src/codec/", "src/image/", "src/wire/"],
     types: ["src/guest/", "src/link/peer_link.ts"],
-    packages: ["zod"],
+    packages: ["node:buffer", "zod"],
     pure: true,
   },
 
   { room: "src/host/", uses: ["src/core/"] },
+  // Batches packed by workers, each a thread of its own.
+  { room: "src/sealing/", uses: ["src/core/", "src/codec/"] },
   { room: "src/nbd/protocol/", uses: ["src/core/"], pure: true },
   { room: "src/nbd/", uses: ["src/core/", "src/nbd/protocol/"] },
   {
@@ -166,7 +169,10 @@ export const PURE_MODULES: readonly string[] = [
   "src/emulator/profile.ts",
   "src/guest/reference/audit.ts",
   "src/guest/reference/cpu_state.ts",
+  "src/guest/reference/free_ring.ts",
   "src/guest/reference/program.ts",
+  "src/image/block_digest.ts",
+  "src/image/block_map.ts",
   "src/image/chunked.ts",
   "src/image/content_name.ts",
   "src/image/digest_index.ts",
@@ -177,6 +183,7 @@ export const PURE_MODULES: readonly string[] = [
   "src/image/plain_view.ts",
   "src/image/pool.ts",
   "src/image/spill.ts",
+  "src/image/unit_digests.ts",
   "src/link/pacer.ts",
   "src/link/path_datagram.ts",
   "src/link/path_estimate.ts",

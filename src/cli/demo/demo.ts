@@ -6,12 +6,19 @@ import type { MigrationReport } from "../../migration/report.ts";
 import type { Cli } from "../cli.ts";
 import { ApiClient } from "../client.ts";
 import { EXIT, exitCodeOfState } from "../exit_codes.ts";
-import { reportFailure } from "../failure.ts";
+import { exitCodeOfFailure, noteFailure } from "../failure.ts";
 import { formatDuration } from "../format.ts";
 import { StopSignal } from "../signals.ts";
 import { watch } from "../watch.ts";
 import { endMachines, type GatewayProcess, startGatewayProcess } from "./children.ts";
-import { demoJson, demoLines, type DemoResult, profileText } from "./demo_report.ts";
+import {
+  demoJson,
+  demoLines,
+  type DemoResult,
+  profileText,
+  type UnfinishedDemo,
+  unfinishedJson,
+} from "./demo_report.ts";
 import type { DemoMachine, MachineSetting } from "./machine.ts";
 import { referenceMachine } from "./reference_machine.ts";
 import { makeSite, trust } from "./sites.ts";
@@ -36,13 +43,23 @@ const PARENT_DIRECTORY = "/tmp";
  * @returns 0 when the machine arrived whole
  */
 export async function demo(cli: Cli, options: DemoArguments): Promise<number> {
-  const profile = await loadProfile(options.profile ?? PROFILE_DEFAULT);
   using stop = new StopSignal(["SIGINT", "SIGTERM"]);
   const stage = new Stage(cli);
+  const profileName = options.profile ?? PROFILE_DEFAULT;
+  /** With `--json` the last line says that nothing was verified, whatever went wrong. */
+  const printUnfinished = (error: UnfinishedDemo["error"]) => {
+    if (!cli.json) return;
+    const { report, plainCopyBytes } = stage;
+    cli.terminal.print(
+      JSON.stringify(unfinishedJson({ report, plainCopyBytes, profileName, error })),
+    );
+  };
   try {
+    const profile = await loadProfile(profileName);
     const result = await untilStopped(perform(stage, profile, options, stop.signal), stop.signal);
     if (result === null) {
       stage.say("interrupted: cleaning up");
+      printUnfinished(null);
       return EXIT.cancelled;
     }
     for (const line of demoLines(result)) stage.show(line);
@@ -51,10 +68,11 @@ export async function demo(cli: Cli, options: DemoArguments): Promise<number> {
     return report.state === "completed"
       ? verdict?.ok ? EXIT.done : EXIT.failed
       : exitCodeOfState(report.state);
-  } catch (error) {
-    const code = reportFailure(cli, error);
+  } catch (thrown) {
+    const error = noteFailure(cli, thrown);
     for (const line of stage.lastLogLines()) cli.terminal.note(`  ${line}`);
-    return code;
+    printUnfinished(error.toJSON());
+    return exitCodeOfFailure(thrown);
   } finally {
     await stage.clear();
   }
@@ -65,6 +83,9 @@ class Stage {
   readonly gateways: GatewayProcess[] = [];
   relay: Relay | null = null;
   directory: string | null = null;
+  /** What is known so far, for a demo that does not come to its end. */
+  report: MigrationReport | null = null;
+  plainCopyBytes: number | null = null;
   #cleared = false;
   readonly #startMs: number;
 
@@ -142,6 +163,7 @@ async function perform(
     directories: { source: west.directory, incoming: east.directory },
     clock: cli.clock,
   });
+  stage.plainCopyBytes = machine.plainCopyBytes;
   const put = (client: ApiClient, side: "source" | "incoming") =>
     client.request("PUT", `/v1/guests/${GUEST_ID}`, machine.definition(side));
   await Promise.all([put(atWest, "source"), put(atEast, "incoming")]);
@@ -152,6 +174,7 @@ async function perform(
     guest: GUEST_ID,
     to: east.name,
   });
+  stage.report = started;
   stage.say(`both machines fit each other; the move ${started.id} begins`);
   const report = await watch(atWest, started.id, {
     clock: cli.clock,
@@ -162,6 +185,7 @@ async function perform(
     stop: signal,
   });
   if (report === null) throw new DOMException("The demo was interrupted", "AbortError");
+  stage.report = report;
   const { forward, backward } = relay.counters();
   const networkBytes = forward.wireBytes + backward.wireBytes;
   if (report.state !== "completed") {

@@ -13,6 +13,29 @@ export interface DemoResult {
   readonly profile: WanProfile;
 }
 
+/** What is known of a demo that did not come to its end. */
+export interface UnfinishedDemo {
+  /** A report of the move, if it had begun; its last one where it has ended. */
+  readonly report: MigrationReport | null;
+  readonly plainCopyBytes: number | null;
+  readonly profileName: string;
+  /** Why; null when it was interrupted. */
+  readonly error: { code: string; message: string; hint: string } | null;
+}
+
+/** The last line of `demo --json` then: the same fields, as far as they are known. */
+export function unfinishedJson({ report, plainCopyBytes, profileName, error }: UnfinishedDemo) {
+  return {
+    ...report,
+    verified: false,
+    verification: null,
+    plainCopyBytes,
+    networkBytes: null,
+    profile: profileName,
+    error: error ?? report?.error ?? null,
+  };
+}
+
 /** The last line of `demo --json`: the migration, and what the demo adds. */
 export function demoJson({ report, verdict, plainCopyBytes, networkBytes, profile }: DemoResult) {
   return {

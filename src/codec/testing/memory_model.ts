@@ -55,6 +55,11 @@ export class GuestModel {
     for (let page = 0; page < PAGES; page++) this.#dirty.add(page);
   }
 
+  /** Its machine calls the page free: it is named again only after a write. */
+  leaveOut(page: number): void {
+    this.#dirty.delete(page);
+  }
+
   /** Changes one word. */
   write(page: number, word: number): void {
     this.page(page)[4 * word] ^= 0xff;
@@ -93,6 +98,11 @@ export class GuestModel {
     return items;
   }
 
+  /** Some pages of one block as they are now. */
+  items(pages: readonly number[]): MemoryItem[] {
+    return this.#group(placeOf(pages[0]).block, pages);
+  }
+
   #group(block: number, pages: readonly number[]): MemoryItem[] {
     // The hypervisor does not always see that a page is zero.
     const isZero = (page: number) => page % 8 !== 0 && this.page(page).every((byte) => byte === 0);
@@ -126,7 +136,12 @@ export class GuestModel {
 /** The memory that items lead to. */
 export class MemoryModel {
   /** Not zero before the first write, as ROM is not. */
-  readonly memory = Buffer.alloc(PAGES * PAGE, 0xc3);
+  readonly memory: Buffer;
+
+  /** @param pages of the machine; more than the layout above has are one block's */
+  constructor(pages = PAGES) {
+    this.memory = Buffer.alloc(pages * PAGE, 0xc3);
+  }
 
   apply(items: readonly MemoryItem[]): void {
     for (const item of items) {

@@ -168,6 +168,49 @@ Deno.test("a machine goes on from its CPU state as it would have without a move"
   });
 });
 
+Deno.test("what a free page holds does not matter, also after it was used again", async () => {
+  await withCoreMachine({ freeMiB: 1 }, (machine) => {
+    machine.powerOn();
+    run(machine, 60);
+    const free = pagesThatAre(machine, (page) => machine.isFree(page));
+    assert.equal(free.length, 256);
+    assert.equal(verify(machine).memoryPagesChecked, 1024 - free.length);
+    for (const page of free) machine.memory.copyIn(page, new Uint8Array(PAGE_BYTES).fill(page));
+    assert.ok(verify(machine).ok);
+    run(machine, 60);
+    const usedAgain = free.filter((page) => !machine.isFree(page));
+    assert.ok(usedAgain.length > 20, `only ${usedAgain.length} pages were used again`);
+    assert.ok(verify(machine).ok);
+    const [page] = usedAgain;
+    machine.memory.copyIn(page, new Uint8Array(PAGE_BYTES).fill(page));
+    assert.equal(verify(machine).firstBad?.index, page);
+  });
+});
+
+Deno.test("a page that is used again is dirty, one that becomes free is not", async () => {
+  await withCoreMachine({ freeMiB: 1 }, (machine) => {
+    machine.powerOn();
+    const before = new Set(pagesThatAre(machine, (page) => machine.isFree(page)));
+    const dirty = machine.memory.trackAll();
+    dirty.clear();
+    run(machine, 20);
+    const after = new Set(pagesThatAre(machine, (page) => machine.isFree(page)));
+    const [usedAgain, freed] = [[...before.difference(after)], [...after.difference(before)]];
+    assert.ok(usedAgain.length > 5 && usedAgain.every((page) => dirty.has(page)));
+    assert.ok(freed.length > 5 && freed.every((page) => !dirty.has(page)));
+  });
+});
+
+Deno.test("a workload that frees nothing does what it did before there were free pages", async () => {
+  await withCoreMachine({ freeMiB: 0 }, (machine) => {
+    machine.powerOn();
+    run(machine, 100);
+    assert.equal(machine.registers.freeCursor, 0);
+    assert.equal(pagesThatAre(machine, (page) => machine.isFree(page)).length, 0);
+    assert.equal(verify(machine).memoryPagesChecked, 1024);
+  });
+});
+
 Deno.test("seeds give different machines, equal seeds equal ones", async () => {
   const imageOf = async (seed: number) => {
     let image = new Uint8Array();
@@ -191,6 +234,10 @@ function run(machine: CoreMachine, ticks: number): void {
   for (let tick = 0; tick < ticks; tick++) machine.step();
 }
 
+function pagesThatAre(machine: CoreMachine, wanted: (page: number) => boolean): number[] {
+  return Array.from({ length: machine.memory.pageCount }, (_, page) => page).filter(wanted);
+}
+
 function pageOf(machine: CoreMachine, page: number): Uint8Array {
   const bytes = new Uint8Array(PAGE_BYTES);
   machine.memory.copyOut(page, bytes, 0);
@@ -206,9 +253,7 @@ function copyOfMemory(machine: CoreMachine): Uint8Array<ArrayBuffer> {
 }
 
 function pagesThatDiffer(machine: CoreMachine, before: Uint8Array): number[] {
-  const pages = Array.from({ length: machine.memory.pageCount }, (_, page) => page);
-  return pages.filter((page) =>
+  return pagesThatAre(machine, (page) =>
     !Buffer.from(pageOf(machine, page))
-      .equals(before.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES))
-  );
+      .equals(before.subarray(page * PAGE_BYTES, (page + 1) * PAGE_BYTES)));
 }

@@ -32,7 +32,8 @@ export class BlockDevice {
   ) {
     const had = keep && fs.existsSync(path) ? fs.statSync(path).blocks : 0;
     this.#file = fs.openSync(path, keep && fs.existsSync(path) ? "r+" : "w+", 0o600);
-    fs.ftruncateSync(this.#file, sizeBytes);
+    // Not where it has the size: that would change its times, by which others know it as untouched.
+    if (fs.fstatSync(this.#file).size !== sizeBytes) fs.ftruncateSync(this.#file, sizeBytes);
     this.#allocated = new Bitmap(Math.ceil(sizeBytes / TRACKED_BYTES));
     if (had > 0) this.#allocated.addAll();
   }
@@ -131,7 +132,17 @@ export class BlockDevice {
 
   /** The blocks of a bitmap as extents; `zero` where the block is known to hold nothing. */
   extents(name: string): Extent[] {
-    const { dirty } = this.#bitmap(name);
+    return this.#extentsOf(this.#bitmap(name).dirty);
+  }
+
+  /** The whole disk as extents, `zero` where a block is known to hold nothing. */
+  content(): Extent[] {
+    const all = new Bitmap(this.#allocated.length);
+    all.addAll();
+    return this.#extentsOf(all);
+  }
+
+  #extentsOf(dirty: Bitmap): Extent[] {
     const extents: Extent[] = [];
     for (let block = dirty.next(0); block >= 0;) {
       const kind = this.#allocated.has(block) ? "data" : "zero";

@@ -49,6 +49,8 @@ const HANDLERS: Handlers = {
     }
     return null;
   },
+  diskContent: (machine, { disk }) =>
+    new WithBody(null, encodeExtents([machine.disk(disk).content()])),
   diskRead: (machine, { disk, offsetBytes, lengthBytes }) => {
     if (!(lengthBytes >= 0 && lengthBytes <= READ_BYTES_MAX)) {
       throw new RangeError(`one read is at most ${READ_BYTES_MAX} bytes, got ${lengthBytes}`);
@@ -103,12 +105,16 @@ export class ControlServer {
   async serve(connection: Deno.Conn): Promise<void> {
     try {
       const reader = new MessageReader(connection);
-      const open = (await reader.next())?.head.open;
+      const first = await reader.next();
+      const open = first?.head.open;
       const machine = this.machine;
       if (machine === null) return;
       if (open === "control" || open === "disk") await this.#serveCalls(open, connection, reader);
-      else if (open === "memory-out") await machine.serveOutgoing(connection, reader);
-      else if (open === "memory-in") await machine.serveIncoming(connection, reader);
+      else if (open === "memory-out") {
+        await machine.serveOutgoing(connection, reader, {
+          sendFree: first?.head.sendFree === true,
+        });
+      } else if (open === "memory-in") await machine.serveIncoming(connection, reader);
     } catch (thrown) {
       const error = toGatewayError(thrown).toJSON();
       await new MessageWriter(connection).send({ error }).catch(() => {});

@@ -76,6 +76,11 @@ export class CoreMachine implements Platform {
     this.#program = new Program(this.shape, workload, registers);
   }
 
+  /** See `Program.isFree`. */
+  isFree(page: number): boolean {
+    return this.#program.isFree(page);
+  }
+
   digestPage(page: number): number {
     const { memory } = this;
     return this.#content.digestOf(MEMORY_SPACE, page, memory.wordsOf(page), memory.wordOf(page));

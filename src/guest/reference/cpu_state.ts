@@ -50,6 +50,7 @@ const WORKLOAD_KEYS = [
   "silentRatio",
   "textRatio",
   "randomRatio",
+  "freeMiB",
 ] as const satisfies readonly (keyof ReferenceWorkload)[];
 
 function isWorkload(value: ReferenceWorkload | undefined): value is ReferenceWorkload {
@@ -59,6 +60,7 @@ function isWorkload(value: ReferenceWorkload | undefined): value is ReferenceWor
 function isRegisters(value: Registers | undefined, shape: MachineShape): value is Registers {
   const disks = shape.diskBlockCounts;
   return isQuantity(value?.tick) && isQuantity(value?.serial) && isQuantity(value?.readDigest) &&
+    isQuantity(value?.freeCursor) &&
     isQuantities(value?.prng, 4) && isQuantities(value?.logCursors, disks.length) &&
     Array.isArray(value?.pending) &&
     value.pending.every((write) =>

@@ -26,6 +26,7 @@ Deno.test("what is no CPU state of this machine is refused", () => {
     ["another shape", good.replace('"pageCount":1024', '"pageCount":2048')],
     ["a missing register", good.replace('"tick"', '"tock"')],
     ["a missing rate", good.replace('"seed"', '"weed"')],
+    ["no cursor of the free pages", good.replace('"freeCursor"', '"elsewhere"')],
     ["a short generator state", good.replace(/"prng":\[[^\]]*\]/, '"prng":[1,2,3]')],
     ["a write to no disk", good.replace('"disk":1', '"disk":2')],
     ["a write behind the disk", good.replace('"block":7', '"block":8')],

@@ -1,6 +1,6 @@
 import type { Extent } from "../../core/extents.ts";
 
-/** The body of an answer to `roundBegin`; `protocol.ts` has its layout. */
+/** The body of an answer to `roundBegin` or `diskContent`; `protocol.ts` has its layout. */
 export function encodeExtents(disks: readonly (readonly Extent[])[]): Uint8Array {
   const length = disks.reduce((sum, extents) => sum + 8 + 24 * extents.length, 0);
   const view = new DataView(new ArrayBuffer(length));
@@ -18,7 +18,7 @@ export function encodeExtents(disks: readonly (readonly Extent[])[]): Uint8Array
   return new Uint8Array(view.buffer);
 }
 
-/** Reads the body of an answer to `roundBegin`. */
+/** Reads the body of an answer to `roundBegin` or `diskContent`. */
 export function decodeExtents(body: Uint8Array): Extent[][] {
   const view = new DataView(body.buffer, body.byteOffset, body.length);
   const disks: Extent[][] = [];

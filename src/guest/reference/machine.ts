@@ -8,7 +8,12 @@ import { decodeCpuState, encodeCpuState } from "./cpu_state.ts";
 import { type IncomingHost, IncomingStream } from "./incoming_stream.ts";
 import type { MachineMemory } from "./memory.ts";
 import type { MessageReader } from "./messages.ts";
-import { type OutgoingHost, OutgoingStream, outOfOrder } from "./outgoing_stream.ts";
+import {
+  type OutgoingHost,
+  type OutgoingOptions,
+  OutgoingStream,
+  outOfOrder,
+} from "./outgoing_stream.ts";
 import {
   type MachineConfiguration,
   type MachineDescription,
@@ -151,13 +156,17 @@ export class Machine implements OutgoingHost, IncomingHost {
   }
 
   /** Serves a connection that takes the memory out, to its end. */
-  async serveOutgoing(connection: Deno.Conn, reader: MessageReader): Promise<void> {
+  async serveOutgoing(
+    connection: Deno.Conn,
+    reader: MessageReader,
+    options: OutgoingOptions,
+  ): Promise<void> {
     const possible = this.#state === "running" || this.#state === "paused";
     if (!possible || this.#outgoing || this.#keptAtGate || this.#arrived) {
       throw outOfOrder("start a memory stream", this.#describeState());
     }
     this.#runsAfterStream = this.#state === "running";
-    const stream = new OutgoingStream(this, connection, reader);
+    const stream = new OutgoingStream(this, connection, reader, options);
     this.#outgoing = { stream, ended: stream.run() };
     await this.#outgoing.ended;
   }
@@ -195,6 +204,10 @@ export class Machine implements OutgoingHost, IncomingHost {
 
   pausedAgoMs(): number {
     return performance.now() - this.#pausedAtMs;
+  }
+
+  isFree(page: number): boolean {
+    return this.#core.isFree(page);
   }
 
   cpuState(): Uint8Array {

@@ -20,10 +20,15 @@ export class ReferenceMemorySource implements MemorySource {
     private first: Message | null,
   ) {}
 
-  static async open(machine: MachineConnection, clock: Clock): Promise<ReferenceMemorySource> {
+  /** @param sendFree pages that the machine calls free travel like others */
+  static async open(
+    machine: MachineConnection,
+    clock: Clock,
+    sendFree: boolean,
+  ): Promise<ReferenceMemorySource> {
     const connection = await machine.openStream();
     const reader = new MessageReader(connection);
-    await new MessageWriter(connection).send({ open: "memory-out" });
+    await new MessageWriter(connection).send({ open: "memory-out", sendFree });
     const first = await reader.next(ITEM_BYTES_MAX);
     if (first !== null && first.head.error === undefined) {
       return new ReferenceMemorySource(machine, clock, connection, reader, first);

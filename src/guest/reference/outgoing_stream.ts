@@ -8,6 +8,8 @@ import { PAGE_BYTES } from "./units.ts";
 /** What a stream asks of the machine that it belongs to. */
 export interface OutgoingHost {
   readonly memory: MachineMemory;
+  /** What this page holds is nobody's until the machine has written it again. */
+  isFree(page: number): boolean;
   cpuState(): Uint8Array;
   /** The stream has reached the gate: pause. */
   reachedGate(): void;
@@ -15,6 +17,12 @@ export interface OutgoingHost {
   gaveAway(): void;
   /** The stream is over without that; `keepPaused` when it was lost at the gate. */
   ended(end: { keepPaused: boolean }): void;
+}
+
+/** What its gateway asks of a stream. */
+export interface OutgoingOptions {
+  /** Free pages travel like others. */
+  readonly sendFree: boolean;
 }
 
 /** Between passes while held, so that a clean memory costs nothing. */
@@ -54,6 +62,7 @@ export class OutgoingStream {
     private readonly host: OutgoingHost,
     private readonly connection: Deno.Conn,
     private readonly reader: MessageReader,
+    private readonly options: OutgoingOptions,
   ) {
     this.#writer = new MessageWriter(connection);
     this.#dirty = host.memory.trackAll();
@@ -152,9 +161,13 @@ export class OutgoingStream {
     }
   }
 
-  /** Sends every page that is dirty when the pass comes to it, none of them twice. */
+  /**
+   * Sends every page that is dirty when the pass comes to it, none of them twice. One that is free
+   * then is left out: before it is used again it is written, and that makes it dirty.
+   */
   async #sendPass(): Promise<void> {
-    const { memory } = this.host;
+    const { host, options } = this;
+    const { memory } = host;
     const contentsAt = ITEM_PAGES_MAX * 4;
     const ranges: number[] = [];
     for (let page = this.#dirty.next(0); page >= 0;) {
@@ -163,7 +176,9 @@ export class OutgoingStream {
         if (count === ITEM_PAGES_MAX || ranges.length >= 2 * ITEM_RANGES_MAX) break;
         // Cleared before it is read: a write after the copy sets it again.
         this.#dirty.delete(page);
-        if (memory.isZero(page)) {
+        if (!options.sendFree && host.isFree(page)) {
+          // Left out.
+        } else if (memory.isZero(page)) {
           const at = ranges.length - 2;
           if (at >= 0 && ranges[at] + ranges[at + 1] === page) ranges[at + 1]++;
           else ranges.push(page, 1);
@@ -187,6 +202,10 @@ export class OutgoingStream {
         this.#body.set(new Uint8Array(this.#indexes.buffer, 0, count * 4), start);
         const end = contentsAt + count * PAGE_BYTES;
         await this.#send({ item: "pages", count }, this.#body.subarray(start, end));
+      } else if (page >= 0) {
+        // Nothing was sent that would have given the machine a turn.
+        await new Promise((resolve) => setImmediate(resolve));
+        this.#check();
       }
     }
   }

@@ -1,4 +1,5 @@
 import type { ReferenceWorkload } from "../definition.ts";
+import { FreeRing } from "./free_ring.ts";
 import { nextBelow, nextChance, prngFromSeed, type PrngState } from "./mix.ts";
 import { BLOCK_BYTES, PAGE_BYTES, TICKS_PER_SECOND } from "./units.ts";
 
@@ -40,6 +41,8 @@ export interface Registers {
   prng: PrngState;
   /** Next block of each disk's log. */
   logCursors: number[];
+  /** Where the free pages begin, see `FreeRing`. */
+  freeCursor: number;
   /**
    * Folds what the program read before each write. A stale page that the machine overwrites before
    * anybody compares it has left its trace here.
@@ -55,6 +58,7 @@ export function initialRegisters(shape: MachineShape, seed: number): Registers {
     serial: 0,
     prng: prngFromSeed(seed),
     logCursors: shape.diskBlockCounts.map(() => 0),
+    freeCursor: 0,
     readDigest: 0,
     pending: [],
   };
@@ -65,17 +69,28 @@ const DISK_LATENCY_TICKS = 5;
 /** Of the disk writes this share appends to the log; the rest hits a hot region. */
 const LOG_RATIO = 0.75;
 const HOT_DISK_BLOCKS_MAX = 1024;
+/** Of the page writes this share takes a free page into use, where there are free ones. */
+const REUSE_RATIO = 0.125;
 
 /**
  * The workload: step `n` does the same writes whenever and wherever it is taken, because it depends
  * on the registers alone. Time decides only how many steps are taken.
  */
 export class Program {
+  readonly #ring: FreeRing;
+
   constructor(
     readonly shape: MachineShape,
     readonly workload: ReferenceWorkload,
     readonly registers: Registers,
-  ) {}
+  ) {
+    this.#ring = new FreeRing(shape.pageCount, workload.freeMiB);
+  }
+
+  /** The program will not read this page before it has written all of it. */
+  isFree(page: number): boolean {
+    return this.#ring.isFree(page, this.registers.freeCursor);
+  }
 
   step(platform: Platform): void {
     const { registers, workload } = this;
@@ -103,6 +118,9 @@ export class Program {
 
   #writeMemory(platform: Platform): void {
     const { registers, workload } = this;
+    if (this.#ring.length > 0 && nextChance(registers.prng, REUSE_RATIO)) {
+      return this.#reusePage(platform);
+    }
     const page = this.#pickPage();
     const silent = nextChance(registers.prng, workload.silentRatio);
     this.#read(platform.digestPage(page));
@@ -110,12 +128,22 @@ export class Program {
     else platform.writePage(page, nextSerial(registers));
   }
 
+  /** What a free page holds is nobody's: it is written whole, and nothing of it is read before. */
+  #reusePage(platform: Platform): void {
+    const { registers } = this;
+    const page = this.#ring.nextUsed(registers.freeCursor);
+    registers.freeCursor = this.#ring.advanced(registers.freeCursor);
+    platform.writePage(page, nextSerial(registers));
+  }
+
+  /** One of the pages that are never free. */
   #pickPage(): number {
-    const { registers, workload, shape } = this;
-    const hotPages = Math.min(shape.pageCount, Math.floor(workload.hotMiB * 2 ** 20 / PAGE_BYTES));
+    const { registers, workload } = this;
+    const pageCount = this.#ring.firstPage;
+    const hotPages = Math.min(pageCount, Math.floor(workload.hotMiB * 2 ** 20 / PAGE_BYTES));
     const cold = nextChance(registers.prng, workload.coldRatio);
-    if (cold || hotPages === 0) return nextBelow(registers.prng, shape.pageCount);
-    const firstHot = Math.floor((shape.pageCount - hotPages) / 4);
+    if (cold || hotPages === 0) return nextBelow(registers.prng, pageCount);
+    const firstHot = Math.floor((pageCount - hotPages) / 4);
     return firstHot + nextBelow(registers.prng, hotPages);
   }
 

@@ -4,7 +4,7 @@ import type { VerifyReport } from "./audit.ts";
 
 /**
  * What gateway and reference machine say to each other over the unix socket `machine.sock` in the
- * machine's state directory. Implemented, version 1.
+ * machine's state directory. Implemented, version 2.
  *
  * Every connection carries messages of a JSON head and a raw body (`messages.ts`). Its first
  * message says what it is for; any number of connections may be open, of the last two kinds one
@@ -16,6 +16,9 @@ import type { VerifyReport } from "./audit.ts";
  * | `disk` | the same, but one call at a time: not reading the answers holds the next call back |
  * | `memory-out` | machine: `layout`, `pages` and `zeros`, `opaque`, `end`; then gateway: `ack` |
  * | `memory-in` | gateway: the same items and `end`; then machine: `loaded` or `error` |
+ *
+ * `memory-out` with `"sendFree": true` sends the pages, too, that the machine calls free; else they
+ * are left out.
  *
  * Call: `{ "id", "call", "params" }` and a body; answer `{ "id", "result" }` and a body, or
  * `{ "id", "error": { code, message, hint } }`. Event: `{ "event": "stopped" | "resumed" }`.
@@ -38,7 +41,7 @@ import type { VerifyReport } from "./audit.ts";
  * A lost connection has the same effect as `memoryCancel`, except at the gate: there the machine
  * stays paused until `memoryCancel`. A lost control connection has no effect at all.
  */
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 
 export const SOCKET_NAME = "machine.sock";
 export const PID_NAME = "machine.pid";
@@ -94,6 +97,8 @@ export interface MachineCalls {
   dirtyBytes: { params: { bitmap: string }; result: number };
   /** Drops every bitmap whose name begins so. */
   trackEnd: { params: { prefix: string }; result: null };
+  /** Body of the answer: where the disk may hold something, all of it, as in `roundBegin`. */
+  diskContent: { params: { disk: number }; result: null };
   /** Body of the answer: the bytes. */
   diskRead: { params: { disk: number; offsetBytes: number; lengthBytes: number }; result: null };
   /** Body of the call: the bytes. */

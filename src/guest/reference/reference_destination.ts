@@ -1,6 +1,8 @@
+import type { Extent } from "../../core/extents.ts";
 import type { DestinationSide, Finding, GuestDescription, MoveOptions } from "../guest.ts";
 import type { MemoryItem } from "../memory_items.ts";
 import { compareDescriptions } from "./compare.ts";
+import { decodeExtents } from "./extent_list.ts";
 import type { MachineConnection } from "./machine_connection.ts";
 import { MemorySink } from "./memory_sink.ts";
 
@@ -44,6 +46,18 @@ export class ReferenceDestination implements DestinationSide {
 
   async prepare(_options: MoveOptions): Promise<void> {
     await this.machine.call("disksOpen", {});
+  }
+
+  async diskContent(diskId: string): Promise<readonly Extent[]> {
+    const disk = await this.#disk(diskId);
+    const { body } = await this.machine.callWithBody("diskContent", { disk });
+    return decodeExtents(body)[0];
+  }
+
+  async readDisk(diskId: string, offsetBytes: number, into: Uint8Array): Promise<void> {
+    const disk = await this.#disk(diskId);
+    const params = { disk, offsetBytes, lengthBytes: into.length };
+    into.set((await this.machine.callWithBody("diskRead", params)).body);
   }
 
   async writeDisk(diskId: string, offsetBytes: number, bytes: Uint8Array): Promise<void> {

@@ -21,6 +21,7 @@ const BITMAP_PREFIX = "move-";
 export class ReferenceSource implements SourceSide {
   #round = 0;
   #foundPaused = false;
+  #sendFree = false;
   #memory: ReferenceMemorySource | null = null;
 
   constructor(
@@ -47,6 +48,7 @@ export class ReferenceSource implements SourceSide {
     const { runState } = await this.machine.call("describe", {});
     await options.remember({ foundRunState: runState });
     this.#foundPaused = runState === "paused";
+    this.#sendFree = options.sendFree === true;
     this.#round = 0;
     await this.machine.call("trackEnd", { prefix: BITMAP_PREFIX });
     await this.machine.call("trackBegin", { bitmap: this.#bitmap() });
@@ -71,7 +73,7 @@ export class ReferenceSource implements SourceSide {
   }
 
   async startMemory(): Promise<MemorySource> {
-    this.#memory = await ReferenceMemorySource.open(this.machine, this.clock);
+    this.#memory = await ReferenceMemorySource.open(this.machine, this.clock, this.#sendFree);
     return this.#memory;
   }
 

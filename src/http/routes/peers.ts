@@ -62,9 +62,9 @@ const makePlan = createRoute({
 export function peerRoutes({ service }: HttpDeps) {
   return router()
     .openapi(list, (c) => c.json(service.peers(), 200))
-    .openapi(change, (c) => {
+    .openapi(change, async (c) => {
       const { name } = c.req.valid("param");
-      service.setLinkRate(name, c.req.valid("json").rate);
+      await service.setLinkRate(name, c.req.valid("json").rate);
       return c.json(service.peers().find((peer) => peer.name === name)!, 200);
     })
     .openapi(redirects, (c) => c.json(service.redirects(), 200))

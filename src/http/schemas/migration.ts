@@ -79,6 +79,7 @@ export const migrationReport: z.ZodType<MigrationReport> = z.object({
   error: errorNote.nullable(),
   opaqueReason: z.string().nullable(),
   opaqueBytes: bytes,
+  repairs: z.number().int(),
   leftovers: z.array(z.string()),
 }).openapi("Migration");
 

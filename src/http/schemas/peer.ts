@@ -31,7 +31,8 @@ export const peerChange = z.strictObject({ rate: z.number().int().min(1024).null
 /** Body of `POST /v1/plan`. */
 export const planRequest = z.strictObject({ guest: guestId, to: z.string().min(1).max(64) });
 
-const range = z.object({ low: z.number(), expected: z.number(), high: z.number() }).nullable();
+const bounds = z.object({ low: z.number(), expected: z.number(), high: z.number() });
+const range = bounds.nullable();
 
 /** A forecast. */
 export const plan: z.ZodType<Plan> = z.object({
@@ -39,6 +40,7 @@ export const plan: z.ZodType<Plan> = z.object({
   to: z.string(),
   path,
   findings: z.array(errorNote.extend({ severity: z.string() })),
+  rate: z.object({ source: z.enum(["measured", "assumed"]), bytesPerSecond: bounds }),
   strategies: z.array(z.object({
     strategy: z.string(),
     totalMs: range,

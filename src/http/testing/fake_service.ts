@@ -43,6 +43,7 @@ export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationR
     error: null,
     opaqueReason: null,
     opaqueBytes: 0,
+    repairs: 0,
     leftovers: [],
     ...changes,
   };
@@ -128,12 +129,16 @@ export function fakeService(overrides: Partial<GatewayService> = {}) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
-    setLinkRate: noted("setLinkRate", () => {}),
+    setLinkRate: noted("setLinkRate", () => Promise.resolve()),
     plan: noted("plan", (request: { guest: string; to: string }) =>
       Promise.resolve({
         ...request,
         path: samplePeer().path,
         findings: [],
+        rate: {
+          source: "measured" as const,
+          bytesPerSecond: { low: 1_000, expected: 1_000, high: 1_000 },
+        },
         strategies: [],
       })),
     audit: noted("audit", () => [{ at: "2026-01-02T03:04:05.000Z", kind: "x", body: {} }]),

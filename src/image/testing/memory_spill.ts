@@ -20,6 +20,9 @@ export function memorySpill(pageBytes: number): Spill {
       if (found?.number !== writeNumber) throw new Error(`page ${page} was not written like that`);
       into.set(found.bytes);
     },
+    get storedBytes() {
+      return kept.size * pageBytes;
+    },
     close() {
       kept.clear();
     },

@@ -7,10 +7,12 @@ import type { OwnershipRecord } from "../ports.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
 import type { StoredError } from "../source/state.ts";
 import type { DestinationActorDeps } from "./deps.ts";
-import { FrameApplier } from "./frames.ts";
-import { MoveNames, sendOffer } from "./names.ts";
+import { stopInConflict } from "./conflict.ts";
 import { insist } from "./insist.ts";
+import { ReceivedDisks } from "./received_disks.ts";
+import { Reception } from "./reception.ts";
 import * as refusals from "./refusals.ts";
+import { Repairs } from "./repairs.ts";
 import { destinationEnded, type DestinationState } from "./state.ts";
 
 export type { DestinationActorDeps } from "./deps.ts";
@@ -21,13 +23,13 @@ export type { DestinationActorDeps } from "./deps.ts";
  */
 export class DestinationActor {
   #control: Channel;
-  #memory: Channel | null = null;
   /** A cancel by the source that is being carried out: nothing is left to refuse. */
   #cancelling: Promise<void> | null = null;
   /** The machine was told of the move: before that, a move that ends leaves it as it waits. */
   #touched = false;
-  #disk: Channel | null = null;
-  #applier: FrameApplier | null = null;
+  #reception: Reception | null = null;
+  readonly #repairs = new Repairs((number, sequence) => this.#askRepair(number, sequence));
+  #disks: ReceivedDisks | null = null;
   #source: GuestDescription | null = null;
   #own: GuestDescription | null = null;
   #notes: Record<string, unknown> = {};
@@ -76,12 +78,14 @@ export class DestinationActor {
     try {
       switch (message.type) {
         case "begin":
-          return await this.#prepare();
+          return await this.#prepare(message.warm);
         case "handover":
           // Not awaited: what is applied until then arrives on other channels, and a query has to be
           // answered meanwhile.
           this.#taking ??= this.#take(message).catch((error) => this.#defect(error));
           return;
+        case "repairing":
+          return this.#repairs.heard(message.number);
         case "cancel":
           return await this.#cancelled(message.error);
         case "query":
@@ -156,48 +160,42 @@ export class DestinationActor {
     await this.#control.send(FRAME_TYPES.control, encodeMessage(message));
   }
 
-  async #prepare(): Promise<void> {
-    const { guest, journal, link, id } = this.deps;
+  /** @param warm the source takes an offer of what is here of the memory from before */
+  async #prepare(warm: boolean): Promise<void> {
+    const { guest, journal } = this.deps;
     if (this.state.kind !== "accepted") return;
     this.#touched = true;
+    const sourceDisks = this.#source?.disks ?? [];
+    const disks = new ReceivedDisks(this.deps, sourceDisks, this.#own?.disks ?? []);
+    // Before the machine's own access to its images may change their files.
+    await disks.recall();
+    if (this.#cancelling || this.#refusing) return;
     await guest.destination.prepare(this.#moveOptions());
     if (this.state.kind !== "accepted") return;
-    this.#memory = link.channel(id, "memory");
-    this.#disk = link.channel(id, "disk");
-    const { pages, store, log } = this.deps;
-    const tell = (message: string) => log("info", `${id}: ${message}`);
-    const names = store && new MoveNames(store, link.channel(id, "pageRequest"), tell);
-    const applier = new FrameApplier(guest.destination, this.#source?.disks ?? [], pages, names);
-    this.#applier = applier;
-    this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
-    this.#disk.receive((frame) =>
-      this.#applying(async () => {
-        const round = await applier.disk(frame);
-        if (round === null) return;
-        journal.write({ kind: "roundRecorded", round, bytes: applier.writtenBytes });
+    this.#disks = disks;
+    const reception = this.#reception = new Reception(this.deps, {
+      sourceDisks,
+      disks,
+      repairs: this.#repairs,
+      takesWarm: warm,
+      roundEnded: async (round, bytes) => {
+        journal.write({ kind: "roundRecorded", round, bytes });
         await this.send({ type: "roundRecorded", round });
-      })
-    );
-    const images = (this.#own?.disks ?? [])
-      .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
-    journal.write({ kind: "prepared", images });
+      },
+      failed: (error) => void this.refuse(error),
+    });
+    journal.write({ kind: "prepared", images: disks.writtenPaths });
     this.deps.changed();
-    const offer = store && { bytesMax: store.bytesMax, keepsMemory: store.keepsMemory };
-    await this.send({ type: "prepared", image: pages.offer, store: offer });
-    if (store !== null) sendOffer(store, this.#memory);
+    await this.send(reception.prepared);
+    reception.offer();
   }
 
-  /**
-   * A frame that cannot be applied is never acknowledged, nor is any after it: its handler does not
-   * return. Throwing would close the control channel too, which has to carry the refusal.
-   */
-  async #applying(apply: () => Promise<void>): Promise<void> {
-    try {
-      await apply();
-    } catch (error) {
-      void this.refuse(error);
-      await new Promise<never>(() => {});
-    }
+  /** Too late once the machine is handed over: what then comes out wrong is refused. */
+  async #askRepair(number: number, sequence: number): Promise<void> {
+    if (this.state.kind !== "receiving") throw this.#repairs.pending;
+    const { log, id } = this.deps;
+    log("warn", `${id}: ${this.#repairs.pending!.message}: asking for its pages again`);
+    await this.send({ type: "repair", number, sequence });
   }
 
   /** Rule 3 (d) and (e). */
@@ -216,17 +214,18 @@ export class DestinationActor {
       if (handover.epoch !== epoch || epoch <= recorded) {
         throw refusals.staleHandover(handover.epoch, epoch, recorded);
       }
+      // It was given away before the source heard of pages that have to come again.
+      if (this.#repairs.pending !== null) throw this.#repairs.pending;
       journal.write({ kind: "handoverReceived", epoch, run: handover.run });
       this.deps.changed();
       await Promise.all([
-        this.#memory!.whenAppliedHere(handover.lastSequences.memory),
-        this.#disk!.whenAppliedHere(handover.lastSequences.disk)
+        this.#reception!.memory.whenAppliedHere(handover.lastSequences.memory),
+        this.#reception!.disk.whenAppliedHere(handover.lastSequences.disk)
           .then(() => guest.destination.sealDisks()),
       ]);
       this.#complete = true;
       const beganMs = clock.nowMs();
       await guest.destination.load();
-      this.#applier?.close();
       this.loadMs = clock.nowMs() - beganMs;
       // A refusal that was written meanwhile (the source asked, its frames being gone) stands.
       if ((this.state as DestinationState).kind !== "taking") return;
@@ -242,6 +241,8 @@ export class DestinationActor {
       return await this.refuse(error);
     }
     await this.#start(handover.run);
+    const { kind } = this.state as DestinationState;
+    this.#reception?.letGoOfMemory(kind === "running" ? "departure" : null);
   }
 
   /** The owner record stands: the machine runs here, however often that takes. */
@@ -309,10 +310,14 @@ export class DestinationActor {
    */
   async #abandon(error: StoredError | null, end = true): Promise<void> {
     const { guest, journal } = this.deps;
+    // A batch that waits for an answer would hold up what settles the disks.
+    this.#reception?.stopAsking();
     if (end) {
+      if (!this.#taking) await this.#disks?.settle(this.state.kind === "refused");
       await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
+      await this.#disks?.keep();
     }
-    this.#applier?.close();
+    this.#reception?.letGoOfMemory("attempt");
     await this.#recorded(() => {
       if (this.state.kind !== "abandoned") journal.write({ kind: "abandoned", error });
     });
@@ -382,37 +387,19 @@ export class DestinationActor {
       );
     }
     const why = `${decidedBy} gave the machine to ${owner}: ${reason}`;
-    await this.#stopMachine(() =>
-      journal.write({ kind: "conflicted", epoch, reason: why }, ownership)
-    );
+    await this.#starting;
+    await stopInConflict(this.deps, { epoch, reason: why }, ownership);
   }
 
   /** Rule 5: a machine that runs here without an owner record is stopped and reported. */
   async #runsUnrecorded(): Promise<boolean> {
-    const { guest, journal, epoch, guestId } = this.deps;
+    const { guest, epoch, guestId } = this.deps;
     if (await guest.runState().catch(() => null) !== "running") return false;
-    await this.#stopMachine(() =>
-      journal.write({
-        kind: "conflicted",
-        epoch,
-        reason: `${guestId} was found running here without a record that it may`,
-      })
-    );
-    return true;
-  }
-
-  /** Stops the machine, however often that takes, then writes down why. Nothing is deleted. */
-  async #stopMachine(record: () => void): Promise<void> {
-    const { guest, log, id } = this.deps;
-    await this.#starting;
-    await insist(this.deps, "stop the machine", async () => {
-      if (await guest.runState() === "running") await guest.source.pause();
+    await stopInConflict(this.deps, {
+      epoch,
+      reason: `${guestId} was found running here without a record that it may`,
     });
-    await this.#recorded(record);
-    const { state } = this;
-    const reason = state.kind === "conflict" ? state.reason : state.kind;
-    log("error", `${id}: conflict: ${reason}; the machine is stopped here, nothing is deleted`);
-    this.deps.changed();
+    return true;
   }
 
   /** Nobody owns what was refused; the epoch is used up all the same. */

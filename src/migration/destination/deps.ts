@@ -3,8 +3,10 @@ import type { Guest } from "../../guest/guest.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import type { PeerLink } from "../../link/peer_link.ts";
 import type { Journal } from "../journal.ts";
+import type { KeptMemory } from "../kept_images.ts";
 import type { MigrationOptions } from "../options.ts";
 import type { MoveStore } from "../store.ts";
+import type { ImageRecords } from "../ports.ts";
 import type { DestinationEvent, DestinationState } from "./state.ts";
 
 /** What the destination end of one migration is given. */
@@ -25,6 +27,10 @@ export interface DestinationActorDeps {
   readonly scratchDirectory: string;
   /** Keeps what the machine's memory holds here while it arrives. */
   readonly pages: PageMemory;
+  /** What earlier moves of the machine between both sites have left of it. */
+  readonly kept: KeptMemory;
+  /** Keeps what the disk images hold, from one move to the next. */
+  readonly images: ImageRecords;
   /** The site's content store; null where it has none. */
   readonly store: MoveStore | null;
   /** Something that the report shows has changed. */

@@ -1,15 +1,32 @@
-import { GatewayError } from "../../core/errors.ts";
+import { GatewayError, toGatewayError } from "../../core/errors.ts";
 import { decodeDiskBatch } from "../../codec/disk_batch.ts";
 import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_decoder.ts";
+import type { Layout } from "../../codec/memory_layout.ts";
+import type { Clock } from "../../core/clock.ts";
 import type { DestinationSide, DiskDescription } from "../../guest/guest.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
+import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
+import type { KeptAfter, KeptMemory } from "../kept_images.ts";
+import { decodeReset } from "../memory_reset.ts";
+import { MemoryOffer } from "./memory_offer.ts";
 import type { MoveNames } from "./names.ts";
+import type { Repairs } from "./repairs.ts";
+import type { HeldBlocks } from "./held_blocks.ts";
 
 interface Frame {
   readonly type: number;
+  readonly sequence: number;
   readonly payload: Uint8Array;
+}
+
+/** What the applier keeps of the machine's memory, while the move lasts and afterwards. */
+export interface ApplierMemory {
+  readonly pages: PageMemory;
+  readonly kept: KeptMemory;
+  /** The source takes an offer of what earlier moves have left here. */
+  readonly takesOffer: boolean;
 }
 
 /**
@@ -20,30 +37,51 @@ interface Frame {
  */
 export class FrameApplier {
   readonly #memoryDecoder: MemoryDecoder;
+  readonly #kept: KeptMemory;
+  readonly #offer: MemoryOffer | null;
+  /** Layout of the memory that is offered. */
+  readonly offered: Layout | null;
   /** Data bytes written to disks so far. */
   writtenBytes = 0;
 
   /**
    * @param disks as the source described them: their order is what batches number them by
+   * @param held follows what the disks hold
    * @param names contents for names; null: none are taken
    */
   constructor(
     private readonly machine: DestinationSide,
     private readonly disks: readonly DiskDescription[],
-    pages: PageMemory,
+    private readonly held: HeldBlocks,
+    { pages, kept, takesOffer }: ApplierMemory,
+    private readonly repairs: Repairs,
     private readonly names: MoveNames | null = null,
   ) {
+    this.#kept = kept;
+    const warm = takesOffer ? kept.take() : null;
+    this.offered = warm?.layout ?? null;
     this.#memoryDecoder = createMemoryDecoder(
       (pageBytes) => pages.openImage(pageBytes),
+      warm,
       names?.memory ?? null,
     );
+    this.#offer = warm && new MemoryOffer(warm);
   }
 
-  async memory({ type, payload }: Frame): Promise<void> {
+  /** Sends the source an offer of what is here from before, if anything is. */
+  async offer(channel: Channel, clock: Pick<Clock, "sleep">): Promise<void> {
+    await this.#offer?.send(channel, clock);
+  }
+
+  async memory({ type, sequence, payload }: Frame): Promise<void> {
+    // Until then pages of the offer are not what they are said to be.
+    if (this.#offer?.isMade === false) throw unexpectedFrame("memory", type);
     switch (type) {
       case FRAME_TYPES.memoryBatch:
-        return await this.machine.writeMemory(await this.#memoryItems(payload));
+        if (!this.repairs.isVoid) await this.#memoryBatch(sequence, payload);
+        return;
       case FRAME_TYPES.memoryReset:
+        this.repairs.streamBegins(decodeReset(payload));
         return await this.machine.resetMemory();
       default:
         throw unexpectedFrame("memory", type);
@@ -67,15 +105,39 @@ export class FrameApplier {
     }
   }
 
-  /** Memory is complete, or will never be: gives image and pins back. Idempotent. */
-  close(): void {
-    this.#memoryDecoder.close();
+  /** The move ends: what is asked of the source is not waited for any more. Idempotent. */
+  stopAsking(): void {
     this.names?.close();
   }
 
-  async #memoryItems(payload: Uint8Array): Promise<MemoryItem[]> {
+  /**
+   * Memory is complete, or will never be. What is known of it stays for the next move, and what the
+   * store has pinned for it may go. Idempotent.
+   *
+   * @param after null: nothing stays
+   */
+  letGoOfMemory(after: KeptAfter | null): void {
+    this.stopAsking();
+    this.#offer?.withdraw();
+    const known = this.#memoryDecoder.release();
+    if (known === null) return;
+    if (after === null) known.image.close();
+    else this.#kept.keep(known, after);
+  }
+
+  /** A batch that comes out wrong has changed nothing, and what follows it may build on it. */
+  async #memoryBatch(sequence: number, payload: Uint8Array): Promise<void> {
     const decode = () => this.#memoryDecoder.decode(payload);
-    return this.names === null ? decode() : await this.names.memory.complete(decode);
+    let items: MemoryItem[];
+    try {
+      items = this.names === null ? decode() : await this.names.memory.complete(decode);
+    } catch (error) {
+      const { code } = toGatewayError(error);
+      if (code === "image_io") this.#kept.noRoom();
+      if (!(error instanceof GatewayError) || code !== "batch_mismatch") throw error;
+      return await this.repairs.request(sequence, error);
+    }
+    await this.machine.writeMemory(items);
   }
 
   async #diskBatch(payload: Uint8Array): Promise<void> {
@@ -84,6 +146,7 @@ export class FrameApplier {
     const decode = () => decodeDiskBatch(payload, sizes, named);
     const batch = named === null ? decode() : await named.complete(decode);
     const { id } = this.disks[batch.disk];
+    this.held.writing(batch);
     let at = 0;
     const writes = batch.extents.map(({ kind, offsetBytes, lengthBytes }) => {
       if (kind === "zero") return this.machine.zeroDisk(id, offsetBytes, lengthBytes);
@@ -94,6 +157,7 @@ export class FrameApplier {
     const outcomes = await Promise.allSettled(writes);
     const failed = outcomes.find(({ status }) => status === "rejected");
     if (failed) throw (failed as PromiseRejectedResult).reason;
+    this.held.written(batch);
     this.writtenBytes += batch.contents.byteLength;
   }
 }

@@ -24,8 +24,12 @@ export class MoveNames {
     this.disk = new ArrivingNames("disk", store, this.needs);
   }
 
-  /** No name will come any more: what the store has pinned for them may go. Idempotent. */
+  /**
+   * No name will come any more: what the store has pinned for them may go, and batches that wait for
+   * an answer are given up. Idempotent.
+   */
   close(): void {
+    this.needs.close();
     const { count } = this.needs;
     if (count > 0) this.log(`${count} named contents were not here and were asked for`);
     this.needs.count = 0;
@@ -33,13 +37,11 @@ export class MoveNames {
   }
 }
 
-/** Tells the source what it may name. Not awaited: a slow link must not hold up other messages. */
-export function sendOffer(store: MoveStore, memory: Channel): void {
-  const send = async () => {
+/** Tells the source what it may name. Never rejects: a channel that closes has ended the move. */
+export async function sendStoreOffer(store: MoveStore, memory: Channel): Promise<void> {
+  try {
     for (const payload of encodeStoreOffer(store.offer())) {
       await memory.send(FRAME_TYPES.storeOffer, payload);
     }
-  };
-  // A channel that closes meanwhile has ended the move.
-  send().catch(() => {});
+  } catch { /* Nobody waits for the rest. */ }
 }

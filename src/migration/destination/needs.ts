@@ -23,6 +23,7 @@ export class Needs {
   /** Contents that had to be asked for. */
   count = 0;
   #nextNumber = 1;
+  #isClosed = false;
   readonly #waiting = new Map<number, PromiseWithResolvers<Uint8Array[]>>();
 
   constructor(private readonly channel: Channel) {
@@ -31,16 +32,27 @@ export class Needs {
         this.#answered(type, payload);
       } catch (error) {
         // Thrown from here it would close the control channel, which has to carry the refusal.
-        for (const { reject } of this.#waiting.values()) reject(error);
-        this.#waiting.clear();
+        this.#giveUp(error);
       }
       return Promise.resolve();
     });
   }
 
+  /** The move ends: what is asked for will not come. Idempotent. */
+  close(): void {
+    this.#isClosed = true;
+    this.#giveUp(moveEnds());
+  }
+
+  #giveUp(error: unknown): void {
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+
   /**
    * @returns contents by the keys of their names; each was named again and found right
-   * @throws {GatewayError} `batch_invalid` where the source has not what it named, or sent another
+   * @throws {GatewayError} `batch_invalid` where the source has not what it named, or sent another;
+   *   `link_closed` where the move ends meanwhile
    */
   async ask(
     channel: NamingChannel,
@@ -66,6 +78,7 @@ export class Needs {
   }
 
   async #request(channel: NamingChannel, names: readonly Uint32Array[]): Promise<Uint8Array[]> {
+    if (this.#isClosed) throw moveEnds();
     const number = this.#nextNumber++;
     const answer = Promise.withResolvers<Uint8Array[]>();
     this.#waiting.set(number, answer);
@@ -84,6 +97,12 @@ export class Needs {
     this.#waiting.get(number)?.resolve(contents);
     this.#waiting.delete(number);
   }
+}
+
+function moveEnds(): GatewayError {
+  return new GatewayError("link_closed", "Cannot ask for contents: the move ends", {
+    hint: "Look at why the move has ended",
+  });
 }
 
 /**

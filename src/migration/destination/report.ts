@@ -18,12 +18,16 @@ export function destinationReport(known: {
   readonly state: DestinationState;
   readonly epoch: number;
   readonly sourceReport: Record<string, unknown> | null;
+  /** The source has not told yet how the move ended for it: its figures are not the last ones. */
+  readonly unconfirmed?: boolean;
   /** `partialCopies` of its events. */
   readonly partialCopies: readonly string[];
 }): MigrationReport {
   const { stored, site, state, epoch } = known;
   const shown = (known.sourceReport ?? {}) as Partial<MigrationReport>;
-  const mine = ownState(state, shown.state);
+  const mine = known.unconfirmed && state.kind === "running"
+    ? "switching"
+    : ownState(state, shown.state);
   const here = state.kind === "owning" || state.kind === "running";
   const knowsBetter = here || state.kind === "taking" || state.kind === "conflict";
   return {
@@ -41,9 +45,7 @@ export function destinationReport(known: {
     machine: here
       ? {
         site,
-        runState: state.kind === "running" && shown.machine?.runState !== "paused"
-          ? "running"
-          : "paused",
+        runState: state.kind === "running" && state.run ? "running" : "paused",
       }
       : state.kind === "conflict"
       ? { site, runState: "paused" }
@@ -135,6 +137,7 @@ function blank(
     findings: [],
     opaqueReason: null,
     opaqueBytes: 0,
+    repairs: 0,
     leftovers: [],
   };
 }

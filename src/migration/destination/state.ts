@@ -20,7 +20,8 @@ export type DestinationState =
   | { readonly kind: "receiving" }
   | { readonly kind: "taking"; readonly epoch: number; readonly run: boolean }
   | { readonly kind: "owning"; readonly epoch: number; readonly run: boolean }
-  | { readonly kind: "running"; readonly epoch: number }
+  /** `run`: it was started; else it arrived paused, as it was at the source. */
+  | { readonly kind: "running"; readonly epoch: number; readonly run: boolean }
   | { readonly kind: "refused"; readonly epoch: number; readonly error: StoredError }
   | { readonly kind: "abandoned"; readonly error: StoredError | null }
   | { readonly kind: "conflict"; readonly epoch: number; readonly reason: string };
@@ -99,7 +100,7 @@ export function nextDestinationState(
       return { kind: "owning", epoch: event.epoch, run: event.run };
     case "started":
       invariant(state.kind === "owning", "started without owning");
-      return { kind: "running", epoch: state.epoch };
+      return { kind: "running", epoch: state.epoch, run: state.run };
     case "refused":
       return { kind: "refused", epoch: event.epoch, error: event.error };
     case "abandoned":
@@ -110,6 +111,12 @@ export function nextDestinationState(
     case "conflicted":
       return { kind: "conflict", epoch: event.epoch, reason: event.reason };
   }
+}
+
+/** True for an offer that ended without anything having been done or refused here. */
+export function wasWithdrawn(events: Iterable<DestinationEvent>): boolean {
+  const kinds = new Set([...events].map(({ kind }) => kind));
+  return kinds.has("abandoned") && !kinds.has("prepared") && !kinds.has("refused");
 }
 
 /** Replays the ledger: the state that a restarted gateway goes on from. */

@@ -9,6 +9,7 @@ import {
   nextDestinationState,
   partialCopies,
   replayDestination,
+  wasWithdrawn,
 } from "./state.ts";
 
 const error = { code: "internal", message: "m", hint: "h" };
@@ -72,4 +73,15 @@ Deno.test("partialCopies() names what a move that was given up wrote, until it i
   assert.deepEqual(partialCopies([created, prepared, abandoned]), ["/x", "/y"]);
   const deleted: DestinationEvent = { kind: "leftoversDeleted", paths: ["/x"] };
   assert.deepEqual(partialCopies([created, prepared, abandoned, deleted]), ["/y"]);
+});
+
+Deno.test("only an offer that ended before anything was done or refused here was withdrawn", () => {
+  const created: DestinationEvent = { kind: "created", epoch: 2, from: "a" };
+  assert.equal(wasWithdrawn([created]), false);
+  assert.equal(wasWithdrawn([created, { kind: "abandoned", error }]), true);
+  fc.assert(fc.property(legalRun, ({ state, events }) => {
+    const touched = events.some(({ kind }) => kind === "prepared" || kind === "refused");
+    const abandoned = events.some(({ kind }) => kind === "abandoned");
+    assert.equal(wasWithdrawn([created, ...events]), abandoned && !touched, state.kind);
+  }));
 });

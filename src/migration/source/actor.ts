@@ -6,6 +6,7 @@ import { begin, diskRound, measure, startMemory } from "./copy.ts";
 import type { Verdict } from "./courier.ts";
 import { deliverVerdict, fail, finish, restartedError } from "./ending.ts";
 import { Cancelled, errorOf, Move, type SourceActorDeps } from "./move.ts";
+import { repairMemory } from "./repair.ts";
 import { sourceEnded, type SourceState } from "./state.ts";
 import { giveAway, isSilent, notePause, trySwitch } from "./switchover.ts";
 
@@ -79,7 +80,9 @@ export class SourceActor {
       }
       throw errorOf(answer.error);
     }
-    const findings = await guest.source.preflight(answer.description);
+    const findings = await guest.source.preflight(answer.description, {
+      sendFree: this.#move.sendFree,
+    });
     draft.findings = [...findings, ...answer.findings, ...notHeld(description)];
     const refusal = draft.findings.find(({ severity }) => severity === "refusal");
     if (!refusal) return null;
@@ -236,6 +239,7 @@ export class SourceActor {
     let retryMs = SWITCH_RETRY_MS;
     for (;;) {
       move.interrupt.check();
+      if (move.sent.repairIsDue) await repairMemory(move);
       const backlog = await guest.source.dirtyDiskBytes();
       const roundIsDue = clock.nowMs() - roundEndedAtMs > ROUND_INTERVAL_MS;
       if (backlog > ROUND_BACKLOG_BYTES || (backlog > 0 && roundIsDue)) {
@@ -308,8 +312,8 @@ export class SourceActor {
     const { guest, draft, journal, clock } = this.deps;
     journal.write({ kind: "switchBegan" });
     await guest.source.pause();
-    notePause(move, clock.nowMs());
     draft.copyingPaused = true;
+    notePause(move, clock.nowMs());
     draft.phase = "machine paused, copying the disks";
     await diskRound(move);
     draft.phase = "machine paused, copying memory";
@@ -374,7 +378,7 @@ export class SourceActor {
 }
 
 /** What an operator has to know of a machine that decides by itself when it pauses. */
-function notHeld({ canHoldSwitchover, version }: GuestDescription): Finding[] {
+export function notHeld({ canHoldSwitchover, version }: GuestDescription): Finding[] {
   if (canHoldSwitchover) return [];
   return [{
     severity: "warning",

@@ -1,4 +1,5 @@
 import { createMemoryEncoder, type MemoryEncoder } from "../../codec/memory_encoder.ts";
+import { TECHNIQUES } from "../../codec/techniques.ts";
 import { totalBytes } from "../../core/extents.ts";
 import type { DiskRound } from "../../guest/guest.ts";
 import { UNIT_BYTES } from "../../image/content_name.ts";
@@ -6,9 +7,11 @@ import { reachOfOffer } from "../../image/page_memory.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { SwitchMeasurement } from "../convergence.ts";
 import type { RoundReport } from "../report.ts";
+import { takeDiskOffer } from "./disk_offer.ts";
+import { DiskPlanner } from "./disk_planner.ts";
 import { sendDiskRound } from "./disks.ts";
 import { MemoryPump } from "./memory.ts";
-import { listenForOffers } from "./offers.ts";
+import { hearOffers } from "./offers.ts";
 import type { Move } from "./move.ts";
 
 /** From the first touch of the machine until both ends are ready for its bytes. */
@@ -18,25 +21,33 @@ export async function begin(move: Move): Promise<void> {
   journal.write({ kind: "began" });
   draft.phase = "preparing both machines";
   move.publish();
-  await move.courier.say({ type: "begin" });
+  const takesOffer = !move.deps.options.disable.includes("warm");
+  await move.courier.say({ type: "begin", warm: takesOffer });
   await guest.source.begin(move.moveOptions());
   await move.interrupt.race(move.changes.until(() => move.courier.prepared));
   move.memoryChannel = link.channel(id, "memory");
   move.diskChannel = link.channel(id, "disk");
-  await listenForOffers(move);
+  const sizes = move.description!.disks.map(({ sizeBytes }) => sizeBytes);
+  move.planner = new DiskPlanner(sizes, move.deps.options.disable);
+  const storeOffered = hearOffers(move, takesOffer);
+  await takeDiskOffer(move);
+  await storeOffered();
 }
 
 /** Starts a memory stream into the memory channel. */
 export async function startMemory(move: Move): Promise<void> {
-  const { guest, draft, clock, pages } = move.deps;
+  const { guest, draft, clock, pages, sealer } = move.deps;
+  await move.interrupt.race(move.changes.until(() => move.warm?.isComplete ?? true));
   const source = await move.interrupt.race(guest.source.startMemory());
   draft.beginRound("memory", move.description?.memoryBytes ?? null);
   move.encoder ??= createEncoder(move);
   const pump = new MemoryPump(source, {
     encoder: move.encoder,
-    channel: move.names?.frames.memory ?? move.memoryChannel!,
+    sealer,
+    channel: move.memoryChannel!,
     meter: draft.memory,
     clock,
+    sent: move.sent,
     poolBytesMax: pages.limits.pagePoolBytesMax,
     stop: move.interrupt.signal,
   });
@@ -47,7 +58,7 @@ export async function startMemory(move: Move): Promise<void> {
   move.pump = pump;
 }
 
-function createEncoder({ deps, courier, names }: Move): MemoryEncoder {
+function createEncoder({ deps, courier, warm, names }: Move): MemoryEncoder {
   const { image } = courier;
   return createMemoryEncoder({
     memory: image && {
@@ -55,7 +66,8 @@ function createEncoder({ deps, courier, names }: Move): MemoryEncoder {
       reachPages: (pageBytes) => reachOfOffer(image, pageBytes),
       names: (pageBytes) => pageBytes === UNIT_BYTES ? names?.frames.memory ?? null : null,
     },
-    disable: deps.options.disable,
+    warm: warm?.release(),
+    disable: TECHNIQUES.filter((technique) => deps.options.disable.includes(technique)),
   });
 }
 
@@ -104,27 +116,31 @@ export async function sendRound(
   kind: "disk" | "final",
   stop: AbortSignal = move.interrupt.signal,
 ): Promise<RoundReport> {
-  const { draft, clock } = move.deps;
+  const { draft, clock, sealer } = move.deps;
   const planned = rounds.reduce((sum, { extents }) => sum + totalBytes(extents, "data"), 0);
   const report = draft.beginRound(kind, planned);
   const startedMs = clock.nowMs();
-  const names = move.names?.frames.disk ?? null;
-  const index = (id: string) => move.description!.disks.findIndex((disk) => disk.id === id);
+  const disks = move.description!.disks;
   report.sentBytes = await move.interrupt.race(
-    sendDiskRound(
-      rounds,
-      index,
-      names ?? move.diskChannel!,
-      draft.disk,
-      {
-        sent: (id, extents) => {
-          draft.diskSent(id, extents);
+    sendDiskRound(rounds, {
+      planner: move.planner!,
+      disk: (id) => {
+        const number = disks.findIndex((disk) => disk.id === id);
+        return { number, sizeBytes: disks[number].sizeBytes };
+      },
+      channel: move.diskChannel!,
+      meter: draft.disk,
+      progress: {
+        passed: (id, dataBytes) => {
+          draft.diskPassed(id, dataBytes);
           move.publish(false);
         },
       },
-      AbortSignal.any([stop, move.interrupt.signal]),
-      names,
-    ),
+      first: move.round === 1,
+      names: move.names?.frames.disk,
+      sealer,
+      stop: AbortSignal.any([stop, move.interrupt.signal]),
+    }),
   );
   report.durationMs = Math.round(clock.nowMs() - startedMs);
   move.publish(false);
@@ -138,14 +154,18 @@ export async function measure(move: Move): Promise<SwitchMeasurement> {
     move.pump!.source.progress(),
     guest.source.dirtyDiskBytes(),
   ]);
-  const parkedBytes = move.pump!.parkedBytes;
+  const { parkedBytes, sealingBytes } = move.pump!;
   draft.noteMemory({ ...progress, remainingBytes: progress.remainingBytes + parkedBytes });
   const path = link.path();
   return {
     memoryRemainingBytes: progress.remainingBytes,
     firstPass: progress.pass <= 1,
+    // What the destination has still to give to its machine counts as if it had to cross.
     parkedWireBytes: move.memoryChannel!.unacknowledgedBytes +
-      move.diskChannel!.unacknowledgedBytes + parkedBytes * draft.memory.changedRatio,
+      move.diskChannel!.unacknowledgedBytes + parkedBytes * draft.memory.changedRatio +
+      // What is in them was told apart from what is unchanged, but not packed.
+      sealingBytes +
+      move.pump!.keptInFlightBytes,
     diskDirtyBytes,
     memoryWireRatio: draft.memory.ratio,
     diskWireRatio: draft.disk.ratio,

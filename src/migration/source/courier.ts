@@ -37,6 +37,10 @@ export class Courier {
   prepared = false;
   /** What the destination keeps of the machine's memory, once it is prepared. */
   image: ImageOffer | null = null;
+  /** Layout of memory that it has from before and is about to offer. */
+  warm: Extract<ToSource, { type: "prepared" }>["warm"] = null;
+  /** The destination will say what its disks hold, and round 1 waits for it. */
+  diskOffer = false;
   /** What it says of its site's content store. */
   store: StoreOffer | null = null;
   recordedRound = 0;
@@ -54,6 +58,7 @@ export class Courier {
    * @param changes notified after each message
    * @param onRefused a refusal; before a hand-over it ends the move
    * @param onWaiting the destination asks whether this move still goes on
+   * @param onRepair it got other pages than were sent
    */
   constructor(
     private readonly open: () => Channel,
@@ -62,6 +67,7 @@ export class Courier {
     private readonly changes: Changes,
     private readonly onRefused: (message: Extract<ToSource, { type: "refused" }>) => void,
     private readonly onWaiting: () => void,
+    private readonly onRepair: (message: Extract<ToSource, { type: "repair" }>) => void,
   ) {
     this.#listen();
   }
@@ -84,6 +90,8 @@ export class Courier {
         case "prepared":
           this.prepared = true;
           this.image = message.image;
+          this.warm = message.warm;
+          this.diskOffer = message.diskOffer;
           this.store = message.store;
           break;
         case "roundRecorded":
@@ -98,6 +106,9 @@ export class Courier {
           break;
         case "waiting":
           this.onWaiting();
+          break;
+        case "repair":
+          this.onRepair(message);
           break;
         case "pending":
           this.problem = message.problem ?? null;

@@ -1,5 +1,4 @@
 import { type Clock, timestamp } from "../../core/clock.ts";
-import type { Extent } from "../../core/extents.ts";
 import type { Finding, GuestDescription, MemoryProgress } from "../../guest/guest.ts";
 import type { PeerLink } from "../../link/peer_link.ts";
 import type { MigrationOptions } from "../options.ts";
@@ -49,6 +48,8 @@ export class ReportDraft {
   opaqueReason: string | null = null;
   opaqueBytes = 0;
   leftovers: string[] = [];
+  /** Times that the destination had got pages wrong and was sent them whole. */
+  repairs = 0;
   readonly memory = new TrafficMeter();
   readonly disk = new TrafficMeter();
   readonly rounds: RoundReport[] = [];
@@ -56,6 +57,8 @@ export class ReportDraft {
   #disks: DiskReport[] = [];
   #earlierRoundsBytes = 0;
   #progress = 0;
+  /** Of the processes before this one. */
+  #earlierWire: MigrationReport["wireBytes"] = { memory: 0, disk: 0, control: 0, total: 0 };
   #eta: { atMs: number; doneBytes: number } | null = null;
   readonly #startedWallMs: number;
   readonly #startedMs: number;
@@ -81,6 +84,22 @@ export class ReportDraft {
       verifiedBytes: 0,
     }));
     this.runState = description.runState === "running" ? "running" : "paused";
+  }
+
+  /** Goes on from a report that an earlier process of this gateway kept. */
+  resumeFrom(kept: MigrationReport): void {
+    this.rounds.push(...kept.rounds);
+    this.decisions.push(...kept.decisions);
+    this.findings = kept.findings as Finding[];
+    this.memoryTotalBytes = kept.memory.totalBytes;
+    this.#disks = kept.disks.map((disk) => ({ ...disk }));
+    this.predictedDowntimeMs = kept.predictedDowntimeMs;
+    this.opaqueReason = kept.opaqueReason;
+    this.opaqueBytes = kept.opaqueBytes;
+    this.repairs = kept.repairs;
+    this.#progress = kept.progress;
+    this.#earlierWire = kept.wireBytes;
+    this.memory.resumeFrom(kept.savedBytes);
   }
 
   decide(action: string, reason: string, numbers: Decision["numbers"]): void {
@@ -124,13 +143,10 @@ export class ReportDraft {
     if (first) disk.allocatedBytes = dataBytes;
   }
 
-  diskSent(diskId: string, extents: readonly Extent[]): void {
+  /** So much of the round was handed to the link, or need not travel. */
+  diskPassed(diskId: string, dataBytes: number): void {
     const disk = this.#disk(diskId);
-    for (const { kind, lengthBytes } of extents) {
-      if (kind === "data") {
-        disk.remainingBytes = Math.max(0, (disk.remainingBytes ?? 0) - lengthBytes);
-      }
-    }
+    disk.remainingBytes = Math.max(0, (disk.remainingBytes ?? 0) - dataBytes);
   }
 
   /** The destination has recorded a round of this disk. */
@@ -146,7 +162,8 @@ export class ReportDraft {
   ): MigrationReport {
     const now = this.clock.nowMs();
     const reported = reportedState(state, holding, this.copyingPaused, link);
-    const done = this.memory.rawBytes + this.disk.rawBytes + this.memory.saved.zero;
+    const { zero, free } = this.memory.saved;
+    const done = this.memory.rawBytes + this.disk.rawBytes + zero + free;
     const remaining = this.#remainingBytes();
     if (state.kind === "completed") this.#progress = 1;
     else if (remaining !== null && done + remaining > 0) {
@@ -187,7 +204,7 @@ export class ReportDraft {
       },
       disks: this.#disks.map((disk) => ({ ...disk })),
       rounds: this.rounds.map((round) => ({ ...round })),
-      wireBytes: link.wireBytes,
+      wireBytes: added(this.#earlierWire, link.wireBytes),
       savedBytes: sumSaved(this.memory, this.disk),
       decisions: [...this.decisions],
       findings: this.findings.map((finding) => ({ ...finding })),
@@ -198,6 +215,7 @@ export class ReportDraft {
         : null,
       opaqueReason: this.opaqueReason,
       opaqueBytes: this.opaqueBytes,
+      repairs: this.repairs,
       leftovers: [...this.leftovers],
     };
   }
@@ -252,6 +270,18 @@ function reportedState(
     default:
       return state.kind;
   }
+}
+
+function added(
+  left: MigrationReport["wireBytes"],
+  right: MigrationReport["wireBytes"],
+): MigrationReport["wireBytes"] {
+  return {
+    memory: left.memory + right.memory,
+    disk: left.disk + right.disk,
+    control: left.control + right.control,
+    total: left.total + right.total,
+  };
 }
 
 function sumSaved(...meters: TrafficMeter[]) {

@@ -1,7 +1,9 @@
 import { GatewayError, toGatewayError } from "../../core/errors.ts";
+import type { KeptAfter } from "../kept_images.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
 import { Cancelled, type Move } from "./move.ts";
 import { decideOutcome } from "./outcome.ts";
+import { trackImages } from "../tracked_images.ts";
 import { endError, sourceEnded, type UndoneEnd } from "./state.ts";
 
 /** How often the peer is asked for the end of a hand-over that is in doubt. */
@@ -81,6 +83,8 @@ export async function finish(move: Move): Promise<void> {
   while (move.state.kind === "handedOver" || move.state.kind === "conflict") await settle(move);
   if (move.state.kind === "undoing") await undo(move);
   if (move.state.kind === "retiring") await retire(move);
+  // Before the last words: a next move may begin while they are on their way.
+  move.letGoOfMemory(keptAfter(move));
   if (move.state.kind === "failed" || move.state.kind === "cancelled") {
     const error = endError(move.state);
     const reason = error?.message ?? "cancelled";
@@ -95,6 +99,14 @@ export async function finish(move: Move): Promise<void> {
   move.unsubscribe();
   link.setMigrationRateLimit(id, null);
   link.closeChannels(id);
+}
+
+/** What the memory is kept for: nothing where there is no room, or an operator decided unseen. */
+function keptAfter({ state, verdict, deps }: Move): KeptAfter | null {
+  const isFull = state.kind === "failed" && state.error.code === "image_io";
+  if (isFull) deps.kept.noRoom();
+  if (isFull || verdict !== null) return null;
+  return state.kind === "completed" ? "departure" : "attempt";
 }
 
 /** A peer that was given the machine in a doubt may still need frames that wait here. */
@@ -154,10 +166,17 @@ async function retire(move: Move): Promise<void> {
     .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
   // A machine that an operator gave away unseen may be the last good copy.
   const keep = options.keepSource || move.verdict !== null;
+  // Its disks hold what the destination was given: known again when the machine comes home.
+  const images = keep
+    ? []
+    : await trackImages(move.deps.images, move.description?.disks ?? [], move.planner?.maps ?? []);
   await guest.source.retire(keep).catch((error) => {
     const failure = toGatewayError(error);
     if (failure.code !== "guest_gone") log("warn", `${id}: ${failure.message}`);
   });
+  if (await guest.runState().catch(() => null) === "gone") {
+    await Promise.all(images.map(({ image, map }) => image.keep(map)));
+  }
   draft.endedAtWallMs = clock.wallMs();
   draft.phase = "ended";
   await recorded(move, () => journal.write({ kind: "retired", kept: keep }));

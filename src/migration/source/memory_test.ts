@@ -1,113 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { createMemoryDecoder } from "../../codec/memory_decoder.ts";
-import { createMemoryEncoder } from "../../codec/memory_encoder.ts";
-import { GuestModel, LAYOUT, MemoryModel, PAGE, PAGES } from "../../codec/testing/memory_model.ts";
+import { GuestModel, LAYOUT, PAGE, PAGES } from "../../codec/testing/memory_model.ts";
 import type { MemorySource } from "../../guest/guest.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
-import { PageImage } from "../../image/page_image.ts";
-import { memorySpill } from "../../image/testing/memory_spill.ts";
 import type { Channel } from "../../link/peer_link.ts";
-import { TrafficMeter } from "../traffic.ts";
 import { MemoryPump } from "./memory.ts";
-
-/** A stream that gives what it is told to, when it is told to. */
-class FedStream {
-  readonly #queue: MemoryItem[][] = [];
-  #wake = () => {};
-  #hasEnded = false;
-  #failure: Error | null = null;
-  taken = 0;
-
-  feed(items: MemoryItem[]): void {
-    this.#queue.push(items);
-    this.#wake();
-  }
-
-  end(): void {
-    this.#hasEnded = true;
-    this.#wake();
-  }
-
-  break(error: Error): void {
-    this.#failure = error;
-    this.end();
-  }
-
-  async *items(): AsyncGenerator<MemoryItem[]> {
-    for (;;) {
-      while (this.#queue.length > 0) {
-        this.taken++;
-        yield this.#queue.shift()!;
-      }
-      if (this.#failure !== null) throw this.#failure;
-      if (this.#hasEnded) return;
-      await new Promise<void>((resolve) => this.#wake = resolve);
-    }
-  }
-}
-
-/** A channel that takes one frame for each turn that it is given. */
-class SlowChannel {
-  readonly model = new MemoryModel();
-  readonly opaque: string[] = [];
-  readonly payloads: Uint8Array[] = [];
-  isOpen = false;
-  readonly #decoder = createMemoryDecoder(openImage);
-  #waiting: (() => void)[] = [];
-
-  /** The link takes one frame more. */
-  turn(): void {
-    this.#waiting.shift()?.();
-  }
-
-  open(): void {
-    this.isOpen = true;
-    for (const go of this.#waiting.splice(0)) go();
-  }
-
-  send(_type: number, payload: Uint8Array): Promise<number> {
-    this.payloads.push(payload);
-    const items = this.#decoder.decode(payload);
-    for (const item of items) {
-      if (item.kind === "opaque") this.opaque.push(new TextDecoder().decode(item.bytes));
-    }
-    this.model.apply(items);
-    if (this.isOpen) return Promise.resolve(0);
-    return new Promise((resolve) => this.#waiting.push(() => resolve(0)));
-  }
-}
-
-function openImage(pageBytes: number): PageImage {
-  return new PageImage(pageBytes, 0, memorySpill(pageBytes));
-}
-
-function pump({ poolPages = 1000, disable = [] as "duplicate"[], batchBytes = 256 * 1024 } = {}) {
-  const stream = new FedStream();
-  const channel = new SlowChannel();
-  const meter = new TrafficMeter();
-  const stopping = new AbortController();
-  const encoder = createMemoryEncoder({
-    targetBytes: batchBytes,
-    memory: { openImage, reachPages: () => Infinity },
-    disable,
-  });
-  const pump = new MemoryPump(stream as unknown as MemorySource, {
-    encoder,
-    channel: channel as unknown as Channel,
-    meter,
-    clock: { nowMs: () => 0 },
-    poolBytesMax: poolPages * PAGE,
-    stop: stopping.signal,
-  });
-  return { pump, stream, channel, meter, encoder, stopping };
-}
-
-const settle = () => new Promise<void>((resolve) => setImmediate(resolve));
-
-function opaque(text: string): MemoryItem {
-  return { kind: "opaque", bytes: new TextEncoder().encode(text) };
-}
+import { SentPages } from "./sent_pages.ts";
+import { fedPump as pump, opaque, settle, SlowSealer } from "./testing/fed_pump.ts";
 
 Deno.test("the destination ends with every page as it was read last, in any order of things", async () => {
   const settings = fc.record({
@@ -138,11 +37,146 @@ Deno.test("the destination ends with every page as it was read last, in any orde
       assert.equal(running.parkedBytes, 0);
       const { saved, rawBytes, payloadBytes } = meter;
       const savedBytes = Object.values(saved).reduce((sum, bytes) => sum + bytes, 0);
+      assert.equal(running.leftOutBytes, 0);
       assert.equal(payloadBytes + savedBytes, rawBytes + saved.zero);
       assert.equal(encoder.totals.offeredBytes + saved.replaced, rawBytes + saved.zero);
     }),
     { numRuns: 40, endOnFailure: true },
   );
+});
+
+Deno.test("batches that are packed beside each other arrive in the encoder's order", async () => {
+  const settings = fc.record({
+    seed: fc.nat(),
+    order: fc.array(fc.nat(7), { minLength: 20, maxLength: 20 }),
+    poolPages: fc.constantFrom(20, 150, 1000),
+  });
+  let underWayMax = 0;
+  await fc.assert(
+    fc.asyncProperty(settings, async ({ seed, order, poolPages }) => {
+      const sealer = new SlowSealer();
+      // The clock runs only while batches are packed: the CPU is the limit.
+      let nowMs = 0;
+      const { pump: running, stream, channel, meter, encoder } = pump({
+        poolPages,
+        sealer,
+        batchBytes: 64 * 1024,
+        nowMs: () => nowMs,
+      });
+      const guest = new GuestModel(seed);
+      channel.open();
+      stream.feed([opaque("begin"), LAYOUT]);
+      let isDone = false;
+      void running.drained.then(() => isDone = true);
+      for (let turn = 0; !isDone; turn++) {
+        if (turn < 12) {
+          for (const item of guest.dirtyItems()) stream.feed([item]);
+          guest.work(80);
+        } else if (turn === 12) {
+          stream.feed([...guest.dirtyItems(), opaque("end")]);
+          stream.end();
+        }
+        await settle();
+        underWayMax = Math.max(underWayMax, sealer.waitingCount);
+        nowMs += 100;
+        sealer.turn(order[turn % order.length]);
+        await settle();
+        const { offeredBytes, payloadBytes, saved } = encoder.totals;
+        const savedBytes = Object.values(saved).reduce((sum, bytes) => sum + bytes, 0);
+        // What the batch that is still open carries is in neither.
+        assert.ok(offeredBytes - payloadBytes - savedBytes >= 0);
+      }
+      channel.model.assertEquals(guest);
+      assert.equal(channel.opaque.join(), "begin,end");
+      assert.equal(running.sealingBytes, 0);
+      const { saved, rawBytes, payloadBytes } = meter;
+      const savedBytes = Object.values(saved).reduce((sum, bytes) => sum + bytes, 0);
+      assert.equal(payloadBytes + savedBytes, rawBytes + saved.zero);
+    }),
+    { numRuns: 20, endOnFailure: true },
+  );
+  assert.ok(underWayMax > 1, "never more than one at once");
+});
+
+Deno.test("a stream that is given up is not silent while a batch of it is being packed", async () => {
+  const sealer = new SlowSealer();
+  const { pump: running, stream, channel } = pump({ sealer, batchBytes: 64 * 1024 });
+  const guest = new GuestModel(9);
+  channel.open();
+  stream.feed([LAYOUT]);
+  await settle();
+  sealer.turn();
+  await settle();
+  stream.feed(guest.dirtyItems());
+  await settle();
+  const underWay = sealer.waitingCount;
+  const before = channel.payloads.length;
+  assert.ok(underWay > 0);
+  assert.ok(running.sealingBytes > 0);
+  let isSilent = false;
+  void running.silent.then(() => isSilent = true);
+  running.discard();
+  stream.break(new Error("broke"));
+  await assert.rejects(running.drained, /broke/);
+  await settle();
+  assert.equal(isSilent, false);
+  while (sealer.waitingCount > 0) {
+    sealer.turn(1);
+    await settle();
+  }
+  await running.silent;
+  assert.ok(channel.payloads.length >= before + underWay, "a batch was lost");
+});
+
+Deno.test("pages that the stream never names are left out, and the books hold with them", async () => {
+  const settings = fc.record({
+    seed: fc.nat(),
+    freeRatio: fc.double({ min: 0, max: 1, noNaN: true }),
+  });
+  await fc.assert(
+    fc.asyncProperty(settings, async ({ seed, freeRatio }) => {
+      const guest = new GuestModel(seed);
+      const { pump: running, stream, channel, meter } = pump();
+      channel.open();
+      const free = new Set<number>();
+      for (let page = 0; page < PAGES * freeRatio; page++) free.add(page * 7 % PAGES);
+      stream.feed([opaque("begin"), LAYOUT]);
+      for (const page of free) guest.leaveOut(page);
+      for (const item of guest.dirtyItems()) stream.feed([item]);
+      // Some of them are used again: then they travel as any other.
+      const usedAgain = [...free].filter((page) => page % 3 === 0);
+      for (const page of usedAgain) {
+        guest.write(page, 1);
+        free.delete(page);
+      }
+      stream.feed([...guest.dirtyItems(), opaque("end")]);
+      stream.end();
+      await running.drained;
+      assert.equal(running.leftOutBytes, free.size * PAGE);
+      for (let page = 0; page < PAGES; page++) {
+        if (free.has(page)) continue;
+        const there = channel.model.memory.subarray(page * PAGE, (page + 1) * PAGE);
+        assert.ok(there.equals(guest.page(page)), `page ${page} differs`);
+      }
+      meter.leftOut(running.leftOutBytes);
+      const { saved, rawBytes, payloadBytes } = meter;
+      const savedBytes = Object.values(saved).reduce((sum, bytes) => sum + bytes, 0);
+      const offeredBytes = rawBytes + saved.zero + saved.free;
+      assert.equal(payloadBytes + savedBytes, offeredBytes);
+      const opaqueBytes = "begin".length + "end".length;
+      assert.equal(offeredBytes, PAGES * PAGE + opaqueBytes);
+    }),
+    { numRuns: 30, endOnFailure: true },
+  );
+});
+
+Deno.test("a stream that was relayed unread in part leaves out nothing that is known", async () => {
+  const { pump: running, stream, channel } = pump();
+  channel.open();
+  stream.feed([LAYOUT, { ...opaque("unknown"), reason: "a new record" } as MemoryItem]);
+  stream.end();
+  await running.drained;
+  assert.equal(running.leftOutBytes, 0);
 });
 
 Deno.test("a page written while the link is busy travels once, in its newest version", async () => {
@@ -279,6 +313,7 @@ Deno.test("a stream that breaks, and a stop, end the pump", async () => {
     encoder: broken.encoder,
     channel: broken.channel as unknown as Channel,
     meter: broken.meter,
+    sent: new SentPages(),
     clock: { nowMs: () => 0 },
     poolBytesMax: PAGES * PAGE,
     stop: broken.stopping.signal,

@@ -2,19 +2,26 @@ import type { Clock } from "../../core/clock.ts";
 import { type ErrorCode, GatewayError } from "../../core/errors.ts";
 import type { Guest, GuestDescription, MoveOptions } from "../../guest/guest.ts";
 import type { MemoryEncoder } from "../../codec/memory_encoder.ts";
+import type { Sealer } from "../../codec/sealer.ts";
+import type { WarmIntake } from "../../codec/warm_intake.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import type { Channel, PeerLink } from "../../link/peer_link.ts";
 import { Changes } from "../changes.ts";
 import { Interrupt } from "../interrupt.ts";
 import type { Journal } from "../journal.ts";
+import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import type { ToSource } from "../messages.ts";
 import type { MigrationOptions } from "../options.ts";
+import type { ImageRecords } from "../ports.ts";
 import type { MigrationReport } from "../report.ts";
 import { Courier, type Verdict } from "./courier.ts";
+import type { DiskPlanner } from "./disk_planner.ts";
 import type { ReportDraft } from "./draft.ts";
 import type { MemoryPump } from "./memory.ts";
 import type { SourceNames } from "./names.ts";
 import type { SentHints } from "./sent_hints.ts";
+import { SentPages } from "./sent_pages.ts";
+import { RepairAsked } from "./switch_undone.ts";
 import { endError, sourceEnded, type SourceEvent, type SourceState } from "./state.ts";
 
 /** Progress is published at most this often, and sent to the peer at most every second one. */
@@ -39,6 +46,12 @@ export interface SourceActorDeps {
   readonly scratchDirectory: string;
   /** Keeps what the destination holds of the machine's memory. */
   readonly pages: PageMemory;
+  /** Packs batches, for all moves of the gateway. */
+  readonly sealer: Sealer;
+  /** What earlier moves of the machine between both sites have left of it. */
+  readonly kept: KeptMemory;
+  /** Keeps what the disk images hold, from one move to the next. */
+  readonly images: ImageRecords;
   /** What moves to this peer have had applied there. */
   readonly sentHints: SentHints;
   /** Called with each new report. */
@@ -67,6 +80,15 @@ export class Move {
   pump: MemoryPump | null = null;
   /** One for all streams of the move: what the destination holds survives them. */
   encoder: MemoryEncoder | null = null;
+  /** What the destination has from before, while it tells. */
+  warm: WarmIntake | null = null;
+  readonly sent = new SentPages();
+  /** The last repair that the destination asked for; 0 for none. */
+  repairNumber = 0;
+  /** While the machine stands still before its hand-over: raise it to let it run on. */
+  undoing: Interrupt | null = null;
+  /** What the disks hold at the destination; there from `begin` on. */
+  planner: DiskPlanner | null = null;
   /** Number of the last disk round. */
   round = 0;
   /** What the machine's driver asked to be remembered. */
@@ -94,6 +116,7 @@ export class Move {
       this.changes,
       (message) => this.#refusedEarly(message),
       () => this.#askedWhetherAlive(),
+      (message) => this.#repairAsked(message),
     );
     this.#unsubscribe.push(
       link.onEvent((event) => {
@@ -151,10 +174,16 @@ export class Move {
     void this.courier.say({ type: "report", report: { ...shared } }).catch(() => {});
   }
 
+  /** The operator wants what the machine calls free to travel as well. */
+  get sendFree(): boolean {
+    return this.deps.options.disable.includes("free");
+  }
+
   moveOptions(): MoveOptions {
     const { scratchDirectory, journal } = this.deps;
     return {
       scratchDirectory,
+      sendFree: this.sendFree,
       remember: (notes) => {
         this.notes = { ...this.notes, ...notes };
         journal.write({ kind: "noted", notes: this.notes });
@@ -171,9 +200,22 @@ export class Move {
     return this.interrupt.race(Promise.race([promise, broken]));
   }
 
-  /** Stops listening to link and machine; nothing is encoded any more. */
+  /**
+   * Nothing is encoded any more. What is known of the memory at the destination stays for the next
+   * move.
+   *
+   * @param after null: nothing stays
+   */
+  letGoOfMemory(after: KeptAfter | null): void {
+    const known = this.encoder?.release() ?? this.warm?.release() ?? null;
+    if (known === null) return;
+    if (after === null) known.image.close();
+    else this.deps.kept.keep(known, after);
+  }
+
+  /** Stops listening to link and machine. */
   unsubscribe(): void {
-    this.encoder?.close();
+    this.letGoOfMemory(null);
     this.names?.settle();
     for (const stop of this.#unsubscribe) stop();
   }
@@ -196,6 +238,28 @@ export class Move {
     } finally {
       this.interrupt.raise(error);
     }
+  }
+
+  /**
+   * The destination takes no pages any more until they begin anew. A move that cannot do that ends;
+   * one that has handed over need not, because the destination refuses what it has not got right.
+   */
+  #repairAsked({ number, sequence }: Extract<ToSource, { type: "repair" }>): void {
+    const { strategy } = this.deps.options;
+    const { kind } = this.state;
+    if ((kind !== "copying" && kind !== "switching") || this.memoryChannel === null) return;
+    if (strategy === "stop-and-copy") {
+      return this.interrupt.raise(
+        new GatewayError("batch_mismatch", "Cannot go on: pages arrived with other contents", {
+          hint: "The machine runs at the source; start the move again",
+        }),
+      );
+    }
+    this.repairNumber = number;
+    this.sent.askRepair(sequence);
+    this.names?.frames.memory.voidFrom(sequence);
+    void this.courier.say({ type: "repairing", number }).catch(() => {});
+    this.undoing?.raise(new RepairAsked());
   }
 
   /** A destination that missed the end of this move. */

@@ -1,4 +1,4 @@
-import type { PageNames } from "../../codec/named_items.ts";
+import type { BatchNames, PageNames } from "../../codec/named_items.ts";
 import { hintOf, nameKey, UNIT_BYTES } from "../../image/content_name.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import type { SourceNames } from "./names.ts";
@@ -11,25 +11,25 @@ interface Batch {
 
 interface Kept {
   readonly content: Uint8Array;
-  /** Batches on their way that name it. */
+  /** Batches that name it and are not applied. */
   uses: number;
 }
 
 /**
  * The names on one channel: keeps what was named until the peer has applied the frame that named it,
- * and tells what the peer has by then. Batches are framed in the order in which they are closed.
+ * and tells what the peer has by then.
  */
 export class NamedFrames implements PageNames {
   #open: Batch = { named: [], carried: [] };
-  #closed: Batch[] = [];
   readonly #flying: { readonly sequence: number; readonly batch: Batch }[] = [];
   readonly #kept = new Map<string, Kept>();
+  /** The peer passes over what has this number or a higher one. */
+  #voidFrom = Infinity;
 
   /** @param keepsCarried what travels whole can be named later */
   constructor(
     private readonly names: SourceNames,
-    private readonly channel: Pick<Channel, "send" | "lastSent" | "appliedByPeer">,
-    private readonly batchType: number,
+    private readonly channel: Pick<Channel, "appliedByPeer">,
     private readonly keepsCarried: boolean,
   ) {}
 
@@ -55,19 +55,37 @@ export class NamedFrames implements PageNames {
     if (this.keepsCarried) this.#open.carried.push(hintOf(name));
   }
 
-  closeBatch(): void {
-    this.#closed.push(this.#open);
+  closeBatch(): BatchNames {
+    const batch = this.#open;
     this.#open = { named: [], carried: [] };
+    return {
+      sent: (sequence) => {
+        if (sequence >= this.#voidFrom) batch.carried.length = 0;
+        this.#flying.push({ sequence, batch });
+        this.names.settle();
+      },
+      dropped: () => {
+        this.names.namedCount -= batch.named.length;
+        this.#release(batch);
+      },
+    };
   }
 
-  /** Sends a frame of this channel; frames that are batches take what `closeBatch` closed. */
-  send(type: number, payload: Uint8Array): Promise<number> {
-    // The channel numbers at once and then waits.
-    const sent = this.channel.send(type, payload);
-    const batch = type === this.batchType ? this.#closed.shift() : undefined;
-    if (batch !== undefined) this.#flying.push({ sequence: this.channel.lastSent, batch });
-    this.names.settle();
-    return sent;
+  /**
+   * The peer asks for a repair: it applies none of the frames from `sequence` on, so it has nothing of
+   * what they carry. What they name stays here until they are acknowledged all the same: until the
+   * peer has heard of the repair it may still ask for it.
+   */
+  voidFrom(sequence: number): void {
+    this.#voidFrom = Math.min(this.#voidFrom, sequence);
+    for (const each of this.#flying) {
+      if (each.sequence >= sequence) each.batch.carried.length = 0;
+    }
+  }
+
+  /** Every frame that the peer passes over is numbered: what comes next is applied. */
+  streamBegins(): void {
+    this.#voidFrom = Infinity;
   }
 
   /** What was named by this name in a frame that is not applied yet. */
@@ -79,14 +97,18 @@ export class NamedFrames implements PageNames {
   settle(): void {
     const { appliedByPeer } = this.channel;
     while (this.#flying.length > 0 && this.#flying[0].sequence <= appliedByPeer) {
-      const { named, carried } = this.#flying.shift()!.batch;
-      for (const hint of carried) this.names.applied(hint);
-      for (const key of named) {
-        const kept = this.#kept.get(key)!;
-        if (--kept.uses > 0) continue;
-        this.#kept.delete(key);
-        this.names.keptBytes -= UNIT_BYTES;
-      }
+      const { batch } = this.#flying.shift()!;
+      for (const hint of batch.carried) this.names.applied(hint);
+      this.#release(batch);
+    }
+  }
+
+  #release({ named }: Batch): void {
+    for (const key of named) {
+      const kept = this.#kept.get(key)!;
+      if (--kept.uses > 0) continue;
+      this.#kept.delete(key);
+      this.names.keptBytes -= UNIT_BYTES;
     }
   }
 }

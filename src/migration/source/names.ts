@@ -9,7 +9,7 @@ import { OfferedHints } from "./offered_hints.ts";
 import type { SentHints } from "./sent_hints.ts";
 
 /** Contents that were named and are not applied: what exceeds it travels whole. */
-const KEPT_BYTES_MAX = 64 * 1024 * 1024;
+const NAMED_BYTES_MAX = 64 * 1024 * 1024;
 /** Names that the destination may not know before the source looks at their share. */
 const NEEDED_MIN = 64;
 /** A larger share of unknown names costs more round trips than the others save bytes. */
@@ -38,7 +38,7 @@ export class SourceNames {
     store: StoreOffer,
     private readonly sent: SentHints,
     private readonly needs: Channel,
-    channels: Readonly<Record<NamingChannel, Channel>>,
+    channels: Readonly<Record<NamingChannel, Pick<Channel, "appliedByPeer">>>,
     private readonly needed: (
       channel: NamingChannel,
       contentCount: number,
@@ -47,10 +47,9 @@ export class SourceNames {
     broken: (error: unknown) => void,
   ) {
     sent.limitTo(store.bytesMax);
-    const { memoryBatch, diskBatch } = FRAME_TYPES;
     this.frames = {
-      memory: new NamedFrames(this, channels.memory, memoryBatch, store.keepsMemory),
-      disk: new NamedFrames(this, channels.disk, diskBatch, true),
+      memory: new NamedFrames(this, channels.memory, store.keepsMemory),
+      disk: new NamedFrames(this, channels.disk, true),
     };
     needs.receive(({ type, payload }) => this.#answer(type, payload).catch(broken));
   }
@@ -63,7 +62,7 @@ export class SourceNames {
   }
 
   get hasRoom(): boolean {
-    return this.keptBytes < KEPT_BYTES_MAX;
+    return this.keptBytes < NAMED_BYTES_MAX;
   }
 
   /** The peer has applied a content that travelled itself. */

@@ -3,7 +3,6 @@ import { encodeStoreOffer } from "../../codec/store_offer.ts";
 import { GatewayError } from "../../core/errors.ts";
 import { hintOf, nameBuffer, nameContent, UNIT_BYTES } from "../../image/content_name.ts";
 import type { Channel } from "../../link/peer_link.ts";
-import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import { ArrivingNames, Needs } from "../destination/needs.ts";
 import type { MoveStore } from "../store.ts";
 import { SourceNames } from "./names.ts";
@@ -61,18 +60,15 @@ function source({ storeBytes = 64 * MIB, keepsMemory = true, sent = new SentHint
   return { names, memory, disk, needs, sent, answered, broken };
 }
 
-const { memoryBatch, memoryReset } = FRAME_TYPES;
-const NOTHING = new Uint8Array(0);
-
-Deno.test("what travelled is named once the frame that brought it is applied, not before", async () => {
+Deno.test("what travelled is named once the frame that brought it is applied, not before", () => {
   const { names, memory } = source();
   const { frames } = names;
   frames.memory.carried(nameOf(unit(1)));
   assert.equal(names.isKnown(nameOf(unit(1))), false);
-  frames.memory.closeBatch();
+  const batch = frames.memory.closeBatch();
   frames.memory.carried(nameOf(unit(2)));
-  await frames.memory.send(memoryReset, NOTHING);
-  await frames.memory.send(memoryBatch, NOTHING);
+  // The first frame of the channel is another one.
+  batch.sent(2);
   memory.appliedByPeer = 1;
   names.settle();
   assert.equal(names.isKnown(nameOf(unit(1))), false, "only the frame before was applied");
@@ -84,12 +80,11 @@ Deno.test("what travelled is named once the frame that brought it is applied, no
   assert.equal(names.isKnown(nameOf(unit(1))), false, "it is not pinned there");
 });
 
-Deno.test("memory and disk of one move, and other moves to the peer, share what was applied", async () => {
+Deno.test("memory and disk of one move, and other moves to the peer, share what was applied", () => {
   const sent = new SentHints();
   const [one, other] = [source({ sent }), source({ sent })];
   one.names.frames.disk.carried(nameOf(unit(1)));
-  one.names.frames.disk.closeBatch();
-  await one.names.frames.disk.send(FRAME_TYPES.diskBatch, NOTHING);
+  one.names.frames.disk.closeBatch().sent(1);
   one.disk.appliedByPeer = 1;
   one.names.settle();
   for (const { names } of [one, other]) {
@@ -97,11 +92,49 @@ Deno.test("memory and disk of one move, and other moves to the peer, share what 
   }
 });
 
-Deno.test("contents of memory are not counted on where the peer keeps none", async () => {
+Deno.test("a batch that is dropped leaves nothing of what it named, and was never carried", () => {
+  const { names, memory } = source();
+  names.frames.memory.named(nameOf(unit(1)), unit(1));
+  names.frames.memory.closeBatch().sent(1);
+  names.frames.memory.named(nameOf(unit(1)), unit(1));
+  names.frames.memory.named(nameOf(unit(2)), unit(2));
+  names.frames.memory.carried(nameOf(unit(3)));
+  names.frames.memory.closeBatch().dropped();
+  assert.equal(names.keptBytes, UNIT_BYTES);
+  assert.equal(names.namedCount, 1);
+  assert.deepEqual(names.frames.memory.contentOf(nameOf(unit(1))), unit(1));
+  memory.appliedByPeer = 1;
+  names.settle();
+  assert.equal(names.keptBytes, 0);
+  assert.equal(names.isKnown(nameOf(unit(3))), false);
+});
+
+Deno.test("what frames carry that a repair made void is not counted on; what they name is kept until then", () => {
+  const { names, memory } = source();
+  const { frames } = names;
+  const send = (sequence: number) => {
+    frames.memory.carried(nameOf(unit(sequence)));
+    frames.memory.named(nameOf(unit(100 + sequence)), unit(100 + sequence));
+    frames.memory.closeBatch().sent(sequence);
+  };
+  for (const sequence of [1, 2, 3]) send(sequence);
+  frames.memory.voidFrom(2);
+  // Numbered after the repair was asked for, before the stream that makes it good.
+  send(4);
+  assert.equal(names.keptBytes, 4 * UNIT_BYTES);
+  frames.memory.streamBegins();
+  send(6);
+  memory.appliedByPeer = 6;
+  names.settle();
+  assert.equal(names.keptBytes, 0);
+  const known = [1, 2, 3, 4, 6].filter((sequence) => names.isKnown(nameOf(unit(sequence))));
+  assert.deepEqual(known, [1, 6]);
+});
+
+Deno.test("contents of memory are not counted on where the peer keeps none", () => {
   const { names, memory } = source({ keepsMemory: false });
   names.frames.memory.carried(nameOf(unit(1)));
-  names.frames.memory.closeBatch();
-  await names.frames.memory.send(memoryBatch, NOTHING);
+  names.frames.memory.closeBatch().sent(1);
   memory.appliedByPeer = 1;
   names.settle();
   assert.equal(names.isKnown(nameOf(unit(1))), false);
@@ -114,8 +147,7 @@ Deno.test("what was named is kept until its last frame is applied, and answers a
   const destination = new Needs(asking.channel);
   for (let batch = 0; batch < 2; batch++) {
     names.frames.memory.named(nameOf(unit(1)), unit(1));
-    names.frames.memory.closeBatch();
-    await names.frames.memory.send(memoryBatch, NOTHING);
+    names.frames.memory.closeBatch().sent(batch + 1);
   }
   assert.equal(names.keptBytes, UNIT_BYTES);
   memory.appliedByPeer = 1;
@@ -133,7 +165,7 @@ Deno.test("what was named is kept until its last frame is applied, and answers a
 const isInvalid = (thrown: unknown) =>
   thrown instanceof GatewayError && thrown.code === "batch_invalid";
 
-Deno.test("what exceeds the bound of what is kept travels whole, until frames are applied", async () => {
+Deno.test("what exceeds the bound of what is kept travels whole, until frames are applied", () => {
   const { names, memory } = source();
   names.offered.add([...encodeStoreOffer(Float64Array.of(hintOf(nameOf(unit(1)))))][0]);
   const { frames } = names;
@@ -144,8 +176,7 @@ Deno.test("what exceeds the bound of what is kept travels whole, until frames ar
     frames.memory.named(nameOf(other), other);
   }
   assert.equal(names.keptBytes, 64 * MIB);
-  frames.memory.closeBatch();
-  await frames.memory.send(memoryBatch, NOTHING);
+  frames.memory.closeBatch().sent(1);
   assert.equal(frames.memory.mayName(nameOf(unit(1))), false);
   memory.appliedByPeer = 1;
   assert.equal(frames.memory.mayName(nameOf(unit(1))), true);

@@ -1,3 +1,4 @@
+import { Buffer } from "node:buffer";
 import type { MemoryEncoder } from "../../codec/memory_encoder.ts";
 import { PageSpace } from "../../codec/page_space.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
@@ -15,10 +16,12 @@ type Item<Kind extends MemoryItem["kind"]> = MemoryItem & { readonly kind: Kind 
 export class ParkedPages {
   readonly #space: PageSpace;
   readonly #pool: PagePool;
+  readonly #zeroPage: Buffer;
 
   constructor(layout: Item<"layout">, boundBytes: number, private readonly encoder: MemoryEncoder) {
     this.#space = new PageSpace(layout);
     this.#pool = new PagePool(layout.pageBytes, boundBytes);
+    this.#zeroPage = Buffer.alloc(layout.pageBytes);
   }
 
   get isEmpty(): boolean {
@@ -75,10 +78,19 @@ export class ParkedPages {
     for (let i = from; i < pageIndexes.length; i++) {
       const index = pageIndexes[i];
       const content = contents.subarray(i * pageBytes, (i + 1) * pageBytes);
-      if (this.encoder.skipUnchanged(block, index, content)) this.#pool.drop(first + index);
+      if (this.#isZero(content)) {
+        // Neither copied in nor out.
+        if (!this.#pool.putZeros(first + index, 1)) return i;
+      } else if (this.encoder.skipUnchanged(block, index, content)) this.#pool.drop(first + index);
       else if (!this.#pool.put(first + index, content)) return i;
     }
     return pageIndexes.length;
+  }
+
+  /** Few pages that are not zero begin and end with one: most are not even compared. */
+  #isZero(content: Uint8Array): boolean {
+    return content[0] === 0 && content[content.byteLength - 1] === 0 &&
+      this.#zeroPage.equals(content);
   }
 
   #parkZeros({ block, ranges }: Item<"zeros">, from: number): number {

@@ -1,9 +1,10 @@
 import type { DiskRound } from "../../guest/guest.ts";
-import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import { overBudgetAtGate, predictDowntime } from "../convergence.ts";
 import { Interrupt } from "../interrupt.ts";
-import { beginRound, measure, sendRound, startMemory } from "./copy.ts";
+import { beginRound, measure, sendRound } from "./copy.ts";
 import type { Move } from "./move.ts";
+import { restartMemory } from "./repair.ts";
+import { RepairAsked, SwitchUndone } from "./switch_undone.ts";
 
 /** A link silent for the downtime budget, and at least this long, undoes a switch. */
 const SWITCH_SILENCE_MS_MIN = 1000;
@@ -26,9 +27,11 @@ export async function trySwitch(move: Move, forced: boolean): Promise<boolean> {
   notePause(move, pausedAtMs);
   if (move.names !== null) move.names.onlyOffered = true;
   const rounds = await beginRound(move);
-  const silence = watchSilence(move);
+  const undoing = watchSilence(move);
+  move.undoing = undoing;
+  if (move.sent.repairIsDue) undoing.raise(new RepairAsked());
   try {
-    await silence.race(sendRound(move, rounds, "final", silence.signal));
+    await undoing.race(sendRound(move, rounds, "final", undoing.signal));
     const remaining = predictDowntime({ ...await measure(move), diskDirtyBytes: 0 });
     const pausedMs = clock.nowMs() - pausedAtMs;
     if (!forced && overBudgetAtGate(pausedMs, remaining, options.maxDowntimeMs)) {
@@ -43,14 +46,15 @@ export async function trySwitch(move: Move, forced: boolean): Promise<boolean> {
       await undoSwitch(move, rounds, reason);
       return false;
     }
-    await giveAway(move, silence);
+    await giveAway(move, undoing);
   } catch (error) {
-    if (!(error instanceof LinkSilent)) throw error;
-    draft.decide("undo the switch", error.message, { silentMs: error.silentMs });
+    if (!(error instanceof SwitchUndone)) throw error;
+    draft.decide("undo the switch", error.message, error.numbers);
     await undoSwitch(move, rounds, error.message);
     return false;
   } finally {
-    silence.raise(new LinkSilent(0));
+    move.undoing = null;
+    undoing.raise(new LinkSilent(0));
   }
   // Its bitmaps end with the machine, or stay with one that is kept: nothing is fetched from it.
   await Promise.all(rounds.map((round) => round.finish(true).catch(() => {})));
@@ -68,7 +72,9 @@ export async function giveAway(move: Move, undone = new Interrupt()): Promise<vo
   draft.phase = "sending the last pages";
   await undone.race(move.whilePumping(Promise.all([pump!.source.finish(), pump!.drained])));
   const lastSequences = { memory: memoryChannel!.lastSent, disk: diskChannel!.lastSent };
-  if (options.handover === "confirmed") {
+  // Where pages came out wrong before, the last ones are seen to be right: after the hand-over the
+  // destination could only refuse.
+  if (options.handover === "confirmed" || move.repairNumber > 0) {
     draft.phase = "waiting until everything is applied";
     const applied = Promise.all([
       memoryChannel!.whenAppliedByPeer(lastSequences.memory),
@@ -78,6 +84,8 @@ export async function giveAway(move: Move, undone = new Interrupt()): Promise<vo
   }
   move.interrupt.check();
   undone.check();
+  // Only the stream that gave the machine away: what an undone one left out may have come since.
+  draft.memory.leftOut(pump!.leftOutBytes);
   journal.write({
     kind: "handoverWritten",
     epoch: epoch + 1,
@@ -122,19 +130,12 @@ async function undoSwitch(move: Move, rounds: readonly DiskRound[], reason: stri
   draft.phase = "switch undone, copying again";
   move.publish();
   await Promise.all(rounds.map((round) => round.finish(false)));
-  // A batch may still wait for the link although its stream is over. All of them are numbered before
-  // the reset: behind it they would reach the machine as pages of the new stream, which has not begun.
-  await move.interrupt.race(pump.silent);
-  await move.interrupt.race(
-    move.memoryChannel!.send(FRAME_TYPES.memoryReset, new Uint8Array(0)),
-  );
-  await startMemory(move);
+  await restartMemory(move, pump);
 }
 
-/** Why a switch is undone that nothing else is wrong with. */
-class LinkSilent extends Error {
-  constructor(readonly silentMs: number) {
-    super(`the link has been silent for ${silentMs} ms`);
+class LinkSilent extends SwitchUndone {
+  constructor(silentMs: number) {
+    super(`the link has been silent for ${silentMs} ms`, { silentMs });
   }
 }
 

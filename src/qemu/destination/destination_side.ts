@@ -1,4 +1,5 @@
 import { GatewayError } from "../../core/errors.ts";
+import type { Extent } from "../../core/extents.ts";
 import type { DestinationSide, Finding, GuestDescription, MoveOptions } from "../../guest/guest.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
 import { runStateOf } from "../describe.ts";
@@ -74,6 +75,14 @@ export class QemuDestination implements DestinationSide {
       throw await machine.explain(thrown);
     }
     this.#arrival = { options, disks, memory, found: change.found, alone: Promise.resolve() };
+  }
+
+  diskContent(diskId: string): Promise<readonly Extent[]> {
+    return this.#prepared().disks.content(diskId);
+  }
+
+  readDisk(diskId: string, offsetBytes: number, into: Uint8Array): Promise<void> {
+    return this.#prepared().disks.read(diskId, offsetBytes, into);
   }
 
   writeDisk(diskId: string, offsetBytes: number, bytes: Uint8Array): Promise<void> {

@@ -1,4 +1,5 @@
 import { GatewayError } from "../../core/errors.ts";
+import type { Extent } from "../../core/extents.ts";
 import type { NbdClient } from "../../nbd/client.ts";
 import { readDrives } from "../describe.ts";
 import { BITMAP_PREFIX, type Drive } from "../drives.ts";
@@ -37,6 +38,14 @@ export class DiskSink {
       const client = await this.#exports.open(id, drive.nodeName, { writable: true });
       this.#clients.set(drive.id, client);
     }));
+  }
+
+  async content(diskId: string): Promise<readonly Extent[]> {
+    return await this.#try(this.#reader(diskId).allocatedExtents());
+  }
+
+  async read(diskId: string, offsetBytes: number, into: Uint8Array): Promise<void> {
+    await this.#try(this.#reader(diskId).read(offsetBytes, into.length, into));
   }
 
   async write(diskId: string, offsetBytes: number, bytes: Uint8Array): Promise<void> {
@@ -110,12 +119,17 @@ export class DiskSink {
     }));
   }
 
+  #reader(diskId: string): NbdClient {
+    const target = this.#target(diskId);
+    return target instanceof ReadOnlyMedium ? target.reader : target;
+  }
+
   #target(diskId: string): NbdClient | ReadOnlyMedium {
     const client = this.#clients.get(diskId) ?? this.#media.get(diskId);
     if (client) return client;
     throw new GatewayError(
       "disk_missing",
-      `Cannot write to disk "${diskId}" of "${this.#machine.id}": it is not open for writing`,
+      `Cannot reach disk "${diskId}" of "${this.#machine.id}": it is not open for the gateway`,
       { hint: "The disk must be there under this id, and not be sealed yet" },
     );
   }

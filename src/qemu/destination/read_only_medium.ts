@@ -22,7 +22,7 @@ export class ReadOnlyMedium {
     private readonly exports: NbdExports,
     private readonly drive: Drive,
     private readonly index: number,
-    private readonly reader: NbdClient,
+    readonly reader: NbdClient,
   ) {}
 
   /** @throws {GatewayError} `read_only_media` where the image is no file that QEMU can open again */

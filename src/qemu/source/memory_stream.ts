@@ -31,13 +31,15 @@ export class MemoryStream implements MemorySource {
   readonly #machine: Machine;
   readonly #watch: MigrationWatch;
   readonly #conn: Deno.Conn;
-  readonly #reader = createStreamReader();
+  readonly #reader = createStreamReader({ reuseContents: true });
   readonly #end = new StreamEndDetector();
   readonly #holding = new AbortController();
   #state: "held" | "released" | "finishing" | "ended" | "cancelled" = "held";
   #boundBytesPerSecond = BANDWIDTH_DEFAULT;
   #bandwidth = BANDWIDTH_DEFAULT;
-  #lastReadMs = 0;
+  /** Since when the reader waits for QEMU; null while it does not, and QEMU waits for the reader. */
+  #readingSinceMs: number | null = null;
+  readonly #readToEnd = Promise.withResolvers<void>();
   #shutSent = false;
   #writes: Promise<unknown> = Promise.resolve();
 
@@ -84,18 +86,28 @@ export class MemoryStream implements MemorySource {
   }
 
   async *items(): AsyncGenerator<MemoryItem[], void, undefined> {
+    try {
+      yield* this.#read();
+    } finally {
+      this.#readToEnd.resolve();
+    }
+  }
+
+  async *#read(): AsyncGenerator<MemoryItem[], void, undefined> {
     const buffer = new Uint8Array(READ_BUFFER_BYTES);
     for (;;) {
       let count: number | null;
+      this.#readingSinceMs = this.#machine.clock.nowMs();
       try {
         count = await this.#conn.read(buffer);
       } catch {
         // The connection was closed here by `cancel`, or reset by a QEMU that died.
         count = null;
+      } finally {
+        this.#readingSinceMs = null;
       }
       if (this.#isCancelled()) return;
       if (count === null) break;
-      this.#lastReadMs = this.#machine.clock.nowMs();
       const bytes = buffer.subarray(0, count);
       const items = this.#reader.push(bytes);
       if (this.#reader.phase === "device" && this.#end.push(bytes)) this.#sendShut();
@@ -163,7 +175,6 @@ export class MemoryStream implements MemorySource {
 
   async finish(): Promise<void> {
     this.#state = "finishing";
-    this.#lastReadMs = this.#machine.clock.nowMs();
     await this.#machine.execute("migrate-continue", { state: "pre-switchover" });
     const settled = this.#watch.untilMigration(SETTLED);
     let outcome: Awaited<typeof settled> | undefined;
@@ -181,6 +192,8 @@ export class MemoryStream implements MemorySource {
       SETTLE_TIMEOUT_MS,
     );
     if (state === null) throw failed("the machine did not reach postmigrate");
+    // What QEMU wrote last may still lie in the socket while the reader waits for the link.
+    await this.#readToEnd.promise;
     this.#state = "ended";
     this.#close();
   }
@@ -234,7 +247,9 @@ export class MemoryStream implements MemorySource {
 
   /** For streams whose end cannot be seen (`suppress-vmdesc`): harmless when it comes early. */
   #shutWhenQuiet(): void {
-    const quietMs = this.#machine.clock.nowMs() - this.#lastReadMs;
+    // A reader that waits for the link is not quiet: QEMU may have more to say.
+    if (this.#readingSinceMs === null) return;
+    const quietMs = this.#machine.clock.nowMs() - this.#readingSinceMs;
     const { phase } = this.#reader;
     if ((phase === "device" || phase === "opaque") && quietMs >= QUIET_END_MS) this.#sendShut();
   }

@@ -39,8 +39,11 @@ export class QemuSource implements SourceSide {
     private readonly end: () => Promise<void>,
   ) {}
 
-  preflight(counterpart: GuestDescription): Promise<Finding[]> {
-    return sourceFindings(this.machine, counterpart);
+  preflight(
+    counterpart: GuestDescription,
+    options: Pick<MoveOptions, "sendFree"> = {},
+  ): Promise<Finding[]> {
+    return sourceFindings(this.machine, counterpart, options.sendFree === true);
   }
 
   async begin(options: MoveOptions): Promise<void> {

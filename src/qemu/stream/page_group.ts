@@ -24,6 +24,7 @@ export class PageGroup {
   constructor(
     private readonly pageBytes: number,
     private readonly emit: (item: MemoryItem) => void,
+    private readonly takeBytes: (lengthBytes: number) => Uint8Array,
   ) {
     this.indexes = new Uint32Array(Math.max(1, Math.floor(MAX_GROUP_BYTES / pageBytes)));
   }
@@ -59,7 +60,7 @@ export class PageGroup {
   flush(): void {
     const { block, pageBytes } = this;
     if (this.pageCount > 0) {
-      const contents = new Uint8Array(this.pageCount * pageBytes);
+      const contents = this.takeBytes(this.pageCount * pageBytes);
       for (let i = 0; i < this.pageCount; i++) contents.set(this.bodies[i], i * pageBytes);
       const pageIndexes = this.indexes.slice(0, this.pageCount);
       this.emit({ kind: "pages", block, pageIndexes, contents });

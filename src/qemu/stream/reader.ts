@@ -4,6 +4,7 @@ import { DIRTY_BITMAP_VERSION, parseBitmapChunk } from "./dirty_bitmap.ts";
 import { DEFAULT_PAGE_BYTES, ELEMENT, MAX_HELD_BYTES } from "./format.ts";
 import { emptySection, reopenedSection } from "./framing.ts";
 import { HeldBytes } from "./held_bytes.ts";
+import { PageContents } from "./page_contents.ts";
 import { PageGroup } from "./page_group.ts";
 import {
   parseCommand,
@@ -79,9 +80,14 @@ type Expected =
  *
  * Every complete record of a chunk is in the items that `push` returns: nothing waits for more.
  * Source: QEMU docs/devel/migration and captured streams of 7.2.22 and 10.0.2.
+ *
+ * @param options.reuseContents contents of pages are valid only until the next `push`
  */
-export function createStreamReader(options: { pageBytes?: number } = {}): StreamReader {
-  return new Reader(options.pageBytes ?? DEFAULT_PAGE_BYTES);
+export function createStreamReader(
+  options: { readonly pageBytes?: number; readonly reuseContents?: boolean } = {},
+): StreamReader {
+  const contents = new PageContents(options.reuseContents ?? false);
+  return new Reader(options.pageBytes ?? DEFAULT_PAGE_BYTES, contents);
 }
 
 class Reader implements StreamReader {
@@ -96,7 +102,7 @@ class Reader implements StreamReader {
   private opaqueBytes = 0;
   private reason: string | null = null;
 
-  constructor(pageBytes: number) {
+  constructor(pageBytes: number, private readonly contents: PageContents) {
     this.traits = { pageBytes, ignoreShared: false, mixedPageSizes: false };
   }
 
@@ -112,6 +118,7 @@ class Reader implements StreamReader {
   }
 
   push(chunk: Uint8Array): MemoryItem[] {
+    this.contents.reuse();
     let at = 0;
     while (this.held.length > 0 && at < chunk.length) {
       const missing = Math.min(this.bytesNeeded - this.held.length, chunk.length - at);
@@ -281,7 +288,11 @@ class Reader implements StreamReader {
 
   private beginMemory(section: number, blocks: MemoryBlock[]): void {
     const { pageBytes } = this.traits;
-    const group = new PageGroup(pageBytes, (item) => this.items.push(item));
+    const group = new PageGroup(
+      pageBytes,
+      (item) => this.items.push(item),
+      (bytes) => this.contents.take(bytes),
+    );
     this.memory = { section, group, records: new RecordReader(blocks, pageBytes, group) };
     this.items.push({ kind: "layout", pageBytes, section, blocks });
   }

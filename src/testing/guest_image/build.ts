@@ -15,7 +15,14 @@ export interface GuestImage {
 
 const CACHE_FOLDER = resolve(import.meta.dirname!, "../../../.cache/guest-image");
 const GUEST_SCRIPTS = new URL("./guest/", import.meta.url);
-const SCRIPT_NAMES = ["commands.sh", "common.sh", "disk.sh", "memory.sh", "settings.sh"] as const;
+const SCRIPT_NAMES = [
+  "commands.sh",
+  "common.sh",
+  "disk.sh",
+  "hot.sh",
+  "memory.sh",
+  "settings.sh",
+] as const;
 
 /**
  * The self-verifying test guest, built when any of its inputs changed and taken from `.cache/`

@@ -8,6 +8,13 @@ export interface GuestWorkload {
   readonly memoryKiBPerSecond?: number;
   /** Size of one file, the unit of rewriting; at most 1024, the default. */
   readonly memoryFileKiB?: number;
+  /**
+   * Size of the hot pages, each of which is rewritten in a few words only; a third of the rewritings
+   * stores what is there already. Default 0, for none.
+   */
+  readonly hotMiB?: number;
+  /** Rewriting rate in whole pages; default 4096. */
+  readonly hotKiBPerSecond?: number;
   /** Write rate over all disks together; 0 for none; default 500. */
   readonly diskKiBPerSecond?: number;
   /** Size of one write; a power of two from 4 to 1024; default 128. */
@@ -50,6 +57,8 @@ export interface GuestArgvOptions {
   readonly consolePath: string;
   /** Unix socket of the command channel; see `GuestChannel`. */
   readonly channelPath: string;
+  /** Further arguments of the kernel, such as "init_on_alloc=0". */
+  readonly kernelArguments?: readonly string[];
   /** Default "pc". */
   readonly machine?: string;
   readonly extraArgs?: readonly string[];
@@ -112,6 +121,7 @@ function networkArguments(network: GuestNetwork | undefined): string[] {
 function kernelArguments(options: GuestArgvOptions): string {
   const { network, workload } = options;
   const words = ["console=ttyS0", "quiet", "panic=-1", `cw.workload=${workloadText(workload)}`];
+  words.push(...options.kernelArguments ?? []);
   if (network?.ip !== undefined) words.push(`cw.ip=${network.ip}`);
   if (network?.ip6 !== undefined) words.push(`cw.ip6=${network.ip6}`);
   if (network?.gateway !== undefined) words.push(`cw.gateway=${network.gateway}`);
@@ -130,6 +140,8 @@ export function workloadText(workload: GuestWorkload = {}): string {
     ["memory", workload.memoryMiB],
     ["memory-rate", workload.memoryKiBPerSecond],
     ["memory-file", workload.memoryFileKiB],
+    ["hot", workload.hotMiB],
+    ["hot-rate", workload.hotKiBPerSecond],
     ["disk-rate", workload.diskKiBPerSecond],
     ["disk-block", workload.diskBlockKiB],
     ["seed", workload.seed],

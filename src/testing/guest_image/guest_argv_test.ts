@@ -36,6 +36,7 @@ Deno.test("workloadText() gives only what was set and refuses what the guest can
     workloadText({ memoryMiB: 8, diskKiBPerSecond: 0, disks: ["vda", "vdc"] }),
     "memory=8,disk-rate=0,disks=vda:vdc",
   );
+  assert.equal(workloadText({ hotMiB: 4, hotKiBPerSecond: 900 }), "hot=4,hot-rate=900");
   for (
     const bad of [
       { seed: 1.5 },

@@ -4,7 +4,7 @@ const ANSWER_BYTES_MAX = 64 * 1024;
 /**
  * Command channel to a test guest: one line in, one line out, over the unix socket of its second
  * serial port. Commands: `ping` -> `pong N boot=ID`, `verify` -> `verify ok memory=N disk=N` or
- * `verify FAIL …`, `status`, `sync`, `stop-workload`, `start-workload`, `rate memory|disk KIB`,
+ * `verify FAIL …`, `status`, `sync`, `stop-workload`, `start-workload`, `rate memory|disk|hot KIB`,
  * `corrupt-memory`, `run SHELL-COMMAND`, `poweroff`.
  *
  * Connects on first use and again after a failure. QEMU serves one client at a time.

@@ -1,5 +1,5 @@
 /** What the guest needs beyond the kernel image: its devices. */
-export const GUEST_MODULES = ["virtio_pci", "virtio_blk", "virtio_net"] as const;
+export const GUEST_MODULES = ["virtio_pci", "virtio_blk", "virtio_net", "virtio_balloon"] as const;
 
 /**
  * The names that a module lists as needed before it, from the "depends=" entry of its .modinfo

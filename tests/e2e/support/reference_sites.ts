@@ -6,6 +6,8 @@ import {
   type ReferenceGuest,
 } from "../../../src/guest/reference/reference_guest.ts";
 import { systemClock } from "../../../src/host/system_clock.ts";
+import type { PageLimits } from "../../../src/image/page_memory.ts";
+import type { KeptLimits } from "../../../src/migration/kept_images.ts";
 import { migrationOptions } from "../../../src/migration/options.ts";
 import { GuestFaults, interceptGuest } from "../../../src/testing/guest_faults.ts";
 import { type PathShape, TwoSites } from "../../../src/testing/two_sites.ts";
@@ -20,14 +22,29 @@ const DOWNTIME_BUDGET_MS = 900;
 const LOOK_MS = 20;
 const clock = systemClock();
 
+/** What of a machine a test chooses. */
+export interface MachineShape {
+  readonly memoryMiB?: number;
+  readonly freeMiB?: number;
+}
+
 /** A busy machine that is small enough to move in a second. */
-export function machineDefinition(role: "source" | "incoming") {
+export function machineDefinition(
+  role: "source" | "incoming",
+  { memoryMiB = 16, freeMiB = 0 }: MachineShape = {},
+) {
   return guestDefinition.parse({
     kind: "reference",
     role,
-    memoryMiB: 16,
+    memoryMiB,
     disks: [{ sizeMiB: 8 }],
-    workload: { seed: 7, hotMiB: 1, memoryBytesPerSecond: 1_000_000, diskBytesPerSecond: 200_000 },
+    workload: {
+      seed: 7,
+      hotMiB: 1,
+      memoryBytesPerSecond: 1_000_000,
+      diskBytesPerSecond: 200_000,
+      freeMiB,
+    },
   });
 }
 
@@ -45,13 +62,22 @@ export class ReferenceSites implements AsyncDisposable {
     this.#watched = this.#watch();
   }
 
-  static async start(path?: PathShape): Promise<ReferenceSites> {
+  static async start(
+    path?: PathShape,
+    pages?: PageLimits,
+    kept?: Partial<KeptLimits>,
+  ): Promise<ReferenceSites> {
     const faults = new GuestFaults();
-    const sites = await TwoSites.start((site, stateDirectory) => async (request) => {
-      const definition = request.definition as ReferenceDefinition;
-      const guest = await attach(stateDirectory, request.id, definition, request.launch);
-      return interceptGuest(guest, faults.around(site));
-    }, path);
+    const sites = await TwoSites.start(
+      (site, stateDirectory) => async (request) => {
+        const definition = request.definition as ReferenceDefinition;
+        const guest = await attach(stateDirectory, request.id, definition, request.launch);
+        return interceptGuest(guest, faults.around(site));
+      },
+      path,
+      pages,
+      kept,
+    );
     return new ReferenceSites(sites, faults);
   }
 
@@ -63,13 +89,22 @@ export class ReferenceSites implements AsyncDisposable {
     return this.sites.b;
   }
 
-  async register(site: Site, role: "source" | "incoming", guest = "g"): Promise<void> {
-    await this.sites[site].putGuest(guest, machineDefinition(role));
+  async register(
+    site: Site,
+    role: "source" | "incoming",
+    guest = "g",
+    shape: MachineShape = {},
+  ): Promise<void> {
+    await this.sites[site].putGuest(guest, machineDefinition(role, shape));
   }
 
   /** Registers the machine at both sites and asks for its move from a to b. */
-  async move(options: Record<string, unknown> = {}, guest = "g"): Promise<string> {
-    await this.register("a", "source", guest);
+  async move(
+    options: Record<string, unknown> = {},
+    guest = "g",
+    shape: MachineShape = {},
+  ): Promise<string> {
+    await this.register("a", "source", guest, shape);
     await this.register("b", "incoming", guest);
     const request = {
       guest,

@@ -3,10 +3,11 @@
 exec 3<>/dev/ttyS1
 stty raw -echo <&3
 
-# With both workers standing still nothing changes under the verification.
+# With all workers standing still nothing changes under the verification.
 pause_workload() {
   : >/run/cw/pause
-  while [ ! -e /run/cw/memory.idle ] || [ ! -e /run/cw/disk.idle ]; do nap 0.02; done
+  while [ ! -e /run/cw/memory.idle ] || [ ! -e /run/cw/disk.idle ] ||
+    { [ "$hot_pages" -gt 0 ] && [ ! -e /run/cw/hot.idle ]; }; do nap 0.02; done
 }
 
 resume_workload() { rm -f /run/cw/pause; }
@@ -16,15 +17,17 @@ verify() {
   bad_memory=$(cat /run/cw/memory/* 2>/dev/null | md5sum -c 2>/dev/null | grep -v ': OK$')
   pool=$(md5sum -c /pool/sums 2>/dev/null | grep -v ': OK$')
   disk_report=$(/lib/disk.sh verify)
+  bad_hot=
+  [ "$hot_pages" -eq 0 ] || bad_hot=$(/lib/hot.sh verify)
   resume_workload
   good_blocks=${disk_report##*
 }
   bad_blocks=${disk_report%"$good_blocks"}
   earlier=$(cat /run/cw/corrupt 2>/dev/null)
-  if [ -z "$bad_memory$pool$bad_blocks$earlier" ]; then
+  if [ -z "$bad_memory$pool$bad_blocks$bad_hot$earlier" ]; then
     answer="verify ok memory=$memory_files disk=$good_blocks"
   else
-    answer="verify FAIL $(echo $bad_memory $pool $bad_blocks $earlier | cut -c1-400)"
+    answer="verify FAIL $(echo $bad_memory $pool $bad_blocks $bad_hot $earlier | cut -c1-400)"
   fi
 }
 
@@ -33,6 +36,7 @@ count_of() { cat "/run/cw/$1.count" 2>/dev/null || echo 0; }
 status() {
   now_cs
   answer="status boot=$(boot_id) uptime=$uptime memory=$(count_of memory) disk=$(count_of disk)"
+  [ "$hot_pages" -eq 0 ] || answer="$answer hot=$(count_of hot)"
   [ ! -e /run/cw/stopped ] || answer="$answer stopped"
   [ ! -e /run/cw/corrupt ] || answer="$answer corrupt"
 }
@@ -78,7 +82,7 @@ while read -r line <&3; do
       rm -f /run/cw/stopped
       answer="start-workload ok"
       ;;
-    "rate memory "* | "rate disk "*)
+    "rate memory "* | "rate disk "* | "rate hot "*)
       name=${line#rate }
       echo "${name#* }" >"/run/cw/${name%% *}.rate"
       answer="rate ok"

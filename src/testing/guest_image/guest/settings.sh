@@ -2,6 +2,8 @@
 memory_mib=32
 memory_rate_kib=4096
 memory_file_kib=1024
+hot_mib=0
+hot_rate_kib=4096
 disk_rate_kib=500
 disk_block_kib=128
 seed=1
@@ -18,6 +20,8 @@ for setting in $workload_text; do
     memory=*) memory_mib=$value ;;
     memory-rate=*) memory_rate_kib=$value ;;
     memory-file=*) memory_file_kib=$value ;;
+    hot=*) hot_mib=$value ;;
+    hot-rate=*) hot_rate_kib=$value ;;
     disk-rate=*) disk_rate_kib=$value ;;
     disk-block=*) disk_block_kib=$value ;;
     seed=*) seed=$value ;;
@@ -27,5 +31,6 @@ for setting in $workload_text; do
 done
 IFS=$old_ifs
 memory_files=$((memory_mib * 1024 / memory_file_kib))
+hot_pages=$((hot_mib * 256))
 export memory_mib memory_rate_kib memory_file_kib memory_files disk_rate_kib disk_block_kib
-export seed disks
+export hot_pages hot_rate_kib seed disks

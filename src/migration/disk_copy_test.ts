@@ -1,0 +1,280 @@
+/** Both ends of the copy of disks, joined by frames: what arrives, and what it costs. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import fc from "fast-check";
+import { decodeDiskBatch } from "../codec/disk_batch.ts";
+import { DiskOfferReader } from "../codec/disk_offer.ts";
+import { totalBytes } from "../core/extents.ts";
+import { BLOCK_BYTES, digestBlock } from "../image/block_digest.ts";
+import { BLOCK_KNOWN, BLOCK_ZERO, type BlockMap } from "../image/block_map.ts";
+import { DEFAULT_PAGE_LIMITS, PageMemory } from "../image/page_memory.ts";
+import type { Channel } from "../link/peer_link.ts";
+import { FRAME_TYPES } from "../wire/frame_types.ts";
+import { offerDisks } from "./destination/disk_offer.ts";
+import { Repairs } from "./destination/repairs.ts";
+import type { KeptMemory } from "./kept_images.ts";
+import { FrameApplier } from "./destination/frames.ts";
+import { HeldBlocks } from "./destination/held_blocks.ts";
+import type { Switchable } from "./options.ts";
+import { DiskPlanner } from "./source/disk_planner.ts";
+import { sendDiskRound } from "./source/disks.ts";
+import { SECTOR_BYTES, TestDisk, waitingDisks } from "./testing/disk_world.ts";
+import { TrafficMeter } from "./traffic.ts";
+
+const BLOCK_SECTORS = BLOCK_BYTES / SECTOR_BYTES;
+
+interface Write {
+  readonly disk: number;
+  readonly sector: number;
+  readonly count: number;
+  readonly value: number;
+}
+
+/** What a case is made of; each part may be nothing. */
+interface Plan {
+  readonly sectors: readonly number[];
+  /** Contents of the source, and then of the destination, before the move. */
+  readonly before: readonly Write[];
+  readonly prior: readonly Write[];
+  /** The destination begins with what the source has, and `prior` on top. */
+  readonly wasHere: boolean;
+  /** Blocks whose digest the destination knows without reading, by number modulo. */
+  readonly recorded: number;
+  readonly rounds: readonly { readonly writes: readonly Write[]; readonly stopAfter: number }[];
+  readonly granularity: number;
+  readonly holes: number;
+  readonly disable: readonly Switchable[];
+  readonly unitDigestsBytes: number;
+}
+
+const anyWrites = (maxLength: number) =>
+  fc.array(
+    fc.record({
+      disk: fc.nat(1),
+      sector: fc.nat(10 * BLOCK_SECTORS),
+      count: fc.oneof(fc.integer({ min: 1, max: 12 }), fc.nat(4 * BLOCK_SECTORS)),
+      // Few values, so that writes often change nothing; 0 makes zeroes.
+      value: fc.nat(2),
+    }),
+    { maxLength },
+  );
+
+const anyPlan: fc.Arbitrary<Plan> = fc.record({
+  sectors: fc.array(fc.integer({ min: 1, max: 10 * BLOCK_SECTORS }), {
+    minLength: 2,
+    maxLength: 2,
+  }),
+  before: anyWrites(20),
+  prior: anyWrites(10),
+  wasHere: fc.boolean(),
+  recorded: fc.constantFrom(1, 2, 1000),
+  rounds: fc.array(
+    fc.record({ writes: anyWrites(8), stopAfter: fc.constantFrom(0, 1, 2, 1000, 1000, 1000) }),
+    { maxLength: 4 },
+  ),
+  granularity: fc.constantFrom(8, BLOCK_SECTORS, BLOCK_SECTORS, BLOCK_SECTORS),
+  holes: fc.constantFrom(1, 3, 1000),
+  disable: fc.subarray(["zero", "unchanged", "warm"] as Switchable[]),
+  unitDigestsBytes: fc.constantFrom(1, 1000, 1_000_000),
+});
+
+/** Runs a case to its end and gives what it cost. */
+async function copy(plan: Plan) {
+  const source = plan.sectors.map((sectors, number) => new TestDisk(`d${number}`, sectors));
+  const there = plan.sectors.map((sectors, number) => new TestDisk(`d${number}`, sectors));
+  const write = (disks: readonly TestDisk[], writes: readonly Write[]) => {
+    for (const { disk, sector, count, value } of writes) disks[disk].write(sector, count, value);
+  };
+  const sees = (sector: number) => Math.floor(sector / 8) % plan.holes === 0;
+  write(source, plan.before);
+  if (plan.wasHere) there.forEach((disk, number) => disk.bytes.set(source[number].bytes));
+  write(there, plan.prior);
+
+  const sizes = source.map(({ bytes }) => bytes.length);
+  const planner = new DiskPlanner(sizes, plan.disable, plan.unitDigestsBytes);
+  const held = new HeldBlocks(sizes);
+  held.maps.forEach((map, number) => record(map!, there[number], plan.recorded));
+  const machine = waitingDisks(there, sees);
+  const disks = source.map(({ id, bytes }) => ({
+    id,
+    sizeBytes: bytes.length,
+    allocatedBytes: null,
+    format: "raw",
+    readOnly: false,
+    path: null,
+  }));
+  const pages = new PageMemory(DEFAULT_PAGE_LIMITS, () => {
+    throw new Error("no memory travels here");
+  });
+  const kept = { take: () => null } as unknown as KeptMemory;
+  const memory = { pages, kept, takesOffer: false };
+  const repairs = new Repairs(() => Promise.reject(new Error("no memory travels here")));
+  const applier = new FrameApplier(machine, disks, held, memory, repairs);
+  if (!plan.disable.includes("warm")) {
+    const reader = new DiskOfferReader(planner.maps);
+    await offerDisks({
+      machine,
+      diskIds: disks.map(({ id }) => id),
+      maps: held.maps,
+      channel: { send: (_, payload) => Promise.resolve(reader.read(payload)).then(() => 0) },
+      isOver: () => false,
+      failed: (error) => assert.fail(String(error)),
+    });
+    assert.ok(reader.complete);
+    planner.maps.forEach((map, number) => assertTrue(map!, there[number]));
+  }
+
+  const meter = new TrafficMeter();
+  const cost = { offeredBytes: 0, sentBytes: 0, meter };
+  const round = async (whole: boolean, writes: readonly Write[], stopAfter: number) => {
+    const stop = new AbortController();
+    const rounds = source.map((disk) => disk.beginRound(whole, plan.granularity, sees));
+    for (const { extents } of rounds) cost.offeredBytes += totalBytes(extents);
+    let frames = 0;
+    const channel: Partial<Channel> = {
+      // Applied later than it is numbered, as over a link, and in this order.
+      send: async (type, payload) => {
+        cost.sentBytes += decodeDiskBatch(payload, sizes).contents.byteLength;
+        if (frames === 0) write(source, writes);
+        if (++frames >= stopAfter) stop.abort();
+        await Promise.resolve();
+        await applier.disk({ type, sequence: frames, payload });
+        return frames;
+      },
+    };
+    if (stopAfter === 0) stop.abort();
+    const sent = sendDiskRound(rounds, {
+      planner,
+      disk: (id) => ({ number: id === "d0" ? 0 : 1, sizeBytes: sizes[id === "d0" ? 0 : 1] }),
+      channel: channel as Channel,
+      meter,
+      progress: { passed: () => {} },
+      first: whole,
+      stop: stop.signal,
+    });
+    const kept = await sent.then(() => true, () => false);
+    assert.ok(kept || stop.signal.aborted);
+    if (frames === 0) write(source, writes);
+    for (const each of rounds) await each.finish(kept);
+    const end = new TextEncoder().encode(JSON.stringify({ round: 1 }));
+    assert.equal(
+      await applier.disk({ type: FRAME_TYPES.diskRoundEnd, sequence: frames, payload: end }),
+      1,
+    );
+  };
+  await round(true, plan.rounds[0]?.writes ?? [], Infinity);
+  for (const { writes, stopAfter } of plan.rounds.slice(1)) await round(false, writes, stopAfter);
+  await round(false, [], Infinity);
+
+  for (const [number, { bytes }] of source.entries()) {
+    const at = Buffer.compare(bytes, there[number].bytes);
+    assert.equal(at, 0, `disk ${number} differs`);
+    assertTrue(planner.maps[number]!, there[number]);
+    assertTrue(held.maps[number]!, there[number]);
+  }
+  return cost;
+}
+
+/** Makes a part of a disk's blocks known without a look at them. */
+function record(map: BlockMap, { bytes }: TestDisk, modulo: number): void {
+  for (let block = 0; block < map.blockCount; block += modulo) {
+    const { isZero, digest } = digestBlock(bytes, block * BLOCK_BYTES, map.bytesOf(block));
+    if (isZero) map.setRange(block, 1, BLOCK_ZERO);
+    else map.setDigest(block, digest);
+  }
+}
+
+/** What a map says of a disk is so. */
+function assertTrue(map: BlockMap, { bytes }: TestDisk): void {
+  for (let block = 0; block < map.blockCount; block++) {
+    const seen = digestBlock(bytes, block * BLOCK_BYTES, map.bytesOf(block));
+    const state = map.stateOf(block);
+    if (state === BLOCK_ZERO) assert.ok(seen.isZero, `block ${block} is not zero`);
+    if (state === BLOCK_KNOWN) assert.ok(map.hasDigest(block, seen.digest), `block ${block}`);
+  }
+}
+
+Deno.test("whatever was there before, whatever is written and stopped meanwhile, the disks end equal", async () => {
+  await fc.assert(
+    fc.asyncProperty(anyPlan, async (plan) => {
+      await copy(plan);
+    }),
+    { numRuns: 100 },
+  );
+});
+
+Deno.test("sent and saved bytes of the disks are together what the rounds had", async () => {
+  await fc.assert(
+    fc.asyncProperty(anyPlan, async (plan) => {
+      const unstopped = plan.rounds.map((round) => ({ ...round, stopAfter: Infinity }));
+      const { offeredBytes, sentBytes, meter } = await copy({ ...plan, rounds: unstopped });
+      const { hole, zero, unchanged, warm, compression } = meter.saved;
+      assert.equal(hole + zero + unchanged + warm + sentBytes, offeredBytes);
+      const sum = hole + zero + unchanged + warm + compression + meter.payloadBytes;
+      // While frames are mostly description there is nothing that compression has saved.
+      if (compression > 0) assert.equal(sum, offeredBytes);
+      else assert.ok(sum >= offeredBytes);
+      for (const name of plan.disable) assert.equal(meter.saved[name], 0, name);
+    }),
+    { numRuns: 40 },
+  );
+});
+
+const SIZE = [8 * BLOCK_SECTORS, BLOCK_SECTORS];
+const FULL: Plan = {
+  sectors: SIZE,
+  before: Array.from({ length: 8 * BLOCK_SECTORS }, (_, sector) => ({
+    disk: 0,
+    sector,
+    count: 1,
+    value: sector % 255 + 1,
+  })),
+  prior: [],
+  wasHere: false,
+  recorded: 1000,
+  rounds: [],
+  granularity: BLOCK_SECTORS,
+  holes: 1,
+  disable: [],
+  unitDigestsBytes: 1_000_000,
+};
+const DISK_BYTES = 8 * BLOCK_BYTES;
+
+Deno.test("of a rewritten block the units that changed travel, and of one written as it was nothing", async () => {
+  const writes: Write[] = [
+    { disk: 0, sector: 3 * BLOCK_SECTORS + 20, count: 2, value: 200 },
+    { disk: 0, sector: 5, count: 1, value: 6 },
+  ];
+  const { sentBytes, meter } = await copy({ ...FULL, rounds: [{ writes, stopAfter: Infinity }] });
+  assert.equal(sentBytes, DISK_BYTES + 4096);
+  assert.equal(meter.saved.unchanged, 2 * BLOCK_BYTES - 4096);
+});
+
+Deno.test("without its digests of units a rewritten block travels whole", async () => {
+  const writes: Write[] = [{ disk: 0, sector: 20, count: 2, value: 200 }];
+  const plan = { ...FULL, rounds: [{ writes, stopAfter: Infinity }], unitDigestsBytes: 1 };
+  const { sentBytes } = await copy(plan);
+  assert.equal(sentBytes, DISK_BYTES + BLOCK_BYTES);
+});
+
+Deno.test("a disk that is there but for one block costs that block", async () => {
+  const prior: Write[] = [{ disk: 0, sector: 2 * BLOCK_SECTORS, count: 1, value: 77 }];
+  const { sentBytes, meter } = await copy({ ...FULL, wasHere: true, prior });
+  assert.equal(sentBytes, BLOCK_BYTES);
+  assert.equal(meter.saved.warm, 7 * BLOCK_BYTES);
+});
+
+Deno.test("what the destination holds where the source has nothing becomes zeroes", async () => {
+  const prior: Write[] = [{ disk: 0, sector: 0, count: 4 * BLOCK_SECTORS, value: 9 }];
+  const { sentBytes, meter } = await copy({ ...FULL, before: [], prior });
+  assert.equal(sentBytes, 0);
+  assert.equal(meter.saved.hole, DISK_BYTES + BLOCK_BYTES);
+  assert.ok(meter.payloadBytes > 0 && meter.payloadBytes < 100);
+});
+
+Deno.test("zeroes inside of what is allocated travel as ranges", async () => {
+  const before = FULL.before.filter(({ sector }) => sector % 16 < 8);
+  const { sentBytes, meter } = await copy({ ...FULL, before, holes: 1e9 });
+  assert.equal(sentBytes, DISK_BYTES / 2);
+  assert.ok(meter.saved.zero >= DISK_BYTES / 2);
+});

@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { configFile } from "../../src/config/schema.ts";
+import { listFiles, ROOT } from "./files.ts";
+
+const MIB = 1024 * 1024;
+
+/** Cells of the table rows of a document, without code marks. */
+async function rows(path: string): Promise<string[][]> {
+  const text = await Deno.readTextFile(new URL(path, ROOT));
+  return text.split("\n").filter((line) => line.startsWith("| "))
+    .map((line) => line.slice(2, -2).split("|").map((cell) => cell.trim().replaceAll("`", "")));
+}
+
+/** A default as the table writes it. */
+function shown(value: unknown): string {
+  return typeof value === "number" && value % MIB === 0
+    ? `${value / MIB} MiB`
+    : JSON.stringify(value);
+}
+
+Deno.test("docs/architecture.md has a row for every room of src/", async () => {
+  const listed = (await rows("docs/architecture.md")).map(([room]) => room);
+  const rooms = new Set((await listFiles("src/")).map((path) => path.split("/")[1]));
+  const missing = [...rooms].filter((room) =>
+    !listed.some((cell) => cell.includes(`src/${room}/`))
+  );
+  assert.deepEqual(missing, []);
+});
+
+Deno.test("docs/operations.md has every limit of the configuration with its default", async () => {
+  const listed = new Map(
+    (await rows("docs/operations.md")).map(([field, value]) => [field, value]),
+  );
+  const { limits, dataHosts, memoryAtRest } = configFile.parse({ site: "a" });
+  const defaults = { dataHosts, memoryAtRest } as Record<string, unknown>;
+  for (const [name, value] of Object.entries(limits)) defaults[`limits.${name}`] = value;
+  for (const [name, value] of Object.entries(defaults)) {
+    assert.equal(listed.get(name), shown(value), name);
+  }
+});
