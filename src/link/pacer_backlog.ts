@@ -4,6 +4,8 @@ const DUE_MS = 150;
 /** The path is behind when more than this share of what is due has not been read. */
 const BEHIND_RATIO = 0.25;
 const SAMPLE_MS = 10;
+/** Where no report came for so long the path was dark or a program stood still: begin again. */
+const SILENCE_MS = 600;
 /** What is read is averaged over at least this. */
 const RATE_MS_MIN = 500;
 
@@ -34,6 +36,7 @@ export class ReadBacklog {
   ): number | null {
     const last = this.#samples.at(-1);
     if (last && nowMs < last.atMs + SAMPLE_MS) return null;
+    if (last && nowMs > last.atMs + SILENCE_MS) this.#samples = [];
     this.#samples.push({ atMs: nowMs, sentBytes, readBytes });
     const dueMs = DUE_ROUND_TRIPS * minRoundTripMs + DUE_MS;
     const keptMs = Math.max(dueMs, RATE_MS_MIN);

@@ -10,6 +10,8 @@ const REORDER_MS = 20;
 const USUAL_LOSS_MARKS = 200;
 const NEW_LOSS_MARKS = 25;
 const USUAL_LOSS_WINDOW_MS = 10_000;
+/** Where marks overtake each other, loss is told by so many times more than ever came in late. */
+const OVERTAKEN_SHARE = 4;
 
 /** How fast marked bytes lately went and arrived. */
 export interface DeliverySample {
@@ -50,6 +52,8 @@ export class DeliveryRate {
   readonly #usualLoss = new WindowedLeast(USUAL_LOSS_WINDOW_MS);
   #usualLossFrom: Point | null = null;
   #newLossFrom: Point | null = null;
+  /** Marks lost between two reports; negative where more came in late than were lost. */
+  readonly #lost = new WindowedLeast(USUAL_LOSS_WINDOW_MS);
 
   /** Bytes whose marks neither arrived nor are known to be lost. */
   get inFlightBytes(): number {
@@ -97,14 +101,15 @@ export class DeliveryRate {
     if (arrivedMs < windowMs) return null;
     const newLossRatio = this.#watchLoss(newest);
     const lossRatio = lossBetween(first, newest);
-    const excess = Math.max(0, lossRatio - (this.#usualLoss.value ?? 0));
+    // Negative where marks that were overtaken come in; their mean is none.
+    const excess = lossRatio - Math.max(0, this.#usualLoss.value ?? 0);
     const bytes = newest.sentBytes - first.sentBytes;
     const sentMs = Math.max(1, newest.sentMs - first.sentMs);
-    const carriedBytes = bytes * (1 - excess);
+    const carriedBytes = bytes * Math.min(1, 1 - excess);
     return {
       sentBytesPerSecond: bytes * 1000 / sentMs,
       carriedBytesPerSecond: carriedBytes * 1000 / Math.max(arrivedMs, sentMs),
-      arrivedBytesPerSecond: carriedBytes * 1000 / arrivedMs,
+      arrivedBytesPerSecond: bytes * (1 - excess) * 1000 / arrivedMs,
       newLossRatio,
     };
   }
@@ -116,9 +121,13 @@ export class DeliveryRate {
       this.#usualLossFrom = newest;
     }
     const from = this.#newLossFrom ??= newest;
-    if (newest.number - from.number < NEW_LOSS_MARKS) return null;
+    const marks = newest.number - from.number;
+    const overtaken = -Math.min(0, this.#lost.value ?? 0);
+    if (marks < Math.max(NEW_LOSS_MARKS, OVERTAKEN_SHARE * overtaken)) return null;
     this.#newLossFrom = newest;
-    return lossBetween(from, newest);
+    const lost = marks * lossBetween(from, newest);
+    this.#lost.add(lost, newest.sentMs);
+    return Math.max(0, lost - overtaken) / marks;
   }
 
   /** Everything sent well before what the peer has answered has arrived or is lost. */
@@ -143,5 +152,5 @@ export class DeliveryRate {
 }
 
 function lossBetween(first: Point, last: Point): number {
-  return Math.max(0, 1 - (last.arrivedCount - first.arrivedCount) / (last.number - first.number));
+  return 1 - (last.arrivedCount - first.arrivedCount) / (last.number - first.number);
 }

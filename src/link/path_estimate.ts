@@ -12,12 +12,18 @@ const SMOOTHING = 1 / 8;
 /** The sending side's view of the path; pure, time is an argument. */
 export class PathEstimate {
   #roundTripMs: number | null = null;
+  #lastRoundTripMs: number | null = null;
   readonly #leastRoundTrip = new WindowedLeast(LEAST_WINDOW_MS);
   #history: { nowMs: number; markCount: number; lastMark: number; bytes: number }[] = [];
   #newest: Feedback | null = null;
 
   get roundTripMs(): number | null {
     return this.#roundTripMs;
+  }
+
+  /** Of the newest feedback. */
+  get lastRoundTripMs(): number | null {
+    return this.#lastRoundTripMs;
   }
 
   get minRoundTripMs(): number | null {
@@ -31,6 +37,7 @@ export class PathEstimate {
     this.#newest = feedback;
     const roundTripMs = nowMs - feedback.echoedSentMs - feedback.heldMs;
     if (Number.isFinite(roundTripMs) && roundTripMs >= 0) {
+      this.#lastRoundTripMs = roundTripMs;
       this.#roundTripMs = this.#roundTripMs === null
         ? roundTripMs
         : this.#roundTripMs + SMOOTHING * (roundTripMs - this.#roundTripMs);

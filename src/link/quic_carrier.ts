@@ -185,16 +185,21 @@ export class QuicCarrier implements Carrier {
       this.#state = "closing";
       this.#closingReason = reason;
       this.#notify();
-      const timeout = new AbortController();
       void (async () => {
         await this.#writeEnds();
         await this.#ends.promise;
         this.#die(reason);
       })();
-      void this.#clock.sleep(CLOSE_MS_MAX, timeout.signal).then(() => this.#die(reason), () => {});
-      void this.closed.then(() => timeout.abort());
+      this.#dieLater(reason);
     }
     await this.closed;
+  }
+
+  /** A closing that comes to no end by itself. */
+  #dieLater(reason: string): void {
+    const timeout = new AbortController();
+    void this.#clock.sleep(CLOSE_MS_MAX, timeout.signal).then(() => this.#die(reason), () => {});
+    void this.closed.then(() => timeout.abort());
   }
 
   async #sendUrgent(record: Uint8Array): Promise<void> {
@@ -346,10 +351,14 @@ export class QuicCarrier implements Carrier {
     this.#lanes.urgent?.sendDatagram(encodePing(nowMs));
   }
 
+  /** The peer ends all its lanes, and closes them when ours end: not before all of its are read. */
   #laneEnded(): void {
     this.#endedLanes++;
-    if (this.#endedLanes === this.#lanes.joined.length) this.#ends.resolve();
-    if (this.#state === "open") void this.close("the peer closed the link");
+    const reason = "the peer closed the link";
+    if (this.#endedLanes === this.#lanes.joined.length) {
+      this.#ends.resolve();
+      if (this.#state === "open") void this.close(reason);
+    } else if (this.#endedLanes === 1) this.#dieLater(reason);
   }
 
   async #writeEnds(): Promise<void> {

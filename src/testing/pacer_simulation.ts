@@ -17,6 +17,15 @@ export interface PacedPathOptions {
   readonly seed: number;
   /** Pauses of each of the three programs (sender, link, receiver), exponentially distributed. */
   readonly pauses?: { readonly everyMs: number; readonly meanMs: number };
+  /**
+   * Programs that stand still, beside those pauses: `host` is all three, as where one computer runs
+   * everything.
+   */
+  readonly stalls?: readonly {
+    readonly atMs: number;
+    readonly durationMs: number;
+    readonly program: "sender" | "link" | "receiver" | "host";
+  }[];
   /** What the application has to send, if it is less than the path takes. */
   readonly offeredBytesPerSecond?: number;
   /** Changes of the link, each at its time. */
@@ -73,9 +82,11 @@ class PacedPath {
     this.#forward = new LinkModel(profile, "forward", seed, 0);
     this.#backward = new LinkModel(profile, "backward", seed, 0);
     this.#lateness = new Random(seed, "lateness");
-    this.#senderAt = pausing(new Random(seed, "sender pauses"), pauses);
-    this.#linkAt = pausing(new Random(seed, "link pauses"), pauses);
-    this.#receiverAt = pausing(new Random(seed, "receiver pauses"), pauses);
+    const awakeAt = (program: "sender" | "link" | "receiver") =>
+      stalling(program, options, pausing(new Random(seed, `${program} pauses`), pauses));
+    this.#senderAt = awakeAt("sender");
+    this.#linkAt = awakeAt("link");
+    this.#receiverAt = awakeAt("receiver");
   }
 
   run(): PacedPathResult {
@@ -216,6 +227,19 @@ function pausing(
       nextMs = endMs + exponential(pauses.everyMs);
     }
     return Math.max(ms, endMs);
+  };
+}
+
+/** Moves times that fall into a stall of a program to its end. */
+function stalling(
+  program: "sender" | "link" | "receiver",
+  { stalls = [] }: PacedPathOptions,
+  awakeAt: (ms: number) => number,
+): (ms: number) => number {
+  const own = stalls.filter((stall) => stall.program === program || stall.program === "host");
+  return (ms) => {
+    const stall = own.find(({ atMs, durationMs }) => ms >= atMs && ms < atMs + durationMs);
+    return awakeAt(stall ? stall.atMs + stall.durationMs : ms);
   };
 }
 

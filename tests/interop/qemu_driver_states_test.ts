@@ -221,7 +221,7 @@ Deno.test(
 );
 
 Deno.test(
-  "a read-only medium is compared, and written only where it differs",
+  "a read-only medium is compared, and written only where it differs and nobody else reads it",
   await requires("qemu", "qemuUtils"),
   () =>
     inDirectory(async (directory) => {
@@ -249,6 +249,15 @@ Deno.test(
       const options = moveOptions(`${directory}/out`);
       await source.source.begin(options);
       await target.destination.prepare(moveOptions(`${directory}/in`));
+      {
+        // What somebody else reads is not changed under him, be it older or not.
+        using _reader = await Deno.open(`${directory}/d-b`);
+        const other = new Uint8Array(4096);
+        await assert.rejects(target.destination.writeDisk("b", 0, other), {
+          code: "read_only_media",
+          message: /have it open/,
+        });
+      }
       const first = await copyRound(source, target);
       assert.deepEqual(first.rounds.map(({ diskId }) => diskId), ["a", "b"]);
       await Promise.all(first.rounds.map((round) => round.finish(true)));

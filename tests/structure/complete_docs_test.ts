@@ -3,6 +3,8 @@ import { configFile } from "../../src/config/schema.ts";
 import { listFiles, ROOT } from "./files.ts";
 
 const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
+const HOUR_MS = 3_600_000;
 
 /** Cells of the table rows of a document, without code marks. */
 async function rows(path: string): Promise<string[][]> {
@@ -12,10 +14,11 @@ async function rows(path: string): Promise<string[][]> {
 }
 
 /** A default as the table writes it. */
-function shown(value: unknown): string {
-  return typeof value === "number" && value % MIB === 0
-    ? `${value / MIB} MiB`
-    : JSON.stringify(value);
+function shown(name: string, value: unknown): string {
+  if (typeof value !== "number") return JSON.stringify(value);
+  if (name.endsWith("Ms")) return `${value / HOUR_MS} h`;
+  if (name.endsWith("BytesMax") && value % GIB === 0) return `${value / GIB} GiB`;
+  return name.endsWith("BytesMax") ? `${value / MIB} MiB` : `${value}`;
 }
 
 Deno.test("docs/architecture.md has a row for every room of src/", async () => {
@@ -35,6 +38,6 @@ Deno.test("docs/operations.md has every limit of the configuration with its defa
   const defaults = { dataHosts, memoryAtRest } as Record<string, unknown>;
   for (const [name, value] of Object.entries(limits)) defaults[`limits.${name}`] = value;
   for (const [name, value] of Object.entries(defaults)) {
-    assert.equal(listed.get(name), shown(value), name);
+    assert.equal(listed.get(name), shown(name, value), name);
   }
 });

@@ -3,7 +3,6 @@ import type { Finding, GuestDescription, MoveOptions } from "../../guest/guest.t
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import { encodeMessage, type ToDestination, type ToSource } from "../messages.ts";
-import type { OwnershipRecord } from "../ports.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
 import type { StoredError } from "../source/state.ts";
 import type { DestinationActorDeps } from "./deps.ts";
@@ -140,7 +139,7 @@ export class DestinationActor {
       log("warn", `${id}: refusing: ${error.code}: ${error.message}`);
       await this.#recorded(() => {
         if (this.state.kind === "refused") return;
-        journal.write({ kind: "refused", epoch, error }, this.#refusal(epoch, error));
+        journal.write({ kind: "refused", epoch, error }, refusals.record(this.deps, epoch, error));
       });
       await this.#abandon(error);
       await this.send({ type: "refused", epoch, error }).catch(() => {});
@@ -160,7 +159,7 @@ export class DestinationActor {
     await this.#control.send(FRAME_TYPES.control, encodeMessage(message));
   }
 
-  /** @param warm the source takes an offer of what is here of the memory from before */
+  /** @param warm the source takes an offer of memory */
   async #prepare(warm: boolean): Promise<void> {
     const { guest, journal } = this.deps;
     if (this.state.kind !== "accepted") return;
@@ -352,7 +351,7 @@ export class DestinationActor {
         const error = state.error ?? refusals.abandonedError();
         const notes = { ...this.#notes, refusedEpoch: query.epoch };
         await this.#recorded(() =>
-          journal.write({ kind: "noted", notes }, this.#refusal(query.epoch, error))
+          journal.write({ kind: "noted", notes }, refusals.record(this.deps, query.epoch, error))
         );
         return await this.send({ type: "refused", epoch: query.epoch, error });
       }
@@ -402,19 +401,9 @@ export class DestinationActor {
     return true;
   }
 
-  /** Nobody owns what was refused; the epoch is used up all the same. */
-  #refusal(epoch: number, { message: reason }: StoredError): Omit<OwnershipRecord, "decidedAt"> {
-    const { guestId, id: migrationId } = this.deps;
-    return { guestId, epoch, owner: null, migrationId, decidedBy: "refusal", reason };
-  }
-
   #machineGone(): void {
-    if (
-      this.state.kind !== "accepted" && this.state.kind !== "receiving" &&
-      this.state.kind !== "taking"
-    ) {
-      return;
-    }
+    const { kind } = this.state;
+    if (kind !== "accepted" && kind !== "receiving" && kind !== "taking") return;
     void this.refuse(refusals.incomingMachineGone(this.deps.guestId));
   }
 

@@ -1,5 +1,15 @@
 import { GatewayError } from "../../core/errors.ts";
+import type { OwnershipRecord } from "../ports.ts";
 import type { StoredError } from "../source/state.ts";
+
+/** What the ledger records with a refusal: nobody owns what was refused, its epoch is used up. */
+export function record(
+  { guestId, id: migrationId }: { readonly guestId: string; readonly id: string },
+  epoch: number,
+  { message: reason }: StoredError,
+): Omit<OwnershipRecord, "decidedAt"> {
+  return { guestId, epoch, owner: null, migrationId, decidedBy: "refusal", reason };
+}
 
 /** Why a destination does not take the machine over, where nothing else has said it. */
 export function abandonedError(): StoredError {

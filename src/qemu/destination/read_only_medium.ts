@@ -3,9 +3,11 @@ import { GatewayError } from "../../core/errors.ts";
 import type { NbdClient } from "../../nbd/client.ts";
 import type { Drive } from "../drives.ts";
 import { EXPORT_PREFIX, type NbdExports } from "../exports.ts";
+import { processesWithOpenFile } from "../host_process.ts";
 import type { Machine } from "../machine.ts";
 
 const COMPARE_BYTES = 1024 * 1024;
+const WRITES = "write what differs to";
 
 /**
  * A read-only disk of an incoming machine, such as an ISO image.
@@ -67,13 +69,21 @@ export class ReadOnlyMedium {
   }
 
   #writable(): Promise<NbdClient> {
-    return this.#writer ??= openNode(
-      this.machine,
-      this.exports,
-      this.drive,
-      `rw-${this.index}`,
-      false,
-    );
+    return this.#writer ??= this.#openWriter().catch((error) => {
+      this.#writer = null;
+      throw error;
+    });
+  }
+
+  /** A medium that differs may be what other machines here read, such as an installer's image. */
+  async #openWriter(): Promise<NbdClient> {
+    const { machine, exports, drive } = this;
+    // Images of another host cannot be looked at from here.
+    const pids = machine.address.kind === "unix" && drive.path !== null
+      ? await processesWithOpenFile(drive.path).catch(() => [])
+      : [];
+    if (pids.length > 1) throw refused(drive, WRITES, `processes ${pids.join(", ")} have it open`);
+    return await openNode(machine, exports, drive, `rw-${this.index}`, false);
   }
 }
 
@@ -85,7 +95,7 @@ async function openNode(
   readOnly: boolean,
 ): Promise<NbdClient> {
   const node = `${EXPORT_PREFIX}${name}`;
-  const doing = readOnly ? "read" : "write what differs to";
+  const doing = readOnly ? "read" : WRITES;
   if (drive.path === null) throw refused(drive, doing, "its image is not a file");
   try {
     const file = { driver: "file", filename: drive.path };
