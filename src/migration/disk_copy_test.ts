@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
-import { decodeDiskBatch } from "../codec/disk_batch.ts";
 import { DiskOfferReader } from "../codec/disk_offer.ts";
+import { open } from "../codec/envelope.ts";
 import { totalBytes } from "../core/extents.ts";
 import { BLOCK_BYTES, digestBlock } from "../image/block_digest.ts";
 import { BLOCK_KNOWN, BLOCK_ZERO, type BlockMap } from "../image/block_map.ts";
+import { NAME_BYTES, UNIT_BYTES } from "../image/content_name.ts";
 import { DEFAULT_PAGE_LIMITS, PageMemory } from "../image/page_memory.ts";
 import type { Channel } from "../link/peer_link.ts";
 import { FRAME_TYPES } from "../wire/frame_types.ts";
@@ -19,6 +20,7 @@ import type { Switchable } from "./options.ts";
 import { DiskPlanner } from "./source/disk_planner.ts";
 import { sendDiskRound } from "./source/disks.ts";
 import { SECTOR_BYTES, TestDisk, waitingDisks } from "./testing/disk_world.ts";
+import { joinNames, LossyStore } from "./testing/joined_names.ts";
 import { TrafficMeter } from "./traffic.ts";
 
 const BLOCK_SECTORS = BLOCK_BYTES / SECTOR_BYTES;
@@ -45,6 +47,8 @@ interface Plan {
   readonly holes: number;
   readonly disable: readonly Switchable[];
   readonly unitDigestsBytes: number;
+  /** The destination's site has a store, which loses each so many-th content; null: it has none. */
+  readonly storeLosesEach: number | null;
 }
 
 const anyWrites = (maxLength: number) =>
@@ -76,6 +80,7 @@ const anyPlan: fc.Arbitrary<Plan> = fc.record({
   holes: fc.constantFrom(1, 3, 1000),
   disable: fc.subarray(["zero", "unchanged", "warm"] as Switchable[]),
   unitDigestsBytes: fc.constantFrom(1, 1000, 1_000_000),
+  storeLosesEach: fc.constantFrom(null, 2, 5, 1000),
 });
 
 /** Runs a case to its end and gives what it cost. */
@@ -109,7 +114,20 @@ async function copy(plan: Plan) {
   const kept = { take: () => null } as unknown as KeptMemory;
   const memory = { pages, kept, takesOffer: false };
   const repairs = new Repairs(() => Promise.reject(new Error("no memory travels here")));
-  const applier = new FrameApplier(machine, disks, held, memory, repairs);
+  const meter = new TrafficMeter();
+  const cost = { offeredBytes: 0, sentBytes: 0, neededBytes: 0, meter };
+  const link = { lastSent: 0, appliedByPeer: 0 };
+  const store = plan.storeLosesEach === null ? null : new LossyStore(plan.storeLosesEach);
+  // An earlier machine of the same make has been here.
+  for (let at = 0; store !== null && at + UNIT_BYTES <= sizes[0]; at += 3 * UNIT_BYTES) {
+    store.put("disk", source[0].bytes.subarray(at, at + UNIT_BYTES));
+  }
+  const names = store &&
+    joinNames(store, { memory: link, disk: link }, (contentCount, payloadBytes) => {
+      meter.needed(contentCount, payloadBytes);
+      cost.neededBytes += contentCount * (UNIT_BYTES - NAME_BYTES);
+    });
+  const applier = new FrameApplier(machine, disks, held, memory, repairs, names?.destination);
   if (!plan.disable.includes("warm")) {
     const reader = new DiskOfferReader(planner.maps);
     await offerDisks({
@@ -124,22 +142,25 @@ async function copy(plan: Plan) {
     planner.maps.forEach((map, number) => assertTrue(map!, there[number]));
   }
 
-  const meter = new TrafficMeter();
-  const cost = { offeredBytes: 0, sentBytes: 0, meter };
   const round = async (whole: boolean, writes: readonly Write[], stopAfter: number) => {
     const stop = new AbortController();
     const rounds = source.map((disk) => disk.beginRound(whole, plan.granularity, sees));
     for (const { extents } of rounds) cost.offeredBytes += totalBytes(extents);
     let frames = 0;
     const channel: Partial<Channel> = {
+      get lastSent() {
+        return link.lastSent;
+      },
       // Applied later than it is numbered, as over a link, and in this order.
       send: async (type, payload) => {
-        cost.sentBytes += decodeDiskBatch(payload, sizes).contents.byteLength;
+        const sequence = ++link.lastSent;
+        cost.sentBytes += open(payload).contents.byteLength;
         if (frames === 0) write(source, writes);
         if (++frames >= stopAfter) stop.abort();
         await Promise.resolve();
-        await applier.disk({ type, sequence: frames, payload });
-        return frames;
+        await applier.disk({ type, sequence, payload });
+        link.appliedByPeer = sequence;
+        return sequence;
       },
     };
     if (stopAfter === 0) stop.abort();
@@ -150,6 +171,7 @@ async function copy(plan: Plan) {
       meter,
       progress: { passed: () => {} },
       first: whole,
+      names: names?.source.frames.disk,
       stop: stop.signal,
     });
     const kept = await sent.then(() => true, () => false);
@@ -172,6 +194,8 @@ async function copy(plan: Plan) {
     assertTrue(planner.maps[number]!, there[number]);
     assertTrue(held.maps[number]!, there[number]);
   }
+  names?.source.settle();
+  assert.equal(names?.source.keptBytes ?? 0, 0, "nothing is kept for frames that are applied");
   return cost;
 }
 
@@ -207,10 +231,14 @@ Deno.test("sent and saved bytes of the disks are together what the rounds had", 
   await fc.assert(
     fc.asyncProperty(anyPlan, async (plan) => {
       const unstopped = plan.rounds.map((round) => ({ ...round, stopAfter: Infinity }));
-      const { offeredBytes, sentBytes, meter } = await copy({ ...plan, rounds: unstopped });
-      const { hole, zero, unchanged, warm, compression } = meter.saved;
-      assert.equal(hole + zero + unchanged + warm + sentBytes, offeredBytes);
-      const sum = hole + zero + unchanged + warm + compression + meter.payloadBytes;
+      const { offeredBytes, sentBytes, neededBytes, meter } = await copy({
+        ...plan,
+        rounds: unstopped,
+      });
+      const { hole, zero, unchanged, warm, duplicate, compression } = meter.saved;
+      const left = hole + zero + unchanged + warm + duplicate;
+      assert.equal(left + sentBytes + neededBytes, offeredBytes);
+      const sum = left + compression + meter.payloadBytes;
       // While frames are mostly description there is nothing that compression has saved.
       if (compression > 0) assert.equal(sum, offeredBytes);
       else assert.ok(sum >= offeredBytes);
@@ -237,6 +265,7 @@ const FULL: Plan = {
   holes: 1,
   disable: [],
   unitDigestsBytes: 1_000_000,
+  storeLosesEach: null,
 };
 const DISK_BYTES = 8 * BLOCK_BYTES;
 
@@ -277,4 +306,14 @@ Deno.test("zeroes inside of what is allocated travel as ranges", async () => {
   const { sentBytes, meter } = await copy({ ...FULL, before, holes: 1e9 });
   assert.equal(sentBytes, DISK_BYTES / 2);
   assert.ok(meter.saved.zero >= DISK_BYTES / 2);
+});
+
+Deno.test("units that the destination's site has travel as names, and what it lost of them is asked for", async () => {
+  for (const storeLosesEach of [1000, 4]) {
+    // Each unit of the disk's blocks is one of few contents.
+    const { sentBytes, neededBytes, meter } = await copy({ ...FULL, storeLosesEach });
+    assert.ok(sentBytes < 0.8 * DISK_BYTES, `${sentBytes}`);
+    assert.equal(meter.saved.duplicate, DISK_BYTES - sentBytes - neededBytes);
+    assert.equal(neededBytes > 0, storeLosesEach === 4);
+  }
 });

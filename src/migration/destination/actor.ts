@@ -6,7 +6,7 @@ import { encodeMessage, type ToDestination, type ToSource } from "../messages.ts
 import { onlyLedger, persistently } from "../persistently.ts";
 import type { StoredError } from "../source/state.ts";
 import type { DestinationActorDeps } from "./deps.ts";
-import { stopInConflict } from "./conflict.ts";
+import { stopIfUnrecorded, stopInConflict } from "./conflict.ts";
 import { insist } from "./insist.ts";
 import { ReceivedDisks } from "./received_disks.ts";
 import { Reception } from "./reception.ts";
@@ -108,11 +108,11 @@ export class DestinationActor {
       case "accepted":
       case "receiving":
       case "taking":
-        if (await this.#runsUnrecorded()) return;
+        if (await stopIfUnrecorded(this.deps)) return;
         // The machine's sockets died with the old process: it can never be complete.
         return await this.refuse(refusals.restartedHere());
       case "refused":
-        if (await this.#runsUnrecorded()) return;
+        if (await stopIfUnrecorded(this.deps)) return;
         return await this.#abandon(state.error);
       case "owning":
         return await this.#start(state.run);
@@ -388,17 +388,6 @@ export class DestinationActor {
     const why = `${decidedBy} gave the machine to ${owner}: ${reason}`;
     await this.#starting;
     await stopInConflict(this.deps, { epoch, reason: why }, ownership);
-  }
-
-  /** Rule 5: a machine that runs here without an owner record is stopped and reported. */
-  async #runsUnrecorded(): Promise<boolean> {
-    const { guest, epoch, guestId } = this.deps;
-    if (await guest.runState().catch(() => null) !== "running") return false;
-    await stopInConflict(this.deps, {
-      epoch,
-      reason: `${guestId} was found running here without a record that it may`,
-    });
-    return true;
   }
 
   #machineGone(): void {
