@@ -4,6 +4,7 @@ import { Buffer } from "node:buffer";
 import fc from "fast-check";
 import { DiskOfferReader } from "../codec/disk_offer.ts";
 import { open } from "../codec/envelope.ts";
+import { inlineSealer } from "../codec/sealer.ts";
 import { totalBytes } from "../core/extents.ts";
 import { BLOCK_BYTES, digestBlock } from "../image/block_digest.ts";
 import { BLOCK_KNOWN, BLOCK_ZERO, type BlockMap } from "../image/block_map.ts";
@@ -42,7 +43,12 @@ interface Plan {
   readonly wasHere: boolean;
   /** Blocks whose digest the destination knows without reading, by number modulo. */
   readonly recorded: number;
-  readonly rounds: readonly { readonly writes: readonly Write[]; readonly stopAfter: number }[];
+  readonly rounds: readonly {
+    readonly writes: readonly Write[];
+    readonly stopAfter: number;
+    /** Stopped while the last of these frames is packed: it is not sent either. */
+    readonly unsent?: boolean;
+  }[];
   readonly granularity: number;
   readonly holes: number;
   readonly disable: readonly Switchable[];
@@ -73,7 +79,11 @@ const anyPlan: fc.Arbitrary<Plan> = fc.record({
   wasHere: fc.boolean(),
   recorded: fc.constantFrom(1, 2, 1000),
   rounds: fc.array(
-    fc.record({ writes: anyWrites(8), stopAfter: fc.constantFrom(0, 1, 2, 1000, 1000, 1000) }),
+    fc.record({
+      writes: anyWrites(8),
+      stopAfter: fc.constantFrom(0, 1, 2, 1000, 1000, 1000),
+      unsent: fc.boolean(),
+    }),
     { maxLength: 4 },
   ),
   granularity: fc.constantFrom(8, BLOCK_SECTORS, BLOCK_SECTORS, BLOCK_SECTORS),
@@ -142,7 +152,12 @@ async function copy(plan: Plan) {
     planner.maps.forEach((map, number) => assertTrue(map!, there[number]));
   }
 
-  const round = async (whole: boolean, writes: readonly Write[], stopAfter: number) => {
+  const round = async (
+    whole: boolean,
+    writes: readonly Write[],
+    stopAfter = Infinity,
+    unsent = false,
+  ) => {
     const stop = new AbortController();
     const rounds = source.map((disk) => disk.beginRound(whole, plan.granularity, sees));
     for (const { extents } of rounds) cost.offeredBytes += totalBytes(extents);
@@ -172,6 +187,13 @@ async function copy(plan: Plan) {
       progress: { passed: () => {} },
       first: whole,
       names: names?.source.frames.disk,
+      sealer: {
+        ahead: 1,
+        seal: (batch) => {
+          if (unsent && frames + 1 >= stopAfter) stop.abort();
+          return inlineSealer.seal(batch);
+        },
+      },
       stop: stop.signal,
     });
     const kept = await sent.then(() => true, () => false);
@@ -184,9 +206,11 @@ async function copy(plan: Plan) {
       1,
     );
   };
-  await round(true, plan.rounds[0]?.writes ?? [], Infinity);
-  for (const { writes, stopAfter } of plan.rounds.slice(1)) await round(false, writes, stopAfter);
-  await round(false, [], Infinity);
+  await round(true, plan.rounds[0]?.writes ?? []);
+  for (const { writes, stopAfter, unsent } of plan.rounds.slice(1)) {
+    await round(false, writes, stopAfter, unsent);
+  }
+  await round(false, []);
 
   for (const [number, { bytes }] of source.entries()) {
     const at = Buffer.compare(bytes, there[number].bytes);
@@ -316,4 +340,23 @@ Deno.test("units that the destination's site has travel as names, and what it lo
     assert.equal(meter.saved.duplicate, DISK_BYTES - sentBytes - neededBytes);
     assert.equal(neededBytes > 0, storeLosesEach === 4);
   }
+});
+
+Deno.test("what a batch has named that a stop kept from being sent is given back, and named again", async () => {
+  const fill = (block: number): Write[] => [
+    { disk: 0, sector: block * BLOCK_SECTORS, count: BLOCK_SECTORS, value: 7 },
+  ];
+  const { sentBytes, meter } = await copy({
+    ...FULL,
+    storeLosesEach: 1e9,
+    rounds: [
+      { writes: fill(1), stopAfter: Infinity },
+      { writes: fill(3), stopAfter: Infinity },
+      { writes: fill(5), stopAfter: Infinity },
+      { writes: [], stopAfter: 1, unsent: true },
+    ],
+  });
+  // Its block went once, as names: of a content that the round before had brought.
+  assert.ok(meter.saved.duplicate > 16 * (UNIT_BYTES - NAME_BYTES), `${meter.saved.duplicate}`);
+  assert.ok(sentBytes < DISK_BYTES + 2 * BLOCK_BYTES + 4 * UNIT_BYTES, `${sentBytes}`);
 });
