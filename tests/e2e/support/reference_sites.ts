@@ -199,6 +199,12 @@ export class ReferenceSites implements AsyncDisposable {
     Deno.kill(Number(await Deno.readTextFile(`${directory}/machine.pid`)), "SIGKILL");
   }
 
+  /** Takes everything from the disk of a machine that does not run at a site. */
+  async emptyDisk(site: Site, guest = "g"): Promise<void> {
+    const directory = machineDirectory(stateDirectory(this.sites, site, guest), guest);
+    await Deno.truncate(`${directory}/disk0.raw`);
+  }
+
   /** Pauses a running machine behind its gateway's back. */
   async pauseMachine(site: Site, guest = "g"): Promise<void> {
     const definition = machineDefinition("source") as ReferenceDefinition;
