@@ -25,8 +25,16 @@ const START_WINDOW_BYTES = 30_000;
 const START_BYTES_PER_SECOND_MOST = 12_500_000;
 /** A path that carries less of what was sent, on the mean of some round trips, is the limit. */
 const CARRIED_RATIO_LEAST = 0.9;
-/** At the start delay alone says little: only where less than this is carried it is a queue. */
-const CARRIED_RATIO_STARTUP = 0.95;
+/**
+ * At the start delay alone says little: only where less than this is carried it is a queue. Where
+ * the mean is of few reports, jitter of half the one-way time takes 0.1 more from it.
+ */
+const STARTUP_SURE = 0.95;
+const FAR_STARTUP_SURE = 0.9;
+const FAR_STARTUP_LEAST = 0.8;
+const FAR_LOOP_MS = 90;
+/** A mean over longer turns than this would tell of the limit too late. */
+const STARTUP_LOOP_MS_MAX = 250;
 /** As long as more is, delay makes the start slower, no more. */
 const UNSURE_GAIN = 1.25;
 /** On a short path a probe that loses more than this, two of 25 marks, has met the limit as well. */
@@ -257,14 +265,17 @@ export class Pacer {
     const { sentBytesPerSecond, carriedBytesPerSecond, arrivedBytesPerSecond } = delivery;
     // On a long path jitter makes single samples better and worse, and their mean is what counts.
     const carried = this.#isShort ? carriedBytesPerSecond : arrivedBytesPerSecond;
-    this.#carried.take(isPaced ? carried / sentBytesPerSecond : 1, this.#loopMs(), nowMs);
+    const isStartup = this.#phase === "startup";
+    const loopMs = isStartup ? Math.min(STARTUP_LOOP_MS_MAX, this.#loopMs()) : this.#loopMs();
+    this.#carried.take(isPaced ? carried / sentBytesPerSecond : 1, loopMs, nowMs);
     // Once held, loss only widens the headroom.
     const lossRatioMax = SHORT_LOSS_RATIO + 2 * this.#headroom.randomLossRatio;
     const isLossy = this.#isShort && !this.#isHolding(nowMs) &&
       (delivery.newLossRatio ?? 0) > lossRatioMax;
     // What a probe seemed to find was the part of it that got through.
     if (isLossy) this.#estimate.lower(this.#probe.fromBytesPerSecond, nowMs);
-    if (this.#carried.value < CARRIED_RATIO_LEAST || isLossy) this.#limited(nowMs);
+    const least = isStartup && this.#isFar ? FAR_STARTUP_LEAST : CARRIED_RATIO_LEAST;
+    if (this.#carried.value < least || isLossy) this.#limited(nowMs);
   }
 
   #watchBacklog({ sentBytes, readBytes, nowMs, minRoundTripMs, isPaced }: PacerInput): void {
@@ -369,7 +380,7 @@ export class Pacer {
 
   /** True while what is sent arrives: delay may be jitter. */
   get #isUnsure(): boolean {
-    return this.#carried.value > CARRIED_RATIO_STARTUP;
+    return this.#carried.value > (this.#isFar ? FAR_STARTUP_SURE : STARTUP_SURE);
   }
 
   /** True on a short path that is about where it last met its limit. */
@@ -379,6 +390,10 @@ export class Pacer {
 
   get #isRoom(): boolean {
     return this.#minRoundTripMs < ROOM_ROUND_TRIP_MS;
+  }
+
+  get #isFar(): boolean {
+    return this.#loopMs() > FAR_LOOP_MS;
   }
 
   get #isShort(): boolean {

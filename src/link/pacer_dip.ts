@@ -1,9 +1,16 @@
+/** Deeper while dips come often, because they still teach something. */
 const GAIN = 0.7;
+const EARLY_GAIN = 0.5;
+const EARLY_INTERVAL_MS = 1_000;
 /** A short path's delay says little, so it is not measured for long. */
 const SHORT_GAIN = 0.8;
-/** A dip lasts until what it does was seen, and until what looks like a queue must have drained. */
+/**
+ * A dip lasts until what it does was seen, and until what looks like a queue must have drained: for
+ * so many times its length.
+ */
 const SEEN_MS = 100;
 const DRAIN_RATIO = 5;
+const EARLY_DRAIN_RATIO = 2.5;
 /** From one to the next: doubled from the least as long as they teach nothing new. */
 const INTERVAL_MS_MIN = 500;
 const INTERVAL_MS_MAX = 4_000;
@@ -49,8 +56,12 @@ export class Dips {
     const elapsedMs = nowMs - this.#fromMs;
     if (elapsedMs < 0) return null;
     this.#noiseMs ??= noiseMs;
-    const lengthMs = isShort ? loopMs : loopMs + SEEN_MS + DRAIN_RATIO * queueMs;
-    if (isPaced && elapsedMs < lengthMs) return isShort ? SHORT_GAIN : GAIN;
+    const isEarly = this.#intervalMs <= EARLY_INTERVAL_MS;
+    const drainMs = (isEarly ? EARLY_DRAIN_RATIO : DRAIN_RATIO) * queueMs;
+    const lengthMs = isShort ? loopMs : loopMs + SEEN_MS + drainMs;
+    if (isPaced && elapsedMs < lengthMs) {
+      return isShort ? SHORT_GAIN : isEarly ? EARLY_GAIN : GAIN;
+    }
     const isNews = noiseMs > this.#noiseMs + allowedMs / 4;
     const intervalMs = isNews ? 0 : Math.min(INTERVAL_MS_MAX, 2 * this.#intervalMs);
     this.#intervalMs = isShort
