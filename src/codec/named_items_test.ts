@@ -1,14 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { GatewayError } from "../core/errors.ts";
-import {
-  hintOf,
-  NAME_BYTES,
-  nameBuffer,
-  nameContent,
-  nameKey,
-  putName,
-} from "../image/content_name.ts";
+import { NAME_BYTES, nameBuffer, nameKey, putName } from "../image/content_name.ts";
 import { PageImage } from "../image/page_image.ts";
 import { memorySpill } from "../image/testing/memory_spill.ts";
 import { ByteSink } from "./bytes.ts";
@@ -16,8 +9,9 @@ import { open, seal } from "./envelope.ts";
 import { NAMED } from "./item_kinds.ts";
 import { createMemoryDecoder } from "./memory_decoder.ts";
 import { createMemoryEncoder } from "./memory_encoder.ts";
-import { type NamedContents, NamesMissing, type PageNames } from "./named_items.ts";
+import { NamesMissing } from "./named_items.ts";
 import { TECHNIQUES } from "./techniques.ts";
+import { Contents, Names } from "./testing/known_contents.ts";
 import {
   GuestModel,
   LAYOUT,
@@ -26,66 +20,6 @@ import {
   PAGES,
   randomFrom,
 } from "./testing/memory_model.ts";
-
-/** What a destination has, by name; some of it is announced wrongly. */
-class Contents implements NamedContents {
-  readonly byName = new Map<string, Uint8Array>();
-  readonly hints = new Set<number>();
-  arrivals = 0;
-
-  add(content: Uint8Array, { isThere = true } = {}): void {
-    const name = nameBuffer();
-    nameContent(content, name);
-    this.hints.add(hintOf(name));
-    if (isThere) this.byName.set(nameKey(name), new Uint8Array(content));
-  }
-
-  resolve(name: Uint32Array, into: Uint8Array): boolean {
-    const content = this.byName.get(nameKey(name));
-    // What is undefined where nothing is found must not matter.
-    into.set(content ?? new Uint8Array(PAGE).fill(0xee));
-    return content !== undefined;
-  }
-
-  arrived(content: Uint8Array): void {
-    assert.equal(content.byteLength, PAGE);
-    this.arrivals++;
-    this.add(content);
-  }
-}
-
-/** The source's side: names what the destination announced, keeps what it named. */
-class Names implements PageNames {
-  readonly kept = new Map<string, Uint8Array>();
-  batches = 0;
-  /** Numbers of batches, and of the frames that they went in. */
-  readonly sent: [number, number][] = [];
-  carriedCount = 0;
-  namedCount = 0;
-
-  constructor(private readonly contents: Contents) {}
-
-  mayName(name: Uint32Array): boolean {
-    return this.contents.hints.has(hintOf(name));
-  }
-
-  named(name: Uint32Array, content: Uint8Array): void {
-    this.namedCount++;
-    this.kept.set(nameKey(name), new Uint8Array(content));
-  }
-
-  carried(): void {
-    this.carriedCount++;
-  }
-
-  closeBatch() {
-    const number = ++this.batches;
-    return {
-      sent: (sequence: number) => void this.sent.push([number, sequence]),
-      dropped: () => assert.fail("nothing is dropped"),
-    };
-  }
-}
 
 function ends({ spills = true, level = 1 } = {}) {
   const openImage = () => new PageImage(PAGE, 0, spills ? memorySpill(PAGE) : null);

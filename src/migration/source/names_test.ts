@@ -250,6 +250,17 @@ Deno.test("a source that answers with another content is refused", async () => {
   assert.throws(() => arriving.resolve(nameOf(unit(1)), new Uint8Array(512)), isInvalid);
 });
 
+Deno.test("what is asked for when the move ends is given up, and nothing is asked any more", async () => {
+  const asking = new TestChannel();
+  const needs = new Needs(asking.channel);
+  const asked = needs.ask("disk", [nameOf(unit(1))]);
+  needs.close();
+  const ends = (thrown: unknown) => thrown instanceof GatewayError && thrown.code === "link_closed";
+  await assert.rejects(asked, ends);
+  await assert.rejects(needs.ask("memory", [nameOf(unit(2))]), ends);
+  assert.equal(asking.lastSent, 1);
+});
+
 Deno.test("frames that are no need and no answer end the move, not its control channel", async () => {
   const { needs, broken } = source();
   for (const [type, bytes] of [[48, 7], [48, 9], [49, 40], [1, 40]]) {
