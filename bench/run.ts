@@ -2,7 +2,7 @@
  * `deno task bench`: every bench with its canonical inputs, or with tiny ones that only show that it
  * runs.
  *
- *     bench/run.ts [--quick] [--only limits,cost,goodput,codec,free,bytes] [--out DIR]
+ *     bench/run.ts [--quick] [--only limits,store,cost,goodput,codec,free,bytes] [--out DIR]
  *
  * With `--out`, each writes its runs and where they were made to `DIR/NAME.json`.
  */
@@ -23,6 +23,7 @@ const BENCHES: readonly Bench[] = [
     quickArgs: ["--mib", "4", "--repeat", "1"],
     needs: [],
   },
+  { name: "store", script: "store.ts", quickArgs: ["--quick"], needs: [] },
   {
     name: "cost",
     script: "gateway_cost.ts",

@@ -6,6 +6,7 @@ export const OPAQUE = 4;
 export const CHANGES = 5;
 export const SUM = 6;
 export const KEPT = 7;
+export const NAMED = 8;
 
 export const REASON_BYTES_MAX = 1_024;
 

@@ -11,10 +11,12 @@
  * 5 changes see change_items.ts
  * 6 sum     16 bytes, see page_sum.ts; last, in every batch with changes and in no other
  * 7 kept    see kept_items.ts
+ * 8 named   see named_items.ts
  * ```
  *
  * Kinds 5 and 6 are sent to a peer that said that it keeps an image, and to no other; kind 7 names
- * pages that the peer has offered (memory_offer.ts).
+ * pages that the peer has offered (memory_offer.ts); kind 8 is sent to one that keeps an image and
+ * said that it has a store besides.
  */
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { ByteSink } from "./bytes.ts";
@@ -23,6 +25,7 @@ import { type OpenBatch, openBatch, pack, ZSTD_LEVEL } from "./envelope.ts";
 import { KeptWriter } from "./kept_items.ts";
 import { LAYOUT, OPAQUE, PAGES, REASON_BYTES_MAX, SUM, ZEROS } from "./item_kinds.ts";
 import { type Layout, layoutFault, pagesOfBlock, putLayout } from "./memory_layout.ts";
+import { NamedWriter } from "./named_items.ts";
 import { PageSum } from "./page_sum.ts";
 
 /** Writes items into one batch after the other; contents are copied when they are put. */
@@ -32,23 +35,25 @@ export class MemoryBatchWriter {
   readonly #description = new ByteSink(4096);
   readonly #changes: ChangeWriter;
   readonly #kept: KeptWriter;
+  readonly #named: NamedWriter;
   #sum = new PageSum();
 
   constructor(capacityBytes: number) {
     this.#contents = new ByteSink(capacityBytes);
     this.#changes = new ChangeWriter(this.#contents, this.#description);
     this.#kept = new KeptWriter(this.#description);
+    this.#named = new NamedWriter(this.#contents, this.#description);
   }
 
   /** Bytes so far, before compression. */
   get bodyBytes(): number {
     return this.#contents.lengthBytes + this.#description.lengthBytes + this.#changes.openBytes +
-      this.#kept.openBytes;
+      this.#kept.openBytes + this.#named.openBytes;
   }
 
-  /** Pages among the changes so far. */
+  /** Pages among the changes so far, and named ones. */
   get changedPages(): number {
-    return this.#changes.pageCount;
+    return this.#changes.pageCount + this.#named.pageCount;
   }
 
   /** Kept pages so far. */
@@ -78,14 +83,25 @@ export class MemoryBatchWriter {
   changes(block: number): ChangeWriter {
     this.#known(block);
     this.#kept.close();
+    this.#named.close();
     this.#changes.begin(block);
     return this.#changes;
+  }
+
+  /** Named pages of one block, in order; as `changes`, but nothing of them goes into `sum`. */
+  named(block: number): NamedWriter {
+    this.#known(block);
+    this.#changes.close();
+    this.#kept.close();
+    this.#named.begin(block);
+    return this.#named;
   }
 
   /** A page that the destination has kept; it takes its place among everything else. */
   kept(block: number, index: number): void {
     this.#known(block);
     this.#changes.close();
+    this.#named.close();
     this.#kept.page(block, index);
   }
 
@@ -115,6 +131,7 @@ export class MemoryBatchWriter {
     this.#description.clear();
     this.#changes.clear();
     this.#kept.clear();
+    this.#named.clear();
     this.#sum = new PageSum();
     return batch;
   }
@@ -122,6 +139,7 @@ export class MemoryBatchWriter {
   #closeOpen(): void {
     this.#changes.close();
     this.#kept.close();
+    this.#named.close();
   }
 
   #putLayout(layout: Layout): void {

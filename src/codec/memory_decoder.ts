@@ -6,6 +6,7 @@ import {
   CHANGES,
   KEPT,
   LAYOUT,
+  NAMED,
   OPAQUE,
   PAGES,
   REASON_BYTES_MAX,
@@ -14,6 +15,7 @@ import {
 } from "./item_kinds.ts";
 import type { KnownMemory } from "./known_memory.ts";
 import { getLayout, type Layout, pagesOfBlock } from "./memory_layout.ts";
+import { getNamedPages, type NamedContents, NamesMissing } from "./named_items.ts";
 import { PageRebuilder } from "./page_rebuilder.ts";
 import { isSameLayout, PageSpace } from "./page_space.ts";
 
@@ -25,6 +27,7 @@ export interface MemoryDecoder {
    * @returns items whose bytes are views into the batch; they stay valid as long as `payload`
    * @throws {GatewayError} `batch_invalid`, or `batch_mismatch` where a page was rebuilt wrongly;
    *   before any item is given out, and with layout and image as they were
+   * @throws {NamesMissing} alike, where it names contents that are not at hand
    */
   decode(payload: Uint8Array): MemoryItem[];
   /**
@@ -41,12 +44,14 @@ export interface MemoryDecoder {
  *
  * @param openImage keeps what the machine holds, for deltas and references; null: neither is taken
  * @param warm what was offered to the source, its pages waiting; the decoder's own from now on
+ * @param named gives contents for names; null: none are taken
  */
 export function createMemoryDecoder(
   openImage: ((pageBytes: number) => PageImage) | null = null,
   warm: KnownMemory | null = null,
+  named: NamedContents | null = null,
 ): MemoryDecoder {
-  return new Decoder(openImage, warm);
+  return new Decoder(openImage, warm, named);
 }
 
 interface Memory {
@@ -62,6 +67,7 @@ class Decoder implements MemoryDecoder {
   constructor(
     private readonly openImage: ((pageBytes: number) => PageImage) | null,
     private warm: KnownMemory | null,
+    private readonly named: NamedContents | null,
   ) {}
 
   get layout(): Layout | null {
@@ -71,7 +77,10 @@ class Decoder implements MemoryDecoder {
   decode(payload: Uint8Array): MemoryItem[] {
     const body = open(payload);
     let memory = this.#memory;
-    let rebuilder = memory && new PageRebuilder(memory.space, memory.image);
+    const whole: Uint8Array[] = [];
+    const arrived = this.named && ((content: Uint8Array) => void whole.push(content));
+    const missing: Uint32Array[] = [];
+    let rebuilder = memory && new PageRebuilder(memory.space, memory.image, arrived);
     const contents = new ByteSource(body.contents);
     const source = new ByteSource(body.description);
     const items: MemoryItem[] = [];
@@ -84,15 +93,21 @@ class Decoder implements MemoryDecoder {
           const layout = getLayout(source);
           items.push(layout);
           if (memory === null || !isSameLayout(memory.layout, layout)) {
-            rebuilder?.check();
+            if (missing.length === 0) rebuilder?.check();
             this.#discard(memory);
             memory = this.#open(layout);
-            rebuilder = new PageRebuilder(memory.space, memory.image);
+            rebuilder = new PageRebuilder(memory.space, memory.image, arrived);
           }
         } else if (memory === null || rebuilder === null) {
           throw batchInvalid("pages come before the layout of the memory");
         } else if (kind === PAGES) {
           const item = getPages(source, contents, memory.layout);
+          rebuilder.notePages(item);
+          items.push(item);
+          if (arrived !== null) pagesOf(item, memory.layout.pageBytes).forEach(arrived);
+        } else if (kind === NAMED) {
+          const allow = rebuilder.allow.bind(rebuilder);
+          const item = getNamedPages(source, contents, memory.space, this.named, allow, missing);
           rebuilder.notePages(item);
           items.push(item);
         } else if (kind === ZEROS) {
@@ -110,13 +125,16 @@ class Decoder implements MemoryDecoder {
       }
       if (items.length === 0) throw batchInvalid("it is empty");
       contents.end();
+      if (missing.length > 0) throw new NamesMissing(missing);
       rebuilder?.check();
     } catch (thrown) {
-      this.#hasFailed = true;
+      // What is missing will come; nothing is wrong on either side.
+      if (!(thrown instanceof NamesMissing)) this.#hasFailed = true;
       this.#discard(memory);
       throw thrown;
     }
     this.#commit(rebuilder);
+    for (const content of whole) this.named?.arrived(content);
     if (memory !== this.#memory) {
       this.#memory?.image?.close();
       // The first layout decides whether what was kept is of use.
@@ -166,6 +184,14 @@ class Decoder implements MemoryDecoder {
 
 type Pages = Extract<MemoryItem, { kind: "pages" }>;
 type Zeros = Extract<MemoryItem, { kind: "zeros" }>;
+
+/** Its pages, one by one. */
+function pagesOf({ contents, pageIndexes }: Pages, pageBytes: number): Uint8Array[] {
+  return Array.from(
+    pageIndexes,
+    (_, i) => contents.subarray(i * pageBytes, (i + 1) * pageBytes),
+  );
+}
 
 function getPages(source: ByteSource, contents: ByteSource, layout: Layout): Pages {
   const { block, blockPages, pageBytes } = getBlock(source, layout);

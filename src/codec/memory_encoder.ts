@@ -1,4 +1,5 @@
 import type { MemoryItem } from "../guest/memory_items.ts";
+import { NAME_BYTES } from "../image/content_name.ts";
 import type { PageImage } from "../image/page_image.ts";
 import {
   BATCH_HEADER_BYTES,
@@ -14,7 +15,8 @@ import type { IndexedMemory, KnownMemory } from "./known_memory.ts";
 import { type Bottleneck, chooseLevel } from "./level_policy.ts";
 import { MemoryBatchWriter } from "./memory_batch.ts";
 import { type Layout, PAGE_BYTES_MAX } from "./memory_layout.ts";
-import { DELTA, DUPLICATE, KEPT, PageCoder, UNCHANGED, ZEROS } from "./page_coder.ts";
+import type { BatchNames, PageNames } from "./named_items.ts";
+import { DELTA, DUPLICATE, KEPT, NAMED, PageCoder, UNCHANGED, ZEROS } from "./page_coder.ts";
 import { ZEROS_BEFORE_REFERENCES_MAX } from "./page_rebuilder.ts";
 import { isSameLayout, PageSpace } from "./page_space.ts";
 import { type EncoderTotals, noTotals, type Technique } from "./techniques.ts";
@@ -28,6 +30,8 @@ export interface PageMemory {
   openImage(pageBytes: number): PageImage;
   /** Of the destination's image, as it said: see `PageImage.reachPages`. */
   reachPages(pageBytes: number): number;
+  /** Contents that the destination may have from elsewhere; null or absent: none. */
+  names?(pageBytes: number): PageNames | null;
 }
 
 export interface MemoryEncoderOptions {
@@ -73,8 +77,13 @@ export interface MemoryEncoder {
    * memory here: false means that `add` decides.
    */
   skipUnchanged(block: number, index: number, content: Uint8Array): boolean;
-  /** What the oldest batch changes or refers to that this was not asked of yet; once for each batch. */
-  takeTouched(): PageRanges;
+  /**
+   * The oldest batch that this was not told of has its place in the channel: its frame has this
+   * sequence number. Once for each batch.
+   *
+   * @returns what it changes or refers to
+   */
+  numbered(sequence: number): PageRanges;
   /** Pages that the destination has not got right: they travel whole when they come next. */
   forget(ranges: PageRanges): void;
   /**
@@ -112,13 +121,14 @@ class Encoder implements MemoryEncoder {
   #warm: IndexedMemory | null;
   #space: PageSpace | null = null;
   #coder: PageCoder | null = null;
+  #names: PageNames | null = null;
   #zeroPage = new Uint8Array(0);
   /** Of the open batch: what it carries before compression, and how. */
   #carriedBytes = 0;
   #deltaPages = 0;
   #zeroPages = 0;
   #touched: number[] = [];
-  readonly #touchedOfBatches: PageRanges[] = [];
+  readonly #unnumbered: { readonly touched: PageRanges; readonly names: BatchNames | null }[] = [];
 
   constructor(
     private readonly targetBytes: number,
@@ -157,7 +167,7 @@ class Encoder implements MemoryEncoder {
     this.totals.payloadBytes += rawBytes;
     this.totals.saved.compression += this.#carriedBytes - rawBytes;
     this.#carriedBytes = this.#deltaPages = this.#zeroPages = 0;
-    this.#touchedOfBatches.push(this.#touched);
+    this.#unnumbered.push({ touched: this.#touched, names: this.#names?.closeBatch() ?? null });
     this.#touched = [];
     yield batch;
   }
@@ -182,8 +192,10 @@ class Encoder implements MemoryEncoder {
     return true;
   }
 
-  takeTouched(): PageRanges {
-    return this.#touchedOfBatches.shift() ?? [];
+  numbered(sequence: number): PageRanges {
+    const batch = this.#unnumbered.shift();
+    batch?.names?.sent(sequence);
+    return batch?.touched ?? [];
   }
 
   forget(ranges: PageRanges): void {
@@ -213,16 +225,17 @@ class Encoder implements MemoryEncoder {
     this.#space = new PageSpace(layout);
     this.#zeroPage = new Uint8Array(layout.pageBytes);
     this.#coder?.image.close();
-    this.#coder = null;
+    this.#coder = this.#names = null;
     const warm = this.#takeWarm(layout);
     if (this.#memory === null || !this.#space.canBeFollowed) {
       warm?.image.close();
       return;
     }
     const { pageBytes } = layout;
+    this.#names = this.#memory.names?.(pageBytes) ?? null;
     const reachPages = this.#memory.reachPages(pageBytes);
     const image = warm?.image ?? this.#memory.openImage(pageBytes);
-    this.#coder = new PageCoder(image, reachPages, this.#disabled, warm?.index);
+    this.#coder = new PageCoder(image, reachPages, this.#disabled, warm?.index, this.#names);
   }
 
   /** Null where nothing was offered for this layout; an offer for another one is worth nothing. */
@@ -283,6 +296,12 @@ class Encoder implements MemoryEncoder {
     if (code === KEPT) {
       this.#writer.kept(block, index);
       saved.warm += pageBytes;
+      return;
+    }
+    if (code === NAMED) {
+      this.#writer.named(block).page(index, coder.name);
+      saved.duplicate += pageBytes - NAME_BYTES;
+      this.#carriedBytes += NAME_BYTES;
       return;
     }
     const changes = this.#writer.changes(block);

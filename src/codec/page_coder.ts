@@ -1,9 +1,11 @@
 import { Buffer } from "node:buffer";
 import { ChunkedU32 } from "../image/chunked.ts";
-import { digestBuffer, DigestIndex } from "../image/digest_index.ts";
-import { digestPage } from "../image/page_digest.ts";
+import { nameBuffer, nameContent } from "../image/content_name.ts";
+import { DigestIndex } from "../image/digest_index.ts";
+import { DIGEST_WORDS } from "../image/page_digest.ts";
 import { DIGEST_ONLY, HELD, PageImage, SPILLED, UNKNOWN, ZERO } from "../image/page_image.ts";
 import { createDelta, type Delta, encodeDelta } from "./delta.ts";
+import type { PageNames } from "./named_items.ts";
 import type { Technique } from "./techniques.ts";
 
 /** What becomes of a page: it travels as one of the first four, */
@@ -13,9 +15,11 @@ export const DUPLICATE = 2;
 export const ZEROS = 3;
 /** not at all, because the machine there has it, */
 export const UNCHANGED = 4;
-/** or by its number: the gateway there has it and gives it to its machine. */
+/** by its number: the gateway there has it and gives it to its machine, */
 export const KEPT = 5;
-export type PageCode = 0 | 1 | 2 | 3 | 4 | 5;
+/** or by the name of its content: the site there has that from elsewhere. */
+export const NAMED = 6;
+export type PageCode = 0 | 1 | 2 | 3 | 4 | 5 | 6;
 
 /** A longer delta is not worth it: the page goes whole (2.7 % of dirty pages of a Linux guest). */
 const DELTA_SHARE_MAX = 0.7;
@@ -31,7 +35,9 @@ export class PageCoder {
   readonly delta: Delta;
   /** Of the page coded last as `DUPLICATE`: the page that holds the same content already. */
   source = 0;
-  readonly #digest = digestBuffer();
+  /** Of the page coded last as `NAMED`. */
+  readonly name = nameBuffer();
+  readonly #digest = this.name.subarray(0, DIGEST_WORDS);
   readonly #zeroPage: Buffer;
   readonly #zeroWords: Uint32Array;
   readonly #old: Uint8Array;
@@ -44,12 +50,14 @@ export class PageCoder {
    * @param reachPages pages written last of which the destination has the content; see
    *   `PageImage.reachPages`. Pages that wait in the image (`PageImage.markWaiting`) have it, too.
    * @param index of the image, where there is one already
+   * @param names contents that the destination may have from elsewhere
    */
   constructor(
     readonly image: PageImage,
     private readonly reachPages: number,
     private readonly disabled: ReadonlySet<Technique>,
     private readonly index = new DigestIndex(image),
+    private readonly names: PageNames | null = null,
   ) {
     const { pageBytes, pageWords } = image;
     this.delta = createDelta(pageWords);
@@ -105,8 +113,16 @@ export class PageCoder {
       }
     }
     this.#write(page, content, digest);
-    if (digest !== null) this.index.add(page);
-    return deltaBytes >= 0 ? DELTA : WHOLE;
+    if (digest === null) return deltaBytes >= 0 ? DELTA : WHOLE;
+    this.index.add(page);
+    // A delta that is longer than the shortest ones is longer than a name as well.
+    if (!disabled.has("duplicate") && this.names?.mayName(this.name)) {
+      this.names.named(this.name, content);
+      return NAMED;
+    }
+    if (deltaBytes >= 0) return DELTA;
+    this.names?.carried(this.name);
+    return WHOLE;
   }
 
   /** True when the page is in memory with just this content; false says nothing. */
@@ -175,7 +191,7 @@ export class PageCoder {
   }
 
   #digestOf(content: Uint8Array): Uint32Array {
-    digestPage(content, this.#digest);
+    nameContent(content, this.name);
     return this.#digest;
   }
 }

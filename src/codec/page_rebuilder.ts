@@ -51,7 +51,19 @@ export class PageRebuilder {
   /** The last write to each page in this batch. */
   readonly #latest = new Map<number, Content | Zeros>();
 
-  constructor(private readonly space: PageSpace, private readonly image: PageImage | null) {}
+  /** @param arrived takes note of each page that came whole; told when the batch has no fault */
+  constructor(
+    private readonly space: PageSpace,
+    private readonly image: PageImage | null,
+    private readonly arrived: ((content: Uint8Array) => void) | null = null,
+  ) {}
+
+  /** @throws {GatewayError} `batch_invalid` when the batch leads to more pages than one may */
+  allow(pages: number): void {
+    this.#changedBytes += pages * this.space.pageBytes;
+    if (this.#changedBytes <= CHANGED_BYTES_MAX) return;
+    throw batchInvalid(`changes of ${this.#changedBytes} bytes`);
+  }
 
   notePages({ block, pageIndexes, contents }: Extract<MemoryItem, { kind: "pages" }>): void {
     this.#refuseAfterSum();
@@ -84,10 +96,8 @@ export class PageRebuilder {
     const block = source.varint();
     if (block >= space.layout.blocks.length) throw batchInvalid(`there is no block ${block}`);
     const count = source.count(1, "changes");
-    this.#changedBytes += count * pageBytes;
-    if (count === 0 || this.#changedBytes > CHANGED_BYTES_MAX) {
-      throw batchInvalid(`changes of ${this.#changedBytes} bytes`);
-    }
+    if (count === 0) throw batchInvalid("changes of no page");
+    this.allow(count);
     const blockPages = space.pagesOf(block);
     const first = space.firstOf(block);
     const bytes = new Uint8Array(count * pageBytes);
@@ -108,6 +118,7 @@ export class PageRebuilder {
       const at = run.endBytes;
       if (what === WHOLE) {
         bytes.set(contents.raw(pageBytes), at);
+        this.arrived?.(bytes.subarray(at, at + pageBytes));
       } else if (what === DELTA) {
         this.#copy(page, bytes, at);
         this.#applyDelta(words, at, source, contents);

@@ -5,12 +5,14 @@ import { KEPT_BYTES_MAX } from "./item_kinds.ts";
 import type { Layout } from "./memory_layout.ts";
 import { TECHNIQUES } from "./techniques.ts";
 import { Attempt, type Keeping, NOTHING, run } from "./testing/attempt.ts";
+import { Contents } from "./testing/known_contents.ts";
 import { GuestModel, LAYOUT, PAGE, PAGES, placeOf, randomFrom } from "./testing/memory_model.ts";
 
 const anyKeeping = fc.constantFrom<Keeping>("spill", "bounded");
 
 Deno.test("a fresh machine gets every page, whatever both sides have of it from before", () => {
   let warmBytes = 0;
+  let namedPages = 0;
   fc.assert(
     fc.property(
       fc.nat(),
@@ -24,9 +26,12 @@ Deno.test("a fresh machine gets every page, whatever both sides have of it from 
         maxLength: 4,
         size: "max",
       }),
-      (seed, settings, attempts) => {
+      fc.boolean(),
+      (seed, { disable, ...keeping }, attempts, hasStore) => {
         const guest = new GuestModel(seed);
         const random = randomFrom(seed);
+        const contents = hasStore ? new Contents() : undefined;
+        const settings = { ...keeping, disable, contents };
         let left = NOTHING;
         for (const { cutPages, forgets } of attempts) {
           const attempt = new Attempt(left, settings);
@@ -35,6 +40,9 @@ Deno.test("a fresh machine gets every page, whatever both sides have of it from 
           // Some pages, some of them again, and then it ends.
           for (const item of guest.dirtyItems().slice(0, 1 + cutPages / 32)) attempt.send([item]);
           guest.work(1 + random(400));
+          for (let page = 0; page < PAGES && hasStore; page += 1 + random(20)) {
+            contents!.add(guest.page(page), { isThere: random(8) > 0 });
+          }
           attempt.send(guest.dirtyItems().slice(0, random(10)));
           left = attempt.end();
           if (forgets) left = { source: null, destination: left.destination };
@@ -48,11 +56,13 @@ Deno.test("a fresh machine gets every page, whatever both sides have of it from 
         const sum = TECHNIQUES.reduce((sum, technique) => sum + saved[technique], payloadBytes);
         assert.equal(sum, offeredBytes);
         warmBytes += saved.warm;
+        if (saved.warm > 0) namedPages += last.names?.namedCount ?? 0;
       },
     ),
-    { numRuns: 25, endOnFailure: true },
+    { numRuns: 40, endOnFailure: true },
   );
   assert.ok(warmBytes > 5 * PAGES * PAGE / 4, `${warmBytes}`);
+  assert.ok(namedPages > 100, `${namedPages}`);
 });
 
 Deno.test("pages that are the same as before take a few bytes, changed ones their changes", () => {
@@ -216,12 +226,12 @@ Deno.test("kept pages that did not arrive travel whole when they are asked for a
   run(first, guest, 1);
   const second = new Attempt(first.end());
   second.send([LAYOUT]);
-  second.encoder.takeTouched();
+  second.encoder.numbered(1);
   const items = guest.items([101, 102, 103]);
   const [lost] = [...second.encoder.add(items), ...second.encoder.flush()];
   assert.equal(second.saved.warm, 3 * PAGE);
   assert.ok(lost.byteLength < 40);
-  second.encoder.forget(second.encoder.takeTouched());
+  second.encoder.forget(second.encoder.numbered(1));
   second.send(items);
   assert.equal(second.saved.warm, 3 * PAGE);
   for (const page of [101, 102, 103]) {

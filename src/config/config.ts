@@ -71,6 +71,7 @@ function resolvePaths(file: ConfigFile, path: string): Config {
     keyFile: resolve(directory, file.keyFile),
     ledgerFile: resolve(directory, file.ledgerFile),
     stateDirectory: resolve(directory, file.stateDirectory),
+    sharedImages: file.sharedImages.map((image) => resolve(directory, image)),
     peers: file.peers.map((peer) => ({
       ...peer,
       certificate: resolve(directory, peer.certificate),

@@ -33,6 +33,8 @@ Deno.test("parseConfig() fills defaults", () => {
   assert.deepEqual(kept, DEFAULT_KEPT_LIMITS);
   const partly = parseConfig('{"site":"a","limits":{"linkBytesPerSecond":2048}}', "c.json");
   assert.equal(partly.limits.linkBytesPerSecond, 2048);
+  assert.equal(partly.limits.siteStoreBytesMax, 2 ** 30);
+  assert.deepEqual(partly.sharedImages, []);
   assert.equal(partly.limits.unacknowledgedBytesMax, config.limits.unacknowledgedBytesMax);
 });
 
@@ -83,6 +85,7 @@ Deno.test("loadConfig() resolves paths from the directory of the file", () =>
         site: "a",
         ledgerFile: "/var/lib/x.sqlite",
         peers: [{ name: "b", certificate: "peers/b.crt" }],
+        sharedImages: ["base.raw", "/images/x"],
       }),
     );
     const config = await loadConfig(path);
@@ -90,6 +93,7 @@ Deno.test("loadConfig() resolves paths from the directory of the file", () =>
     assert.equal(config.apiTokenFile, join(dir, "api-token"));
     assert.equal(config.ledgerFile, "/var/lib/x.sqlite");
     assert.equal(config.peers[0].certificate, join(dir, "peers/b.crt"));
+    assert.deepEqual(config.sharedImages, [join(dir, "base.raw"), "/images/x"]);
   }));
 
 Deno.test("loadConfig() refuses a missing file, a directory and an endless one", () =>

@@ -48,6 +48,8 @@ export const limits = z.strictObject({
   pagePoolBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(256 * MIB),
   /** Contents of what the destination holds that are kept in memory, of one migration. */
   pageImageBytesMax: z.number().int().min(MIB).max(65_536 * MIB).default(64 * MIB),
+  /** Contents of pages and blocks that the site keeps for later moves, on disk; 0: none. */
+  siteStoreBytesMax: z.number().int().min(0).max(65_536 * MIB).default(1024 * MIB),
   /** Images of guests' memory that stay after their moves, for the next one; 0 keeps none. */
   keptImagesMax: z.number().int().min(0).max(1024).default(8),
   /** What these take in the state directory (with memoryAtRest "never": in memory). */
@@ -71,7 +73,9 @@ export const configFile = z.strictObject({
   peers: z.array(peerEntry).max(256, "at most 256 peers").default([]),
   /** Hosts that a QEMU on another machine may reach the gateway by (`data` of a guest). */
   dataHosts: z.array(z.string().min(1).max(253)).max(256).default([]),
-  /** Whether memory of machines may be written to disk, encrypted with a key that is not. */
+  /** Images whose content every peer may refer to: base images that are no secret. */
+  sharedImages: z.array(filePath).max(256, "at most 256 images").default([]),
+  /** Whether memory of machines may be written to disk, encrypted. */
   memoryAtRest: z.enum(["encrypted", "never"]).default("encrypted"),
   /**
    * Threads beside the gateway's own that compress what leaves; null: one less than the machine has

@@ -27,6 +27,7 @@ export async function composeGateway(
     clock,
     limits: config.limits,
     pages: { ...config.limits, memoryAtRest: config.memoryAtRest },
+    store: { bytesMax: config.limits.siteStoreBytesMax, sharedImages: config.sharedImages },
     sealer: new WorkerSealer({
       workers: config.compressionWorkers ?? workersForThisMachine(),
       clock,

@@ -22,6 +22,7 @@ import { watchPeers } from "./peer_watch.ts";
 import { planMove } from "./plan.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
+import { SiteContents, type StoreSettings } from "./site_contents.ts";
 
 export interface GatewayDeps {
   readonly site: string;
@@ -40,6 +41,8 @@ export interface GatewayDeps {
   readonly dataHosts?: readonly string[];
   /** Bounds of page images and pools; the configuration's defaults without them. */
   readonly pages?: PageLimits;
+  /** What is kept for later moves; nothing without it. */
+  readonly store?: StoreSettings;
   /** Packs batches for all moves and is closed with the gateway; without one its thread does it. */
   readonly sealer?: Sealer & { close(): void };
   /** Bounds of what stays of machines' memory after their moves; the defaults without them. */
@@ -75,6 +78,13 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     }
   };
   const incarnation = deps.newId();
+  const pages = deps.pages ?? DEFAULT_PAGE_LIMITS;
+  const contents = new SiteContents(
+    deps.store ?? { bytesMax: 0, sharedImages: [] },
+    `${deps.stateDirectory}/store`,
+    pages.memoryAtRest !== "never",
+    log,
+  );
   const peers = new PeerRegistry({
     clock,
     incarnation,
@@ -96,7 +106,8 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     guests,
     peers,
     scratchDirectory: `${deps.stateDirectory}/moves`,
-    pages: deps.pages ?? DEFAULT_PAGE_LIMITS,
+    pages,
+    contents,
     sealer: deps.sealer ?? inlineSealer,
     kept,
     images,
@@ -108,6 +119,8 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   await peers.reload();
   await guests.restore();
   await migrations.restore();
+  // After the machines: reading a large store takes a second, and none of them waits for it.
+  contents.open();
   const endpoint = await deps.openEndpoint(incarnation);
   peers.connect(endpoint);
   const watched = deps.peersVersion && watchPeers({
@@ -265,6 +278,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       await peers.close();
       await endpoint.close();
       await guests.detachAll();
+      contents.close();
       deps.sealer?.close();
       ledger.close();
     },

@@ -35,6 +35,7 @@ import { lazyGuest } from "./lazy_guest.ts";
 import { whenUp } from "./link_up.ts";
 import { type Arrived, auditWithdrawn, isOnlyOffered } from "./offers.ts";
 import { ReportListeners } from "./report_listeners.ts";
+import type { SiteContents } from "./site_contents.ts";
 import { requireOwner } from "./ownership.ts";
 import { type PastMigration, readPast, reportOfPast } from "./past.ts";
 import type { PeerRegistry } from "./peers.ts";
@@ -67,6 +68,8 @@ export interface MigrationManagerDeps {
   readonly peers: PeerRegistry;
   readonly scratchDirectory: string;
   readonly pages: PageLimits;
+  /** What this site keeps of what peers sent, and knows of what it sent them. */
+  readonly contents: SiteContents;
   readonly sealer: Sealer;
   readonly kept: KeptImages;
   readonly images: ImageRecords;
@@ -420,6 +423,7 @@ export class MigrationManager {
       draft,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
+      sentHints: this.deps.contents.sentTo(stored.peer),
       sealer,
       kept: this.deps.kept.of(stored.guestId, stored.peer),
       images: this.deps.images,
@@ -453,21 +457,18 @@ export class MigrationManager {
       recordedEpoch: () => ledger.ownership(stored.guestId)?.epoch ?? 0,
       scratchDirectory: `${scratchDirectory}/${stored.id}`,
       pages: pageMemory(this.deps.pages, scratchDirectory, this.deps.newId),
+      store: this.deps.contents.ofMove(stored.id, this.deps.peers.fingerprint(stored.peer)),
       kept: this.deps.kept.of(stored.guestId, stored.peer),
       images: this.deps.images,
       changed: () => this.#destinationChanged(stored.id),
       log,
     });
+    const recorded = () => ledger.events(stored.id) as unknown as DestinationEvent[];
     const running: Extract<Running, { side: "destination" }> = {
       side: "destination",
       stored,
       actor,
-      report: new ArrivingReport(
-        stored,
-        actor,
-        site,
-        () => ledger.events(stored.id) as unknown as DestinationEvent[],
-      ),
+      report: new ArrivingReport(stored, actor, site, recorded),
       begun: events.length > 0,
     };
     this.#running.set(stored.id, running);

@@ -118,6 +118,11 @@ export class PeerRegistry {
     return this.#entries.get(name)?.link ?? null;
   }
 
+  /** Fingerprint of a peer's certificate; null for one that is not trusted any more. */
+  fingerprint(name: string): string | null {
+    return this.#entries.get(name)?.peer.fingerprint || null;
+  }
+
   /** @throws {GatewayError} `peer_unknown` */
   async setRate(name: string, bytesPerSecond: number | null): Promise<void> {
     if (!this.#entries.has(name)) await this.reload();

@@ -2,11 +2,13 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import fc from "fast-check";
-import { decodeDiskBatch } from "../codec/disk_batch.ts";
 import { DiskOfferReader } from "../codec/disk_offer.ts";
+import { open } from "../codec/envelope.ts";
+import { inlineSealer } from "../codec/sealer.ts";
 import { totalBytes } from "../core/extents.ts";
 import { BLOCK_BYTES, digestBlock } from "../image/block_digest.ts";
 import { BLOCK_KNOWN, BLOCK_ZERO, type BlockMap } from "../image/block_map.ts";
+import { NAME_BYTES, UNIT_BYTES } from "../image/content_name.ts";
 import { DEFAULT_PAGE_LIMITS, PageMemory } from "../image/page_memory.ts";
 import type { Channel } from "../link/peer_link.ts";
 import { FRAME_TYPES } from "../wire/frame_types.ts";
@@ -19,6 +21,7 @@ import type { Switchable } from "./options.ts";
 import { DiskPlanner } from "./source/disk_planner.ts";
 import { sendDiskRound } from "./source/disks.ts";
 import { SECTOR_BYTES, TestDisk, waitingDisks } from "./testing/disk_world.ts";
+import { joinNames, LossyStore } from "./testing/joined_names.ts";
 import { TrafficMeter } from "./traffic.ts";
 
 const BLOCK_SECTORS = BLOCK_BYTES / SECTOR_BYTES;
@@ -40,11 +43,18 @@ interface Plan {
   readonly wasHere: boolean;
   /** Blocks whose digest the destination knows without reading, by number modulo. */
   readonly recorded: number;
-  readonly rounds: readonly { readonly writes: readonly Write[]; readonly stopAfter: number }[];
+  readonly rounds: readonly {
+    readonly writes: readonly Write[];
+    readonly stopAfter: number;
+    /** Stopped while the last of these frames is packed: it is not sent either. */
+    readonly unsent?: boolean;
+  }[];
   readonly granularity: number;
   readonly holes: number;
   readonly disable: readonly Switchable[];
   readonly unitDigestsBytes: number;
+  /** The destination's site has a store, which loses each so many-th content; null: it has none. */
+  readonly storeLosesEach: number | null;
 }
 
 const anyWrites = (maxLength: number) =>
@@ -69,13 +79,18 @@ const anyPlan: fc.Arbitrary<Plan> = fc.record({
   wasHere: fc.boolean(),
   recorded: fc.constantFrom(1, 2, 1000),
   rounds: fc.array(
-    fc.record({ writes: anyWrites(8), stopAfter: fc.constantFrom(0, 1, 2, 1000, 1000, 1000) }),
+    fc.record({
+      writes: anyWrites(8),
+      stopAfter: fc.constantFrom(0, 1, 2, 1000, 1000, 1000),
+      unsent: fc.boolean(),
+    }),
     { maxLength: 4 },
   ),
   granularity: fc.constantFrom(8, BLOCK_SECTORS, BLOCK_SECTORS, BLOCK_SECTORS),
   holes: fc.constantFrom(1, 3, 1000),
   disable: fc.subarray(["zero", "unchanged", "warm"] as Switchable[]),
   unitDigestsBytes: fc.constantFrom(1, 1000, 1_000_000),
+  storeLosesEach: fc.constantFrom(null, 2, 5, 1000),
 });
 
 /** Runs a case to its end and gives what it cost. */
@@ -109,7 +124,20 @@ async function copy(plan: Plan) {
   const kept = { take: () => null } as unknown as KeptMemory;
   const memory = { pages, kept, takesOffer: false };
   const repairs = new Repairs(() => Promise.reject(new Error("no memory travels here")));
-  const applier = new FrameApplier(machine, disks, held, memory, repairs);
+  const meter = new TrafficMeter();
+  const cost = { offeredBytes: 0, sentBytes: 0, neededBytes: 0, meter };
+  const link = { lastSent: 0, appliedByPeer: 0 };
+  const store = plan.storeLosesEach === null ? null : new LossyStore(plan.storeLosesEach);
+  // An earlier machine of the same make has been here.
+  for (let at = 0; store !== null && at + UNIT_BYTES <= sizes[0]; at += 3 * UNIT_BYTES) {
+    store.put("disk", source[0].bytes.subarray(at, at + UNIT_BYTES));
+  }
+  const names = store &&
+    joinNames(store, { memory: link, disk: link }, (contentCount, payloadBytes) => {
+      meter.needed(contentCount, payloadBytes);
+      cost.neededBytes += contentCount * (UNIT_BYTES - NAME_BYTES);
+    });
+  const applier = new FrameApplier(machine, disks, held, memory, repairs, names?.destination);
   if (!plan.disable.includes("warm")) {
     const reader = new DiskOfferReader(planner.maps);
     await offerDisks({
@@ -124,22 +152,30 @@ async function copy(plan: Plan) {
     planner.maps.forEach((map, number) => assertTrue(map!, there[number]));
   }
 
-  const meter = new TrafficMeter();
-  const cost = { offeredBytes: 0, sentBytes: 0, meter };
-  const round = async (whole: boolean, writes: readonly Write[], stopAfter: number) => {
+  const round = async (
+    whole: boolean,
+    writes: readonly Write[],
+    stopAfter = Infinity,
+    unsent = false,
+  ) => {
     const stop = new AbortController();
     const rounds = source.map((disk) => disk.beginRound(whole, plan.granularity, sees));
     for (const { extents } of rounds) cost.offeredBytes += totalBytes(extents);
     let frames = 0;
     const channel: Partial<Channel> = {
+      get lastSent() {
+        return link.lastSent;
+      },
       // Applied later than it is numbered, as over a link, and in this order.
       send: async (type, payload) => {
-        cost.sentBytes += decodeDiskBatch(payload, sizes).contents.byteLength;
+        const sequence = ++link.lastSent;
+        cost.sentBytes += open(payload).contents.byteLength;
         if (frames === 0) write(source, writes);
         if (++frames >= stopAfter) stop.abort();
         await Promise.resolve();
-        await applier.disk({ type, sequence: frames, payload });
-        return frames;
+        await applier.disk({ type, sequence, payload });
+        link.appliedByPeer = sequence;
+        return sequence;
       },
     };
     if (stopAfter === 0) stop.abort();
@@ -150,6 +186,14 @@ async function copy(plan: Plan) {
       meter,
       progress: { passed: () => {} },
       first: whole,
+      names: names?.source.frames.disk,
+      sealer: {
+        ahead: 1,
+        seal: (batch) => {
+          if (unsent && frames + 1 >= stopAfter) stop.abort();
+          return inlineSealer.seal(batch);
+        },
+      },
       stop: stop.signal,
     });
     const kept = await sent.then(() => true, () => false);
@@ -162,9 +206,11 @@ async function copy(plan: Plan) {
       1,
     );
   };
-  await round(true, plan.rounds[0]?.writes ?? [], Infinity);
-  for (const { writes, stopAfter } of plan.rounds.slice(1)) await round(false, writes, stopAfter);
-  await round(false, [], Infinity);
+  await round(true, plan.rounds[0]?.writes ?? []);
+  for (const { writes, stopAfter, unsent } of plan.rounds.slice(1)) {
+    await round(false, writes, stopAfter, unsent);
+  }
+  await round(false, []);
 
   for (const [number, { bytes }] of source.entries()) {
     const at = Buffer.compare(bytes, there[number].bytes);
@@ -172,6 +218,8 @@ async function copy(plan: Plan) {
     assertTrue(planner.maps[number]!, there[number]);
     assertTrue(held.maps[number]!, there[number]);
   }
+  names?.source.settle();
+  assert.equal(names?.source.keptBytes ?? 0, 0, "nothing is kept for frames that are applied");
   return cost;
 }
 
@@ -207,10 +255,14 @@ Deno.test("sent and saved bytes of the disks are together what the rounds had", 
   await fc.assert(
     fc.asyncProperty(anyPlan, async (plan) => {
       const unstopped = plan.rounds.map((round) => ({ ...round, stopAfter: Infinity }));
-      const { offeredBytes, sentBytes, meter } = await copy({ ...plan, rounds: unstopped });
-      const { hole, zero, unchanged, warm, compression } = meter.saved;
-      assert.equal(hole + zero + unchanged + warm + sentBytes, offeredBytes);
-      const sum = hole + zero + unchanged + warm + compression + meter.payloadBytes;
+      const { offeredBytes, sentBytes, neededBytes, meter } = await copy({
+        ...plan,
+        rounds: unstopped,
+      });
+      const { hole, zero, unchanged, warm, duplicate, compression } = meter.saved;
+      const left = hole + zero + unchanged + warm + duplicate;
+      assert.equal(left + sentBytes + neededBytes, offeredBytes);
+      const sum = left + compression + meter.payloadBytes;
       // While frames are mostly description there is nothing that compression has saved.
       if (compression > 0) assert.equal(sum, offeredBytes);
       else assert.ok(sum >= offeredBytes);
@@ -237,6 +289,7 @@ const FULL: Plan = {
   holes: 1,
   disable: [],
   unitDigestsBytes: 1_000_000,
+  storeLosesEach: null,
 };
 const DISK_BYTES = 8 * BLOCK_BYTES;
 
@@ -277,4 +330,33 @@ Deno.test("zeroes inside of what is allocated travel as ranges", async () => {
   const { sentBytes, meter } = await copy({ ...FULL, before, holes: 1e9 });
   assert.equal(sentBytes, DISK_BYTES / 2);
   assert.ok(meter.saved.zero >= DISK_BYTES / 2);
+});
+
+Deno.test("units that the destination's site has travel as names, and what it lost of them is asked for", async () => {
+  for (const storeLosesEach of [1000, 4]) {
+    // Each unit of the disk's blocks is one of few contents.
+    const { sentBytes, neededBytes, meter } = await copy({ ...FULL, storeLosesEach });
+    assert.ok(sentBytes < 0.8 * DISK_BYTES, `${sentBytes}`);
+    assert.equal(meter.saved.duplicate, DISK_BYTES - sentBytes - neededBytes);
+    assert.equal(neededBytes > 0, storeLosesEach === 4);
+  }
+});
+
+Deno.test("what a batch has named that a stop kept from being sent is given back, and named again", async () => {
+  const fill = (block: number): Write[] => [
+    { disk: 0, sector: block * BLOCK_SECTORS, count: BLOCK_SECTORS, value: 7 },
+  ];
+  const { sentBytes, meter } = await copy({
+    ...FULL,
+    storeLosesEach: 1e9,
+    rounds: [
+      { writes: fill(1), stopAfter: Infinity },
+      { writes: fill(3), stopAfter: Infinity },
+      { writes: fill(5), stopAfter: Infinity },
+      { writes: [], stopAfter: 1, unsent: true },
+    ],
+  });
+  // Its block went once, as names: of a content that the round before had brought.
+  assert.ok(meter.saved.duplicate > 16 * (UNIT_BYTES - NAME_BYTES), `${meter.saved.duplicate}`);
+  assert.ok(sentBytes < DISK_BYTES + 2 * BLOCK_BYTES + 4 * UNIT_BYTES, `${sentBytes}`);
 });

@@ -101,9 +101,10 @@ export type ToDestination = z.infer<typeof toDestination>;
 export const toSource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("accepted"), description, findings: z.array(finding).max(256) }),
   /**
-   * `image` is what the source may refer to (`src/image/page_memory.ts`); null: nothing. `warm` is
-   * the layout of memory that is here from before: an offer follows on the memory channel, and the
-   * source begins with memory behind its end.
+   * `image` is what the source may refer to (`src/image/page_memory.ts`), `store` what it may name
+   * (`store.ts`): `storeOffer` frames follow then. Null: nothing. `warm` is the layout of memory that
+   * is here from before: an offer follows on the memory channel, and the source begins with memory
+   * behind its end.
    */
   z.object({
     type: z.literal("prepared"),
@@ -112,6 +113,8 @@ export const toSource = z.discriminatedUnion("type", [
     warm: memoryLayout.nullable().default(null),
     /** `diskOffer` frames follow on the disk channel, and round 1 of the disks waits for their end. */
     diskOffer: z.boolean().default(false),
+    store: z.object({ bytesMax: z.number().int().nonnegative(), keepsMemory: z.boolean() })
+      .nullable().default(null),
   }),
   z.object({ type: z.literal("roundRecorded"), round: z.number().int().positive() }),
   /** Answer to an offer: nothing was touched. `epoch` and `owner` are this site's own record. */

@@ -1,3 +1,4 @@
+import { NAME_BYTES, UNIT_BYTES } from "../image/content_name.ts";
 import { type EncoderTotals, noTotals, TECHNIQUES } from "../codec/techniques.ts";
 import { noSavedBytes, type SavedBytes } from "./report.ts";
 
@@ -33,18 +34,29 @@ export class TrafficMeter {
     Object.assign(this.saved, saved);
   }
 
-  /** A part of a disk round went into a frame of `payloadBytes`, or needed none: 0. */
-  sentDisk({ offeredBytes, dataBytes, saved }: DiskPart, payloadBytes: number): void {
+  /**
+   * A part of a disk round went into a frame of `payloadBytes`, or needed none: 0.
+   *
+   * @param namedBytes of its data, that names took the place of, less the names
+   */
+  sentDisk(
+    { offeredBytes, dataBytes, saved }: DiskPart,
+    payloadBytes: number,
+    namedBytes = 0,
+  ): void {
     this.payloadBytes += payloadBytes;
     this.saved.hole += saved.hole;
     this.saved.zero += saved.zero;
     this.saved.unchanged += saved.unchanged;
     this.saved.warm += saved.warm;
-    this.#packed(dataBytes - payloadBytes);
+    this.saved.duplicate += namedBytes;
+    this.#packed(dataBytes - namedBytes - payloadBytes);
     // Without holes: progress and forecasts are about what has to be read.
     this.rawBytes += offeredBytes - saved.hole;
-    // What was there before, and zeroes of a first copy, say nothing of what is written later.
-    this.#remember(offeredBytes - saved.hole - saved.zero - saved.warm, payloadBytes);
+    // What was there before, and zeroes of a first copy, say nothing of what is written later, nor
+    // do names: the next contents may be unknown.
+    const { hole, zero, warm } = saved;
+    this.#remember(offeredBytes - hole - zero - warm - namedBytes, payloadBytes);
   }
 
   /** Takes over what an encoder has done since it was followed last. */
@@ -76,6 +88,14 @@ export class TrafficMeter {
   /** Pages that the machine called free and its stream never named: neither offered nor sent. */
   leftOut(bytes: number): void {
     this.saved.free = bytes;
+  }
+
+  /** Contents that were named, were asked for, and crossed after all. */
+  needed(contentCount: number, payloadBytes: number): void {
+    const bytes = contentCount * (UNIT_BYTES - NAME_BYTES);
+    this.saved.duplicate -= bytes;
+    this.payloadBytes += payloadBytes;
+    this.#packed(bytes - payloadBytes);
   }
 
   /** Below 0 while frames are mostly description; what is said of it waits until it is paid back. */

@@ -16,6 +16,9 @@ const REPORT_TIMEOUT_MS = 30_000;
 /** A move that waits for its link publishes nothing, while its report changes with the path. */
 const LOOK_MS = 100;
 
+/** Room for all that one test's machines send. */
+const STORE_BYTES_MAX = 256 * 1024 * 1024;
+
 export interface PathShape {
   readonly delayMs: number;
   readonly bytesPerSecond: number | null;
@@ -81,6 +84,7 @@ export class TwoSites implements AsyncDisposable {
         clock: life.clock(this.clock),
         kept: { ...DEFAULT_KEPT_LIMITS, ...this.kept },
         attach: life.attach(this.attach(name)),
+        store: { bytesMax: STORE_BYTES_MAX, sharedImages: [] },
         readPeers: () => Promise.resolve([{ name: other, address: null, fingerprint: "sha256:0" }]),
         openEndpoint: (incarnation) => {
           const endpoint = new MemoryEndpoint(

@@ -14,15 +14,17 @@ export const FRAME_TYPES = {
    * channel, towards the source.
    */
   memoryOffer: 18,
+  /** What the source may name (`src/codec/store_offer.ts`); `memory` channel, towards the source. */
+  storeOffer: 19,
   /** A batch of disk extents (`src/codec/disk_batch.ts`); `disk` channel. */
   diskBatch: 32,
   /** JSON `{ round }`: every extent of that round went before; `disk` channel. */
   diskRoundEnd: 33,
   /** What the destination's disks hold (`src/codec/disk_offer.ts`), towards the source; `disk`. */
   diskOffer: 34,
-  /** Reserved: the destination asks for a page that it needs now; `pageRequest` channel. */
+  /** The destination asks for contents (`src/codec/need_frames.ts`); `pageRequest` channel. */
   pageRequest: 48,
-  /** Reserved: the answer to one page request; `pageRequest` channel. */
+  /** The answer to one page request; `pageRequest` channel. */
   pageResponse: 49,
   /** Reserved: bytes of QEMU's return path; `returnPath` channel. */
   returnPath: 64,

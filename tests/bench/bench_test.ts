@@ -48,6 +48,13 @@ Deno.test("the bench of the runtime's limits names each step of a move", async (
   }
 });
 
+Deno.test("the bench of the content store prices each step", async () => {
+  const printed = await bench("--quick", "--only", "store");
+  for (const step of ["put new", "put known", "get", "open", "offer"]) {
+    assert.match(printed, new RegExp(`^${step} +\\d+\\.\\d+ .* MB/s$`, "m"));
+  }
+});
+
 Deno.test("the bench of the page pipeline puts each kind of page beside the runtime's limit", async () => {
   const printed = await bench("--quick", "--only", "codec");
   const kinds = ["unchanged, in memory", "unchanged, digests only", "zero, as pages"];
@@ -75,7 +82,7 @@ Deno.test("the bench of free memory moves a machine with it and without", async 
 Deno.test("a bench that does not exist is refused by name", async () => {
   await assert.rejects(
     bench("--only", "nothing"),
-    /named nothing: there are limits, cost, goodput, codec, free, bytes/,
+    /named nothing: there are limits, store, cost, goodput, codec, free, bytes/,
   );
 });
 

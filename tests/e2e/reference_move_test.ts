@@ -268,7 +268,8 @@ Deno.test("a machine that cannot be held keeps only its disks in sync until the 
   const id = await move(sites, { hold: true });
   const held = await sites.until("a", id, ({ state }) => state === "holding");
   assert.ok(held.findings.some(({ code }) => code === "switchover_not_held"));
-  assert.equal(held.wireBytes.memory, 0);
+  // What the destination's store has to offer goes there before any page.
+  assert.ok(held.wireBytes.memory < 4096, `${held.wireBytes.memory}`);
   await sites.a.switchover(id);
   assert.equal((await sites.ended("a", id)).state, "completed", sites.log.join("\n"));
   await assertRunsWhole(sites, "b", "a");

@@ -30,6 +30,7 @@ const DRIVERS = [
   "src/qemu/",
   "src/qemu/stream/",
   "src/sealing/",
+  "src/store/",
 ];
 const INNER = [
   "src/core/",
@@ -127,6 +128,11 @@ export const ROOMS: readonly RoomRule[] = [
     packages: ["node:sqlite"],
   },
   {
+    room: "src/store/",
+    uses: ["src/core/", "src/image/"],
+    packages: ["node:buffer", "node:crypto", "node:fs", "node:path"],
+  },
+  {
     room: "src/emulator/",
     uses: ["src/core/", "src/host/", "src/config/address.ts"],
     packages: ["node:dns/promises", "node:net", "zod"],
@@ -168,6 +174,7 @@ export const PURE_MODULES: readonly string[] = [
   "src/image/block_digest.ts",
   "src/image/block_map.ts",
   "src/image/chunked.ts",
+  "src/image/content_name.ts",
   "src/image/digest_index.ts",
   "src/image/page_digest.ts",
   "src/image/page_image.ts",
@@ -185,6 +192,14 @@ export const PURE_MODULES: readonly string[] = [
   "src/qemu/qmp/line_decoder.ts",
   "src/qemu/qmp/messages.ts",
   "src/qemu/source/hold.ts",
+  "src/store/name_index.ts",
+  "src/store/options.ts",
+  "src/store/owners.ts",
+  "src/store/pins.ts",
+  "src/store/slot_order.ts",
+  "src/store/slot_record.ts",
+  "src/store/unit_cipher.ts",
+  "src/store/write_queue.ts",
 ];
 
 /** Packages whose functions only compute. */

@@ -5,11 +5,14 @@ import { memorySpill } from "../../image/testing/memory_spill.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { KnownMemory } from "../known_memory.ts";
 import { createMemoryDecoder, type MemoryDecoder } from "../memory_decoder.ts";
+import { nameKey } from "../../image/content_name.ts";
 import { createMemoryEncoder, type MemoryEncoder } from "../memory_encoder.ts";
+import { NamesMissing } from "../named_items.ts";
 import { MemoryOfferWriter } from "../memory_offer.ts";
 import { PageSpace } from "../page_space.ts";
 import type { Technique } from "../techniques.ts";
 import { WarmIntake } from "../warm_intake.ts";
+import { Contents, Names } from "./known_contents.ts";
 import { type GuestModel, LAYOUT, MemoryModel, PAGE } from "./memory_model.ts";
 
 /** Room for the layouts of all tests. */
@@ -33,6 +36,8 @@ interface Settings {
   readonly source?: Keeping;
   readonly destination?: Keeping;
   readonly disable?: readonly Technique[];
+  /** What the destination's site has from elsewhere. */
+  readonly contents?: Contents;
 }
 
 /** One move of a machine's memory: to a fresh machine, with what is left from the moves before. */
@@ -41,25 +46,45 @@ export class Attempt {
   readonly decoder: MemoryDecoder;
   readonly model = new MemoryModel(MODEL_PAGES);
   readonly sent: Uint8Array[] = [];
+  readonly names: Names | null;
+  readonly #contents: Contents | undefined;
 
   constructor(
     left: Left,
-    { source = "spill", destination = "spill", disable = [] }: Settings = {},
+    { source = "spill", destination = "spill", disable = [], contents }: Settings = {},
   ) {
     const reach = openImage(destination)().reachPages;
     const warm = left.destination && heardOffer(left.destination, left.source, source);
+    this.#contents = contents;
+    const names = this.names = contents ? new Names(contents) : null;
     this.encoder = createMemoryEncoder({
-      memory: { openImage: openImage(source), reachPages: () => reach },
+      memory: { openImage: openImage(source), reachPages: () => reach, names: () => names },
       warm,
       disable,
     });
-    this.decoder = createMemoryDecoder(openImage(destination), left.destination);
+    this.decoder = createMemoryDecoder(
+      openImage(destination),
+      left.destination,
+      contents,
+    );
   }
 
   send(items: MemoryItem[]): void {
     for (const payload of [...this.encoder.add(items), ...this.encoder.flush()]) {
       this.sent.push(payload);
-      this.model.apply(this.decoder.decode(payload));
+      this.model.apply(this.#decode(payload));
+    }
+  }
+
+  /** What is missing is asked for, as over a link. */
+  #decode(payload: Uint8Array): MemoryItem[] {
+    for (;;) {
+      try {
+        return this.decoder.decode(payload);
+      } catch (thrown) {
+        if (!(thrown instanceof NamesMissing)) throw thrown;
+        for (const name of thrown.names) this.#contents!.add(this.names!.kept.get(nameKey(name))!);
+      }
     }
   }
 

@@ -6,10 +6,10 @@ import { encodeMessage, type ToDestination, type ToSource } from "../messages.ts
 import { onlyLedger, persistently } from "../persistently.ts";
 import type { StoredError } from "../source/state.ts";
 import type { DestinationActorDeps } from "./deps.ts";
-import { stopInConflict } from "./conflict.ts";
-import { FrameApplier } from "./frames.ts";
+import { stopIfUnrecorded, stopInConflict } from "./conflict.ts";
 import { insist } from "./insist.ts";
 import { ReceivedDisks } from "./received_disks.ts";
+import { Reception } from "./reception.ts";
 import * as refusals from "./refusals.ts";
 import { Repairs } from "./repairs.ts";
 import { destinationEnded, type DestinationState } from "./state.ts";
@@ -22,13 +22,11 @@ export type { DestinationActorDeps } from "./deps.ts";
  */
 export class DestinationActor {
   #control: Channel;
-  #memory: Channel | null = null;
   /** A cancel by the source that is being carried out: nothing is left to refuse. */
   #cancelling: Promise<void> | null = null;
   /** The machine was told of the move: before that, a move that ends leaves it as it waits. */
   #touched = false;
-  #disk: Channel | null = null;
-  #applier: FrameApplier | null = null;
+  #reception: Reception | null = null;
   readonly #repairs = new Repairs((number, sequence) => this.#askRepair(number, sequence));
   #disks: ReceivedDisks | null = null;
   #source: GuestDescription | null = null;
@@ -110,11 +108,11 @@ export class DestinationActor {
       case "accepted":
       case "receiving":
       case "taking":
-        if (await this.#runsUnrecorded()) return;
+        if (await stopIfUnrecorded(this.deps)) return;
         // The machine's sockets died with the old process: it can never be complete.
         return await this.refuse(refusals.restartedHere());
       case "refused":
-        if (await this.#runsUnrecorded()) return;
+        if (await stopIfUnrecorded(this.deps)) return;
         return await this.#abandon(state.error);
       case "owning":
         return await this.#start(state.run);
@@ -163,58 +161,32 @@ export class DestinationActor {
 
   /** @param warm the source takes an offer of memory */
   async #prepare(warm: boolean): Promise<void> {
-    const { guest, journal, link, id, pages, kept, clock, log } = this.deps;
+    const { guest, journal } = this.deps;
     if (this.state.kind !== "accepted") return;
     this.#touched = true;
-    const offered = this.#source?.disks ?? [];
-    const disks = new ReceivedDisks(this.deps, offered, this.#own?.disks ?? []);
+    const sourceDisks = this.#source?.disks ?? [];
+    const disks = new ReceivedDisks(this.deps, sourceDisks, this.#own?.disks ?? []);
     // Before the machine's own access to its images may change their files.
     await disks.recall();
     if (this.#cancelling || this.#refusing) return;
     await guest.destination.prepare(this.#moveOptions());
     if (this.state.kind !== "accepted") return;
     this.#disks = disks;
-    this.#memory = link.channel(id, "memory");
-    this.#disk = link.channel(id, "disk");
-    const memory = { pages, kept, takesOffer: warm };
-    const { held } = disks;
-    const applier = new FrameApplier(guest.destination, offered, held, memory, this.#repairs);
-    this.#applier = applier;
-    this.#memory.receive((frame) => this.#applying(() => applier.memory(frame)));
-    this.#disk.receive((frame) =>
-      this.#applying(async () => {
-        const round = await disks.apply(() => applier.disk(frame));
-        if (round === null) return;
-        journal.write({ kind: "roundRecorded", round, bytes: applier.writtenBytes });
+    const reception = this.#reception = new Reception(this.deps, {
+      sourceDisks,
+      disks,
+      repairs: this.#repairs,
+      takesWarm: warm,
+      roundEnded: async (round, bytes) => {
+        journal.write({ kind: "roundRecorded", round, bytes });
         await this.send({ type: "roundRecorded", round });
-      })
-    );
+      },
+      failed: (error) => void this.refuse(error),
+    });
     journal.write({ kind: "prepared", images: disks.writtenPaths });
     this.deps.changed();
-    await this.send({
-      type: "prepared",
-      image: pages.offer,
-      warm: applier.offered,
-      diskOffer: disks.offers,
-    });
-    applier.offer(this.#memory, clock).catch((error) =>
-      log("warn", `${id}: the offer of memory was not sent: ${toGatewayError(error).message}`)
-    );
-    // Not awaited: reading the images takes minutes, and a cancel has to be heard meanwhile.
-    void disks.offer(this.#disk);
-  }
-
-  /**
-   * A frame that cannot be applied is never acknowledged, nor is any after it: its handler does not
-   * return. Throwing would close the control channel too, which has to carry the refusal.
-   */
-  async #applying(apply: () => Promise<void>): Promise<void> {
-    try {
-      await apply();
-    } catch (error) {
-      void this.refuse(error);
-      await new Promise<never>(() => {});
-    }
+    await this.send(reception.prepared);
+    reception.offer();
   }
 
   /** Too late once the machine is handed over: what then comes out wrong is refused. */
@@ -246,8 +218,8 @@ export class DestinationActor {
       journal.write({ kind: "handoverReceived", epoch, run: handover.run });
       this.deps.changed();
       await Promise.all([
-        this.#memory!.whenAppliedHere(handover.lastSequences.memory),
-        this.#disk!.whenAppliedHere(handover.lastSequences.disk)
+        this.#reception!.memory.whenAppliedHere(handover.lastSequences.memory),
+        this.#reception!.disk.whenAppliedHere(handover.lastSequences.disk)
           .then(() => guest.destination.sealDisks()),
       ]);
       this.#complete = true;
@@ -269,7 +241,7 @@ export class DestinationActor {
     }
     await this.#start(handover.run);
     const { kind } = this.state as DestinationState;
-    this.#applier?.letGoOfMemory(kind === "running" ? "departure" : null);
+    this.#reception?.letGoOfMemory(kind === "running" ? "departure" : null);
   }
 
   /** The owner record stands: the machine runs here, however often that takes. */
@@ -337,12 +309,14 @@ export class DestinationActor {
    */
   async #abandon(error: StoredError | null, end = true): Promise<void> {
     const { guest, journal } = this.deps;
+    // A batch that waits for an answer would hold up what settles the disks.
+    this.#reception?.stopAsking();
     if (end) {
       if (!this.#taking) await this.#disks?.settle(this.state.kind === "refused");
       await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
       await this.#disks?.keep();
     }
-    this.#applier?.letGoOfMemory("attempt");
+    this.#reception?.letGoOfMemory("attempt");
     await this.#recorded(() => {
       if (this.state.kind !== "abandoned") journal.write({ kind: "abandoned", error });
     });
@@ -414,17 +388,6 @@ export class DestinationActor {
     const why = `${decidedBy} gave the machine to ${owner}: ${reason}`;
     await this.#starting;
     await stopInConflict(this.deps, { epoch, reason: why }, ownership);
-  }
-
-  /** Rule 5: a machine that runs here without an owner record is stopped and reported. */
-  async #runsUnrecorded(): Promise<boolean> {
-    const { guest, epoch, guestId } = this.deps;
-    if (await guest.runState().catch(() => null) !== "running") return false;
-    await stopInConflict(this.deps, {
-      epoch,
-      reason: `${guestId} was found running here without a record that it may`,
-    });
-    return true;
   }
 
   #machineGone(): void {

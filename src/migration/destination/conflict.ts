@@ -26,3 +26,16 @@ export async function stopInConflict(
   log("error", `${id}: conflict: ${reason}; the machine is stopped here, nothing is deleted`);
   changed();
 }
+
+/**
+ * Rule 5: a machine that runs here without an owner record is stopped and reported.
+ *
+ * @returns whether it was
+ */
+export async function stopIfUnrecorded(deps: DestinationActorDeps): Promise<boolean> {
+  const { guest, epoch, guestId } = deps;
+  if (await guest.runState().catch(() => null) !== "running") return false;
+  const reason = `${guestId} was found running here without a record that it may`;
+  await stopInConflict(deps, { epoch, reason });
+  return true;
+}

@@ -5,6 +5,7 @@ import type { PeerLink } from "../../link/peer_link.ts";
 import type { Journal } from "../journal.ts";
 import type { KeptMemory } from "../kept_images.ts";
 import type { MigrationOptions } from "../options.ts";
+import type { MoveStore } from "../store.ts";
 import type { ImageRecords } from "../ports.ts";
 import type { DestinationEvent, DestinationState } from "./state.ts";
 
@@ -30,6 +31,8 @@ export interface DestinationActorDeps {
   readonly kept: KeptMemory;
   /** Keeps what the disk images hold, from one move to the next. */
   readonly images: ImageRecords;
+  /** The site's content store; null where it has none. */
+  readonly store: MoveStore | null;
   /** Something that the report shows has changed. */
   readonly changed: () => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;

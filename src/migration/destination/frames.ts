@@ -11,6 +11,7 @@ import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import { decodeReset } from "../memory_reset.ts";
 import { MemoryOffer } from "./memory_offer.ts";
+import type { MoveNames } from "./names.ts";
 import type { Repairs } from "./repairs.ts";
 import type { HeldBlocks } from "./held_blocks.ts";
 
@@ -46,6 +47,7 @@ export class FrameApplier {
   /**
    * @param disks as the source described them: their order is what batches number them by
    * @param held follows what the disks hold
+   * @param names contents for names; null: none are taken
    */
   constructor(
     private readonly machine: DestinationSide,
@@ -53,11 +55,16 @@ export class FrameApplier {
     private readonly held: HeldBlocks,
     { pages, kept, takesOffer }: ApplierMemory,
     private readonly repairs: Repairs,
+    private readonly names: MoveNames | null = null,
   ) {
     this.#kept = kept;
     const warm = takesOffer ? kept.take() : null;
     this.offered = warm?.layout ?? null;
-    this.#memoryDecoder = createMemoryDecoder((pageBytes) => pages.openImage(pageBytes), warm);
+    this.#memoryDecoder = createMemoryDecoder(
+      (pageBytes) => pages.openImage(pageBytes),
+      warm,
+      names?.memory ?? null,
+    );
     this.#offer = warm && new MemoryOffer(warm);
   }
 
@@ -98,12 +105,19 @@ export class FrameApplier {
     }
   }
 
+  /** The move ends: what is asked of the source is not waited for any more. Idempotent. */
+  stopAsking(): void {
+    this.names?.close();
+  }
+
   /**
-   * Memory is complete, or will never be. What is known of it stays for the next move. Idempotent.
+   * Memory is complete, or will never be. What is known of it stays for the next move, and what the
+   * store has pinned for it may go. Idempotent.
    *
    * @param after null: nothing stays
    */
   letGoOfMemory(after: KeptAfter | null): void {
+    this.stopAsking();
     this.#offer?.withdraw();
     const known = this.#memoryDecoder.release();
     if (known === null) return;
@@ -113,9 +127,10 @@ export class FrameApplier {
 
   /** A batch that comes out wrong has changed nothing, and what follows it may build on it. */
   async #memoryBatch(sequence: number, payload: Uint8Array): Promise<void> {
+    const decode = () => this.#memoryDecoder.decode(payload);
     let items: MemoryItem[];
     try {
-      items = this.#memoryDecoder.decode(payload);
+      items = this.names === null ? decode() : await this.names.memory.complete(decode);
     } catch (error) {
       const { code } = toGatewayError(error);
       if (code === "image_io") this.#kept.noRoom();
@@ -126,7 +141,10 @@ export class FrameApplier {
   }
 
   async #diskBatch(payload: Uint8Array): Promise<void> {
-    const batch = decodeDiskBatch(payload, this.disks.map(({ sizeBytes }) => sizeBytes));
+    const named = this.names?.disk ?? null;
+    const sizes = this.disks.map(({ sizeBytes }) => sizeBytes);
+    const decode = () => decodeDiskBatch(payload, sizes, named);
+    const batch = named === null ? decode() : await named.complete(decode);
     const { id } = this.disks[batch.disk];
     this.held.writing(batch);
     let at = 0;

@@ -1,8 +1,8 @@
 import { createMemoryEncoder, type MemoryEncoder } from "../../codec/memory_encoder.ts";
 import { TECHNIQUES } from "../../codec/techniques.ts";
-import { plausibleLayout, WarmIntake } from "../../codec/warm_intake.ts";
 import { totalBytes } from "../../core/extents.ts";
 import type { DiskRound } from "../../guest/guest.ts";
+import { UNIT_BYTES } from "../../image/content_name.ts";
 import { reachOfOffer } from "../../image/page_memory.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { SwitchMeasurement } from "../convergence.ts";
@@ -11,6 +11,7 @@ import { takeDiskOffer } from "./disk_offer.ts";
 import { DiskPlanner } from "./disk_planner.ts";
 import { sendDiskRound } from "./disks.ts";
 import { MemoryPump } from "./memory.ts";
+import { hearOffers } from "./offers.ts";
 import type { Move } from "./move.ts";
 
 /** From the first touch of the machine until both ends are ready for its bytes. */
@@ -28,28 +29,9 @@ export async function begin(move: Move): Promise<void> {
   move.diskChannel = link.channel(id, "disk");
   const sizes = move.description!.disks.map(({ sizeBytes }) => sizeBytes);
   move.planner = new DiskPlanner(sizes, move.deps.options.disable);
-  if (takesOffer) hearOffer(move);
+  const storeOffered = hearOffers(move, takesOffer);
   await takeDiskOffer(move);
-}
-
-/** Hears what the destination has of the memory from before. It tells while the disks are copied. */
-function hearOffer(move: Move): void {
-  const { kept, pages } = move.deps;
-  const own = kept.take();
-  const { warm, image } = move.courier;
-  const layout = image && plausibleLayout(warm, move.description?.memoryBytes ?? 0);
-  if (layout !== null) {
-    move.warm = new WarmIntake(layout, own, (pageBytes) => pages.openImage(pageBytes));
-  } else own?.image.close();
-  move.memoryChannel!.receive((frame) => {
-    try {
-      move.warm?.take(frame);
-    } catch (error) {
-      move.interrupt.raise(error);
-    }
-    move.changes.notify();
-    return Promise.resolve();
-  });
+  await storeOffered();
 }
 
 /** Starts a memory stream into the memory channel. */
@@ -76,12 +58,13 @@ export async function startMemory(move: Move): Promise<void> {
   move.pump = pump;
 }
 
-function createEncoder({ deps, courier, warm }: Move): MemoryEncoder {
+function createEncoder({ deps, courier, warm, names }: Move): MemoryEncoder {
   const { image } = courier;
   return createMemoryEncoder({
     memory: image && {
       openImage: (pageBytes) => deps.pages.openImage(pageBytes),
       reachPages: (pageBytes) => reachOfOffer(image, pageBytes),
+      names: (pageBytes) => pageBytes === UNIT_BYTES ? names?.frames.memory ?? null : null,
     },
     warm: warm?.release(),
     disable: TECHNIQUES.filter((technique) => deps.options.disable.includes(technique)),
@@ -154,6 +137,7 @@ export async function sendRound(
         },
       },
       first: move.round === 1,
+      names: move.names?.frames.disk,
       sealer,
       stop: AbortSignal.any([stop, move.interrupt.signal]),
     }),

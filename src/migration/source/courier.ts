@@ -5,6 +5,7 @@ import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { Changes } from "../changes.ts";
 import type { Interrupt } from "../interrupt.ts";
+import type { StoreOffer } from "../store.ts";
 import {
   decodeMessage,
   encodeMessage,
@@ -40,6 +41,8 @@ export class Courier {
   warm: Extract<ToSource, { type: "prepared" }>["warm"] = null;
   /** The destination will say what its disks hold, and round 1 waits for it. */
   diskOffer = false;
+  /** What it says of its site's content store. */
+  store: StoreOffer | null = null;
   recordedRound = 0;
   /** How the hand-over ended at the destination, once it said so. */
   outcome: Outcome | null = null;
@@ -89,6 +92,7 @@ export class Courier {
           this.image = message.image;
           this.warm = message.warm;
           this.diskOffer = message.diskOffer;
+          this.store = message.store;
           break;
         case "roundRecorded":
           this.recordedRound = Math.max(this.recordedRound, message.round);

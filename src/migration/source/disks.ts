@@ -1,5 +1,7 @@
 import type { DiskRound } from "../../guest/guest.ts";
 import { openDiskBatch } from "../../codec/disk_batch.ts";
+import { nameExtents } from "../../codec/named_extents.ts";
+import type { PageNames } from "../../codec/named_items.ts";
 import { inlineSealer, type Sealer } from "../../codec/sealer.ts";
 import { BLOCK_BYTES } from "../../image/block_digest.ts";
 import type { Channel } from "../../link/peer_link.ts";
@@ -41,6 +43,8 @@ export interface DiskRoundDeps {
   readonly progress: DiskProgress;
   /** The first round of the move: what the destination has by then was there before. */
   readonly first: boolean;
+  /** Contents that the destination may have from elsewhere; null or absent: none. */
+  readonly names?: PageNames | null;
   /** Packs its batches; without one this thread does. */
   readonly sealer?: Sealer;
   readonly stop: AbortSignal;
@@ -100,24 +104,32 @@ export async function sendDiskRound(
 }
 
 async function sendBatch(out: Outgoing, deps: DiskRoundDeps): Promise<void> {
-  const { planner, channel, meter, stop, sealer = inlineSealer } = deps;
+  const { planner, channel, meter, stop, names = null, sealer = inlineSealer } = deps;
   stop.throwIfAborted();
   if (out.extents.length === 0) {
     // Nothing has to cross, so there is nothing that could fail to.
     planner.commit(out);
     return meter.sentDisk(out, 0);
   }
-  const payload = await sealer.seal(openDiskBatch({
-    disk: out.disk,
-    extents: out.extents,
-    contents: joined(out.contents, out.dataBytes),
-  }));
-  // A stopped round sends no more, and its frames that never left must not count as held: between
-  // this look, the frame's number (given before `send` returns) and `commit` nothing is awaited.
-  stop.throwIfAborted();
+  const whole = { extents: out.extents, contents: joined(out.contents, out.dataBytes) };
+  const { savedBytes, ...wire } = names === null
+    ? { ...whole, savedBytes: 0 }
+    : nameExtents(whole.extents, whole.contents, names);
+  const named = names?.closeBatch();
+  let payload: Uint8Array;
+  try {
+    payload = await sealer.seal(openDiskBatch({ disk: out.disk, ...wire }));
+    // A stopped round sends no more, and its frames that never left must not count as held: between
+    // this look, the frame's number (given before `send` returns) and `commit` nothing is awaited.
+    stop.throwIfAborted();
+  } catch (error) {
+    named?.dropped();
+    throw error;
+  }
   const sent = channel.send(FRAME_TYPES.diskBatch, payload);
   planner.commit(out);
-  meter.sentDisk(out, payload.byteLength);
+  named?.sent(channel.lastSent);
+  meter.sentDisk(out, payload.byteLength, savedBytes);
   await sent;
 }
 

@@ -223,7 +223,7 @@ export class MemoryPump {
     stop.throwIfAborted();
     const sending = channel.send(FRAME_TYPES.memoryBatch, payload);
     const sequence = channel.lastSent;
-    sent.note(sequence, encoder.takeTouched(), channel.appliedByPeer);
+    sent.note(sequence, encoder.numbered(sequence), channel.appliedByPeer);
     await this.#share.waiting(sending);
     encoder.bottleneck = this.#share.bottleneck;
     stop.throwIfAborted();

@@ -18,6 +18,8 @@ import { Courier, type Verdict } from "./courier.ts";
 import type { DiskPlanner } from "./disk_planner.ts";
 import type { ReportDraft } from "./draft.ts";
 import type { MemoryPump } from "./memory.ts";
+import type { SourceNames } from "./names.ts";
+import type { SentHints } from "./sent_hints.ts";
 import { SentPages } from "./sent_pages.ts";
 import { RepairAsked } from "./switch_undone.ts";
 import { endError, sourceEnded, type SourceEvent, type SourceState } from "./state.ts";
@@ -50,6 +52,8 @@ export interface SourceActorDeps {
   readonly kept: KeptMemory;
   /** Keeps what the disk images hold, from one move to the next. */
   readonly images: ImageRecords;
+  /** What moves to this peer have had applied there. */
+  readonly sentHints: SentHints;
   /** Called with each new report. */
   readonly report: (report: MigrationReport) => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -68,6 +72,10 @@ export class Move {
   readonly courier: Courier;
   memoryChannel: Channel | null = null;
   diskChannel: Channel | null = null;
+  /** Where the destination asks for contents whose names mean nothing to it. */
+  needsChannel: Channel | null = null;
+  /** What is named instead of sent; null where the destination keeps no store. */
+  names: SourceNames | null = null;
   description: GuestDescription | null = null;
   pump: MemoryPump | null = null;
   /** One for all streams of the move: what the destination holds survives them. */
@@ -136,7 +144,7 @@ export class Move {
     const { link, draft } = this.deps;
     const wire = (channel: Channel | null) =>
       channel ? channel.wireBytes + channel.receivedWireBytes : 0;
-    const memory = wire(this.memoryChannel);
+    const memory = wire(this.memoryChannel) + wire(this.needsChannel);
     const disk = wire(this.diskChannel);
     const control = this.courier.wireBytes;
     draft.opaqueBytes = this.pump?.opaqueBytes ?? draft.opaqueBytes;
@@ -208,6 +216,7 @@ export class Move {
   /** Stops listening to link and machine. */
   unsubscribe(): void {
     this.letGoOfMemory(null);
+    this.names?.settle();
     for (const stop of this.#unsubscribe) stop();
   }
 
@@ -248,6 +257,7 @@ export class Move {
     }
     this.repairNumber = number;
     this.sent.askRepair(sequence);
+    this.names?.frames.memory.voidFrom(sequence);
     void this.courier.say({ type: "repairing", number }).catch(() => {});
     this.undoing?.raise(new RepairAsked());
   }

@@ -40,6 +40,7 @@ export async function restartMemory(move: Move, given: MemoryPump): Promise<void
       everything: Number(everything),
     });
   }
+  move.names?.frames.memory.streamBegins();
   await move.interrupt.race(
     move.memoryChannel!.send(FRAME_TYPES.memoryReset, encodeReset(number)),
   );

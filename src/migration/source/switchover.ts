@@ -25,6 +25,7 @@ export async function trySwitch(move: Move, forced: boolean): Promise<boolean> {
   draft.phase = "pausing the machine";
   const { pausedAtMs } = await move.whilePumping(move.pump!.source.pauseAtGate());
   notePause(move, pausedAtMs);
+  if (move.names !== null) move.names.onlyOffered = true;
   const rounds = await beginRound(move);
   const undoing = watchSilence(move);
   move.undoing = undoing;
@@ -117,6 +118,7 @@ export function notePause(move: Move, pausedAtMs: number): void {
 async function undoSwitch(move: Move, rounds: readonly DiskRound[], reason: string): Promise<void> {
   const { journal, draft, guest } = move.deps;
   const pump = move.pump!;
+  if (move.names !== null) move.names.onlyOffered = false;
   move.pump = null;
   await pump.source.cancel();
   pump.discard();
