@@ -9,7 +9,7 @@ import { OfferedHints } from "./offered_hints.ts";
 import type { SentHints } from "./sent_hints.ts";
 
 /** Contents that were named and are not applied: what exceeds it travels whole. */
-const NAMED_BYTES_MAX = 64 * 1024 * 1024;
+export const NAMED_BYTES_MAX = 16 * 1024 * 1024;
 /** Names that the destination may not know before the source looks at their share. */
 const NEEDED_MIN = 64;
 /** A larger share of unknown names costs more round trips than the others save bytes. */

@@ -5,7 +5,7 @@ import { hintOf, nameBuffer, nameContent, UNIT_BYTES } from "../../image/content
 import type { Channel } from "../../link/peer_link.ts";
 import { ArrivingNames, Needs } from "../destination/needs.ts";
 import type { MoveStore } from "../store.ts";
-import { SourceNames } from "./names.ts";
+import { NAMED_BYTES_MAX, SourceNames } from "./names.ts";
 import { OfferedHints } from "./offered_hints.ts";
 import { SentHints } from "./sent_hints.ts";
 
@@ -175,7 +175,7 @@ Deno.test("what exceeds the bound of what is kept travels whole, until frames ar
     new DataView(other.buffer).setUint32(8, named++);
     frames.memory.named(nameOf(other), other);
   }
-  assert.equal(names.keptBytes, 64 * MIB);
+  assert.equal(names.keptBytes, NAMED_BYTES_MAX);
   frames.memory.closeBatch().sent(1);
   assert.equal(frames.memory.mayName(nameOf(unit(1))), false);
   memory.appliedByPeer = 1;
