@@ -60,6 +60,8 @@ const SILENCE_MS = 600;
 
 /** On shorter paths a queue is over before it shows among the delays of the programs. */
 const SHORT_ROUND_TRIP_MS = 30;
+/** Shorter paths get no window for noise. */
+const NOISE_ROUND_TRIP_MS_MIN = 10;
 
 /** Feedback and timers: what the loop is late by beside the round trip. */
 const LOOP_MS_MIN = 12;
@@ -156,7 +158,9 @@ export class Pacer {
   /** Bytes that may be under way at once: what fills path and a short queue. */
   get windowBytes(): number {
     const queueMs = this.#isShort ? 0 : this.#allowedMs();
-    const ms = this.#minRoundTripMs + this.#noise.roundTripMs + queueMs + WINDOW_SLACK_MS;
+    // There, what the programs are late by is as long as the queue: a window for it fills the queue.
+    const noiseMs = this.#minRoundTripMs < NOISE_ROUND_TRIP_MS_MIN ? 0 : this.#noise.roundTripMs;
+    const ms = this.#minRoundTripMs + noiseMs + queueMs + WINDOW_SLACK_MS;
     const least = this.#isRoom ? ROOM_WINDOW_BYTES_MIN : WINDOW_BYTES_MIN;
     return Math.max(least, (1 + this.#probe.ratio) * this.#estimate.bytesPerSecond * ms / 1000);
   }
