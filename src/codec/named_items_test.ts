@@ -116,7 +116,7 @@ Deno.test("named pages are among those that a batch changes, so that a repair se
   const payloads = [...encoder.add([LAYOUT, ...guest.dirtyItems()]), ...encoder.flush()];
   assert.equal(payloads.length, 1);
   const touched = encoder.numbered(1);
-  const pages = touched.reduce((sum, count, i) => sum + (i % 2 ? count : 0), 0);
+  const pages = [...touched].reduce((sum, count, i) => sum + (i % 2 ? count : 0), 0);
   assert.ok(encoder.totals.saved.duplicate > 0);
   assert.ok(pages >= PAGES, `${pages} of ${PAGES}`);
   encoder.forget(touched);
