@@ -1,3 +1,4 @@
+import { commandOutput } from "../host/command_output.ts";
 import type { ImageFile } from "../migration/ports.ts";
 
 /** What a file is known again by. Text, because nanoseconds and inodes do not fit a number. */
@@ -82,16 +83,6 @@ export async function syncPath(path: string): Promise<void> {
 }
 
 /** Standard output of a command; null when it cannot be run, or fails and `anyStatus` is not set. */
-async function output(command: string, args: string[], anyStatus = false): Promise<string | null> {
-  try {
-    const { success, stdout } = await new Deno.Command(command, {
-      args,
-      stdin: "null",
-      stdout: "piped",
-      stderr: "null",
-    }).output();
-    return success || anyStatus ? new TextDecoder().decode(stdout) : null;
-  } catch {
-    return null;
-  }
+function output(command: string, args: string[], anyStatus = false): Promise<string | null> {
+  return commandOutput(command, args, anyStatus).catch(() => null);
 }

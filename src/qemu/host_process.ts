@@ -1,3 +1,4 @@
+import { commandOutput } from "../host/command_output.ts";
 import type { Clock } from "../core/clock.ts";
 
 /**
@@ -7,7 +8,7 @@ import type { Clock } from "../core/clock.ts";
 
 /** Arguments of a process, or null when it does not exist (any more). */
 export async function processArguments(pid: number): Promise<string[] | null> {
-  const output = await run("cat", [`/proc/${pid}/cmdline`]);
+  const output = await commandOutput("cat", [`/proc/${pid}/cmdline`]);
   // A zombie has an empty command line: it has ended, only its parent has not asked yet.
   if (output === null || output === "") return null;
   return output.replace(/\0$/, "").split("\0");
@@ -29,7 +30,7 @@ export async function processesWithOpenFile(path: string): Promise<number[]> {
   // The shell names the folders: find by itself would walk all that /proc has of a process, which
   // takes three times as long, and this is part of a machine's pause.
   const script = 'exec find /proc/[0-9]*/fd -mindepth 1 -maxdepth 1 -lname "$1"';
-  const found = await run("sh", ["-c", script, "sh", pattern], true);
+  const found = await commandOutput("sh", ["-c", script, "sh", pattern], true);
   const pids = new Set<number>();
   for (const match of (found ?? "").matchAll(/^\/proc\/(\d+)\//gm)) pids.add(Number(match[1]));
   return [...pids];
@@ -48,17 +49,6 @@ export async function waitUntilGone(
     await clock.sleep(10);
   }
   return true;
-}
-
-/** Standard output of a command; null when it fails and `anyStatus` is not set. */
-async function run(command: string, args: string[], anyStatus = false): Promise<string | null> {
-  const { success, stdout } = await new Deno.Command(command, {
-    args,
-    stdin: "null",
-    stdout: "piped",
-    stderr: "null",
-  }).output();
-  return success || anyStatus ? new TextDecoder().decode(stdout) : null;
 }
 
 /**
@@ -80,8 +70,8 @@ export async function fileRoom(
   path: string,
 ): Promise<{ fileSystem: string; freeBytes: number; allocatedBytes: number } | null> {
   const [file, system] = await Promise.all([
-    run("stat", ["-L", "-c", "%F|%b|%B", path]),
-    run("stat", ["-L", "-f", "-c", "%i|%a|%S", path]),
+    commandOutput("stat", ["-L", "-c", "%F|%b|%B", path]),
+    commandOutput("stat", ["-L", "-f", "-c", "%i|%a|%S", path]),
   ]);
   if (file === null || system === null || !file.startsWith("regular")) return null;
   const [, blocks, blockBytes] = file.trim().split("|");
