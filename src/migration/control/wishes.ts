@@ -1,0 +1,73 @@
+import { z } from "zod";
+
+const rate = z.number().int().positive();
+const timeOfDay = z.string().regex(/^([01]\d|2[0-3]):[0-5]\d$/, "a time of day, HH:MM in UTC");
+
+/** Share of the link that `fair` keeps however much other traffic there is. */
+export const FAIR_SHARE_LEAST = 0.05;
+
+/** How the rate of a move is found, by name. All rates are bytes per second on the wire. */
+export const ratePolicy = z.discriminatedUnion("policy", [
+  /** At most this. */
+  z.strictObject({ policy: z.literal("fixed"), bytesPerSecond: rate }),
+  /**
+   * Clark et al., NSDI 2005, section 5.1: the first round at the least, each later one at the rate
+   * at which memory got dirty in the one before plus an increment, the last at full speed.
+   */
+  z.strictObject({
+    policy: z.literal("clark"),
+    minBytesPerSecond: rate,
+    maxBytesPerSecond: rate,
+    incrementBytesPerSecond: rate.default(6_250_000),
+  }),
+  /** What other traffic leaves: less as soon as a queue grows on the path. */
+  z.strictObject({
+    policy: z.literal("fair"),
+    maxBytesPerSecond: rate.nullable().default(null),
+  }),
+  /** By time of day in UTC; outside of all entries there is no cap. The first that holds counts. */
+  z.strictObject({
+    policy: z.literal("schedule"),
+    entries: z.array(z.strictObject({
+      from: timeOfDay,
+      until: timeOfDay,
+      /** 0 is Sunday; without days, every day. */
+      days: z.array(z.number().int().min(0).max(6)).min(1).max(7).optional(),
+      bytesPerSecond: rate.nullable(),
+    })).min(1).max(48),
+  }),
+]);
+export type RatePolicy = z.infer<typeof ratePolicy>;
+
+/** What may be done about a machine that writes faster than the link carries, by name. */
+export const REMEDIES = ["throttleDisks", "throttleCpu", "ask", "wait", "giveUp"] as const;
+export type Remedy = typeof REMEDIES[number];
+
+/** Remedies in the order in which they are tried; `wait` and `giveUp` end the list. */
+export const remedies = z.array(z.enum(REMEDIES)).min(1).max(REMEDIES.length);
+export const REMEDIES_DEFAULT: readonly Remedy[] = ["wait"];
+
+/** When the switch may happen; times RFC 3339. */
+export const switchWindow = z.strictObject({
+  from: z.iso.datetime({ offset: true }),
+  until: z.iso.datetime({ offset: true }).nullable().default(null),
+});
+export type SwitchWindow = z.infer<typeof switchWindow>;
+
+/** Everything an operator can want of a move while it runs. */
+export interface Wishes {
+  readonly maxDowntimeMs: number;
+  /** A number is the same as `fixed`; null is as fast as the path allows. */
+  readonly rate: number | RatePolicy | null;
+  readonly whenOver: readonly Remedy[];
+  /** Stay in step and wait for the word. */
+  readonly hold: boolean;
+  readonly window: SwitchWindow | null;
+  /** The word was given: switch as soon as the link is there, whatever the forecast says. */
+  readonly switchNow: boolean;
+  /**
+   * How long a hold keeps memory in step before only the disks are; ms, 0: memory never starts
+   * before the word or the window.
+   */
+  readonly holdMemoryMs: number;
+}
