@@ -100,7 +100,7 @@ export async function runProgram(
   program.command("migrate <guest>")
     .description("move a machine to a peer")
     .requiredOption("--to <peer>", "where to")
-    .option("--strategy <name>", "precopy (default) or stop-and-copy")
+    .option("--strategy <name>", "precopy (default), stop-and-copy, or seed (copy, do not move)")
     .option("--max-downtime <ms>", "longest pause that is fine (300)", wholeNumber)
     .option("--hold", "stay in sync and wait for `causeway switchover`")
     .option("--rate <bytes>", "cap in bytes per second", wholeNumber)

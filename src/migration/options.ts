@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { STRATEGIES } from "./report.ts";
 import { TECHNIQUES } from "../codec/techniques.ts";
 
 /** Smallest budget that makes sense: below it the clock's own steps decide. */
@@ -14,7 +15,7 @@ export type Switchable = typeof SWITCHABLE[number];
 
 /** What a move was asked for; part of its first ledger event, so a restart knows it. */
 export const migrationOptions = z.object({
-  strategy: z.enum(["precopy", "stop-and-copy"]).default("precopy"),
+  strategy: z.enum(STRATEGIES).default("precopy"),
   maxDowntimeMs: z.number().int().min(DOWNTIME_BUDGET_MS_MIN).max(86_400_000)
     .default(DOWNTIME_BUDGET_MS_DEFAULT),
   hold: z.boolean().default(false),

@@ -7,6 +7,7 @@ import type { Verdict } from "./courier.ts";
 import { deliverVerdict, fail, finish, restartedError } from "./ending.ts";
 import { Cancelled, errorOf, Move, type SourceActorDeps } from "./move.ts";
 import { repairMemory } from "./repair.ts";
+import { seed } from "./seed.ts";
 import { sourceEnded, type SourceState } from "./state.ts";
 import { giveAway, isSilent, notePause, trySwitch } from "./switchover.ts";
 
@@ -97,7 +98,9 @@ export class SourceActor {
   async run(): Promise<void> {
     try {
       await begin(this.#move);
-      if (this.deps.options.strategy === "stop-and-copy") await this.#stopAndCopy();
+      const { strategy } = this.deps.options;
+      if (strategy === "stop-and-copy") await this.#stopAndCopy();
+      else if (strategy === "seed") await seed(this.#move);
       else await this.#precopy();
     } catch (error) {
       await fail(this.#move, error);
