@@ -77,9 +77,16 @@ export class PathEstimate {
   }
 }
 
+/** Times and totals beyond this are no clock's and no link's, and lose their differences. */
+const FIGURE_MAX = 2 ** 52;
+
 /** The peer is authenticated, but a wrong figure must not derail the pacer. */
 function isPlausible(feedback: Feedback): boolean {
-  return Number.isFinite(feedback.nowMs) && Number.isFinite(feedback.heldMs) &&
-    [feedback.markBytes, feedback.consumedBytes, ...feedback.laneBytes]
-      .every((bytes) => bytes >= 0 && Number.isFinite(bytes));
+  const { nowMs, heldMs, echoedSentMs, lastMarkAtMs, transitMs, laneBytes } = feedback;
+  const isTime = (ms: number) => Math.abs(ms) <= FIGURE_MAX;
+  return isTime(nowMs) && isTime(heldMs) && heldMs >= 0 &&
+    // Not a number before the first mark or ping.
+    [echoedSentMs, lastMarkAtMs, transitMs].every((ms) => Number.isNaN(ms) || isTime(ms)) &&
+    [feedback.markBytes, feedback.consumedBytes, ...laneBytes]
+      .every((bytes) => bytes >= 0 && bytes <= FIGURE_MAX);
 }
