@@ -6,6 +6,7 @@ import { BATCH_BYTES_MAX, BATCH_HEADER_BYTES } from "./envelope.ts";
 import { encodeMemoryBatch } from "./memory_batch.ts";
 import { createMemoryDecoder } from "./memory_decoder.ts";
 import { createMemoryEncoder } from "./memory_encoder.ts";
+import { PageImage } from "../image/page_image.ts";
 import type { Layout } from "./memory_layout.ts";
 
 const PAGE = 512;
@@ -260,4 +261,27 @@ Deno.test("layouts that no machine has are refused", () => {
   for (const [name, change] of bad) {
     assert.throws(() => encodeMemoryBatch([{ ...LAYOUT, ...change }]), TypeError, name);
   }
+});
+
+Deno.test("a batch that stands for more work than its bytes is refused, and leaves no trace", () => {
+  const blocks = [{ name: "ram", lengthBytes: 2 ** 28 * 4096 }];
+  const large: Layout = { kind: "layout", pageBytes: 4096, section: 2, blocks };
+  const zeros = { kind: "zeros" as const, block: 0, ranges: Uint32Array.of(0, 2 ** 28) };
+  let opened = 0;
+  const openImage = (pageBytes: number) => {
+    opened++;
+    return new PageImage(pageBytes, 0, null);
+  };
+  const decoder = createMemoryDecoder(openImage);
+  assert.equal(decoder.decode(encodeMemoryBatch([large, zeros, zeros])).length, 3);
+  const again = encodeMemoryBatch(Array(100).fill(zeros), { layout: large });
+  assert.throws(() => decoder.decode(again), { code: "batch_invalid", message: /zero pages/ });
+  const layouts = [1, 2, 3, 4].map((section) => ({ ...large, section }));
+  assert.throws(() => decoder.decode(encodeMemoryBatch(layouts)), {
+    code: "batch_invalid",
+    message: /a second layout/,
+  });
+  assert.deepEqual(decoder.layout, large);
+  assert.equal(opened, 2, "the one that was refused is closed");
+  decoder.close();
 });

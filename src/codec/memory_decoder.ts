@@ -93,6 +93,8 @@ class Decoder implements MemoryDecoder {
           const layout = getLayout(source);
           items.push(layout);
           if (memory === null || !isSameLayout(memory.layout, layout)) {
+            // A stream begins with its only layout; each one opens an image.
+            if (memory !== this.#memory) throw batchInvalid("a second layout");
             if (missing.length === 0) rebuilder?.check();
             this.#discard(memory);
             memory = this.#open(layout);

@@ -16,6 +16,12 @@ import { PageSum } from "./page_sum.ts";
  */
 export const ZEROS_BEFORE_REFERENCES_MAX = 16_384;
 
+/**
+ * So many times may one batch set all of the memory to zero. An encoder names a page again only after
+ * something else; a range of seven bytes stands for as much work as the machine has pages.
+ */
+const ZEROED_TIMES_MAX = 4;
+
 /** What a batch does to one page: content at `at` of `bytes`. */
 interface Content {
   readonly page: number;
@@ -215,7 +221,7 @@ export class PageRebuilder {
         const { bytes, at } = write;
         this.image.set(write.page, bytes.subarray(at, at + this.space.pageBytes));
       } else if ("count" in write) {
-        for (let i = 0; i < write.count; i++) this.image.setZero(write.page + i);
+        this.image.setZeros(write.page, write.count);
       } else this.image.deliver(write.page);
     }
   }
@@ -224,6 +230,8 @@ export class PageRebuilder {
     if (this.image === null) return;
     this.#writes.push(write);
     this.#zeroPages += write.count;
+    const most = ZEROED_TIMES_MAX * this.space.pageCount + ZEROS_BEFORE_REFERENCES_MAX;
+    if (this.#zeroPages > most) throw batchInvalid(`${this.#zeroPages} zero pages`);
     if (this.#hasManyZeros) return;
     for (let i = 0; i < write.count; i++) this.#latest.set(write.page + i, write);
   }

@@ -33,21 +33,43 @@ export class ChunkedU32 {
   }
 }
 
-/** The same for bytes. */
+/** Numbers of entries from `first` on that one chunk has, `count` of them at most. */
+export function entriesOfChunk(first: number, count: number): number {
+  return Math.min(count, CHUNK_ENTRIES - (first & MASK));
+}
+
+/** The same for bytes; a chunk of which all entries were filled alike takes no memory. */
 export class ChunkedU8 {
-  readonly #chunks: (Uint8Array | undefined)[] = [];
+  readonly #chunks: (Uint8Array | number | undefined)[] = [];
 
   get(entry: number): number {
     const chunk = this.#chunks[entry >>> SHIFT];
-    return chunk === undefined ? 0 : chunk[entry & MASK];
+    if (chunk === undefined) return 0;
+    return typeof chunk === "number" ? chunk : chunk[entry & MASK];
   }
 
   set(entry: number, value: number): void {
-    const chunk = this.#chunks[entry >>> SHIFT] ??= new Uint8Array(CHUNK_ENTRIES);
-    chunk[entry & MASK] = value;
+    this.#writable(entry >>> SHIFT)[entry & MASK] = value;
   }
 
-  get allocatedBytes(): number {
-    return this.#chunks.reduce((sum, chunk) => sum + (chunk?.byteLength ?? 0), 0);
+  /** Entries of one chunk (`entriesOfChunk`), to look at; null where all of that chunk are alike. */
+  differing(first: number, count: number): Uint8Array | null {
+    const chunk = this.#chunks[first >>> SHIFT];
+    if (chunk === undefined || typeof chunk === "number") return null;
+    return chunk.subarray(first & MASK, (first & MASK) + count);
+  }
+
+  /** Sets entries of one chunk. */
+  fill(first: number, count: number, value: number): void {
+    if (count === CHUNK_ENTRIES) this.#chunks[first >>> SHIFT] = value;
+    else this.#writable(first >>> SHIFT).fill(value, first & MASK, (first & MASK) + count);
+  }
+
+  #writable(index: number): Uint8Array {
+    const chunk = this.#chunks[index];
+    if (typeof chunk === "object") return chunk;
+    const made = new Uint8Array(CHUNK_ENTRIES);
+    if (chunk !== undefined) made.fill(chunk);
+    return this.#chunks[index] = made;
   }
 }

@@ -1,4 +1,4 @@
-import { ChunkedU32, ChunkedU8 } from "./chunked.ts";
+import { ChunkedU32, ChunkedU8, entriesOfChunk } from "./chunked.ts";
 import { DIGEST_WORDS, digestPage } from "./page_digest.ts";
 import { PageStore } from "./page_store.ts";
 import type { Spill } from "./spill.ts";
@@ -75,6 +75,19 @@ export class PageImage {
   setZero(page: number): void {
     this.forget(page);
     this.#state.set(page, ZERO);
+  }
+
+  /** `setZero` for each of a range that may be as long as the memory. */
+  setZeros(first: number, count: number): void {
+    for (let page = first; page < first + count;) {
+      const part = entriesOfChunk(page, first + count - page);
+      const states = this.#state.differing(page, part);
+      for (let i = 0; states !== null && i < part; i++) {
+        if ((states[i] & STATE) === HELD) this.#store.release(this.#place.get(page + i));
+      }
+      this.#state.fill(page, part, ZERO);
+      page += part;
+    }
   }
 
   /** Forgets what is known of a page. */

@@ -148,3 +148,40 @@ Deno.test("closing gives the spill back, once", () => {
   image.close();
   assert.equal(closed, 1);
 });
+
+Deno.test("a range of zeros does what one zero after the other does, and takes no memory", () => {
+  const chunk = 16_384;
+  const anyImage = () => new PageImage(PAGE, 0, memorySpill(PAGE));
+  fc.assert(
+    fc.property(
+      fc.array(
+        fc.record({
+          page: fc.integer({ min: 0, max: 3 * chunk - 1 }),
+          count: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 3 * chunk })),
+          isZero: fc.boolean(),
+        }),
+        { maxLength: 20 },
+      ),
+      (steps) => {
+        const [ranges, singles] = [anyImage(), anyImage()];
+        for (const { page, count, isZero } of steps) {
+          const length = isZero ? Math.min(count, 3 * chunk - page) : 1;
+          if (isZero) {
+            ranges.setZeros(page, length);
+            for (let i = 0; i < length; i++) singles.setZero(page + i);
+          } else for (const image of [ranges, singles]) image.set(page, content(page));
+          assert.equal(ranges.heldPages, singles.heldPages);
+        }
+        for (let page = 0; page < 3 * chunk; page += 61) {
+          assert.equal(ranges.stateOf(page), singles.stateOf(page));
+        }
+      },
+    ),
+    { numRuns: 30 },
+  );
+  const image = anyImage();
+  const before = Deno.memoryUsage().external;
+  image.setZeros(0, 2 ** 28);
+  assert.ok(Deno.memoryUsage().external - before < 2 ** 20);
+  assert.equal(image.stateOf(2 ** 28 - 1), image.stateOf(0));
+});
