@@ -177,7 +177,7 @@ export function decodeMessage<T>(schema: z.ZodType<T>, payload: Uint8Array): T {
 }
 
 function invalid(why: string, cause: unknown): GatewayError {
-  return new GatewayError("frame_invalid", `Cannot read a control message: ${why}`, {
+  return new GatewayError("frame_invalid", `Cannot read a message of the peer: ${why}`, {
     hint: "Check that both gateways run the same version",
     cause,
   });

@@ -1,3 +1,4 @@
+import { z } from "zod";
 import { GatewayError, toGatewayError } from "../../core/errors.ts";
 import { decodeDiskBatch } from "../../codec/disk_batch.ts";
 import { createMemoryDecoder, type MemoryDecoder } from "../../codec/memory_decoder.ts";
@@ -10,10 +11,14 @@ import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import { decodeReset } from "../memory_reset.ts";
+import { decodeMessage } from "../messages.ts";
 import { MemoryOffer } from "./memory_offer.ts";
 import type { MoveNames } from "./names.ts";
 import type { Repairs } from "./repairs.ts";
 import type { HeldBlocks } from "./held_blocks.ts";
+
+/** Payload of `diskRoundEnd`. */
+const roundEnd = z.object({ round: z.number().int().positive() });
 
 interface Frame {
   readonly type: number;
@@ -95,8 +100,7 @@ export class FrameApplier {
         await this.#diskBatch(payload);
         return null;
       case FRAME_TYPES.diskRoundEnd: {
-        const round = Number(JSON.parse(new TextDecoder().decode(payload)).round);
-        if (!Number.isSafeInteger(round) || round < 1) throw unexpectedFrame("disk", type);
+        const { round } = decodeMessage(roundEnd, payload);
         await this.machine.flushDisks();
         return round;
       }
