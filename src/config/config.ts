@@ -1,6 +1,7 @@
 import { dirname, resolve } from "node:path";
 import { GatewayError } from "../core/errors.ts";
 import { jsonErrorOffset, lineAndColumn } from "../core/json_position.ts";
+import { nameList, problemList } from "../core/problem_list.ts";
 import { type ConfigFile, configFile } from "./schema.ts";
 
 /** Far above any configuration; a wrong path must not fill the memory. */
@@ -37,14 +38,14 @@ export function parseConfig(text: string, fileName: string): ConfigFile {
       const known = issue.path.length === 0
         ? `, allowed: ${Object.keys(configFile.shape).join(", ")}`
         : "";
-      return `${field || "the file"} has unknown fields ${issue.keys.join(", ")}${known}`;
+      return `${field || "the file"} has unknown fields ${nameList(issue.keys)}${known}`;
     }
     const allowed = issue.code === "custom" || issue.code === "invalid_format"
       ? `allowed: ${issue.message}`
       : issue.message;
     return `${field || "the file"}: ${allowed}`;
   });
-  throw invalid(fileName, problems.join("; "));
+  throw invalid(fileName, problemList(problems));
 }
 
 /** The file's text, bounded. @throws {GatewayError} `config_invalid` */

@@ -143,3 +143,18 @@ Deno.test("parseHostPort() reads what formatHostPort() writes, and nothing else"
     assert.equal(parseHostPort(text), null, text);
   }
 });
+
+Deno.test("what is wrong with a configuration is told in a few words, however much there is", () => {
+  const names = Array.from({ length: 500 }, (_, i) => [`${"x".repeat(300)}${i}`, i]);
+  const texts = [
+    JSON.stringify({ site: "a", ...Object.fromEntries(names) }),
+    JSON.stringify({ site: "a", dataHosts: Array(200).fill(1) }),
+    "[".repeat(200_000),
+  ];
+  for (const text of texts) {
+    assert.throws(
+      () => parseConfig(text, "a.json"),
+      (error) => refused("config_invalid")(error) && (error as Error).message.length < 1_000,
+    );
+  }
+});

@@ -33,29 +33,42 @@ class Scanner {
     this.#take(SPACE);
   }
 
+  /** Without recursion: a text may nest as deep as it is long. */
   value(): boolean {
-    this.space();
-    if (this.#char("{")) return this.#rest("}", () => this.#member());
-    if (this.#char("[")) return this.#rest("]", () => this.value());
-    return this.#take(STRING) || this.#take(LITERAL);
+    /** What closes the arrays and objects that are open. */
+    const open: ("]" | "}")[] = [];
+    for (;;) {
+      this.space();
+      const closing = this.#char("{") ? "}" : this.#char("[") ? "]" : null;
+      if (closing === null) {
+        if (!this.#take(STRING) && !this.#take(LITERAL)) return false;
+      } else {
+        this.space();
+        if (!this.#char(closing)) {
+          open.push(closing);
+          if (closing === "}" && !this.#name()) return false;
+          continue;
+        }
+      }
+      // A value has ended, and with it perhaps those that it was the last one of.
+      for (;;) {
+        const last = open.at(-1);
+        if (last === undefined) return true;
+        this.space();
+        if (!this.#char(last)) break;
+        open.pop();
+      }
+      if (!this.#char(",")) return false;
+      if (open.at(-1) === "}" && !this.#name()) return false;
+    }
   }
 
-  #member(): boolean {
+  /** The name of a member with its colon. */
+  #name(): boolean {
     this.space();
     if (!this.#take(STRING)) return false;
     this.space();
-    return this.#char(":") && this.value();
-  }
-
-  #rest(close: string, element: () => boolean): boolean {
-    this.space();
-    if (this.#char(close)) return true;
-    for (;;) {
-      if (!element()) return false;
-      this.space();
-      if (this.#char(close)) return true;
-      if (!this.#char(",")) return false;
-    }
+    return this.#char(":");
   }
 
   #char(char: string): boolean {

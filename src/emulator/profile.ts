@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { GatewayError } from "../core/errors.ts";
 import { jsonErrorOffset, lineAndColumn } from "../core/json_position.ts";
+import { nameList, problemList } from "../core/problem_list.ts";
 import { LIMITS, type ProfileFile, profileSchema } from "./profile_schema.ts";
 import type { DirectionSettings, WanProfile } from "./settings.ts";
 import { segmentsOf } from "./timeline.ts";
@@ -10,9 +11,6 @@ export const MAX_HELD_BYTES = 512 * 1024 * 1024;
 
 /** A default queue holds at least two packets, or a link of no length would pass none. */
 const MIN_DEFAULT_QUEUE_BYTES = 3_000;
-
-/** No more than this many mistakes are named at once. */
-const MAX_PROBLEMS_SHOWN = 5;
 
 /**
  * Reads a WAN profile.
@@ -112,7 +110,7 @@ function* linkProblems(profile: WanProfile): Generator<string> {
 
 function problem(issue: z.core.$ZodIssue, input: unknown): string {
   if (issue.code === "unrecognized_keys") {
-    const fields = issue.keys.map((key) => fieldName([...issue.path, key])).join(", ");
+    const fields = nameList(issue.keys.map((key) => fieldName([...issue.path, key])));
     return `${fields} is not known, allowed: ${issue.message}`;
   }
   const value = valueAt(input, issue.path);
@@ -137,11 +135,9 @@ function shown(value: unknown): string {
 }
 
 function invalid(fileName: string, problems: string[]): GatewayError {
-  const more = problems.length - MAX_PROBLEMS_SHOWN;
-  const list = problems.slice(0, MAX_PROBLEMS_SHOWN).join("; ");
   return new GatewayError(
     "profile_invalid",
-    `Cannot use profile ${fileName}: ${list}${more > 0 ? `; and ${more} more` : ""}`,
+    `Cannot use profile ${fileName}: ${problemList(problems)}`,
     { hint: "docs/emulator.md lists every field with its range" },
   );
 }

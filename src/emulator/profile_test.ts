@@ -142,6 +142,14 @@ Deno.test("jsonErrorOffset() agrees with JSON.parse on what is valid", () => {
   );
 });
 
+Deno.test("jsonErrorOffset() takes a text that nests as deep as it is long", () => {
+  const depth = 300_000;
+  assert.equal(jsonErrorOffset("[".repeat(depth)), depth);
+  assert.equal(jsonErrorOffset('{"a":'.repeat(depth)), 5 * depth);
+  assert.equal(jsonErrorOffset("[".repeat(depth) + "]".repeat(depth)), null);
+  assert.equal(jsonErrorOffset("[".repeat(depth) + "}"), depth);
+});
+
 Deno.test("lineAndColumn() counts both from 1", () => {
   assert.deepEqual(lineAndColumn("ab\ncd", 0), { line: 1, column: 1 });
   assert.deepEqual(lineAndColumn("ab\ncd", 2), { line: 1, column: 3 });

@@ -1,11 +1,9 @@
 import type { z } from "zod";
 import { GatewayError } from "../core/errors.ts";
+import { problemList, shownName } from "../core/problem_list.ts";
 import { STRATEGIES } from "../migration/report.ts";
 
 type Issue = z.core.$ZodIssue;
-
-/** No more than this many mistakes are named at once. */
-const PROBLEMS_SHOWN_MAX = 5;
 
 /**
  * What a schema found wrong, as one error that names each field and what it may be.
@@ -25,13 +23,9 @@ export function invalidRequest(target: string, issues: readonly Issue[]): Gatewa
     );
   }
   const problems = issues.flatMap((issue) => describe(issue, []));
-  const more = problems.length - PROBLEMS_SHOWN_MAX;
-  const list = problems.slice(0, PROBLEMS_SHOWN_MAX).join("; ");
   return new GatewayError(
     "request_invalid",
-    `Cannot use the ${PART_NAMES[target] ?? target}: ${list}${
-      more > 0 ? `; and ${more} more` : ""
-    }`,
+    `Cannot use the ${PART_NAMES[target] ?? target}: ${problemList(problems)}`,
     { hint: "GET /openapi.json describes every field" },
   );
 }
@@ -48,7 +42,7 @@ function describe(issue: Issue, prefix: readonly PropertyKey[]): string[] {
     case "invalid_union":
       return closestBranch(issue.errors).flatMap((inner) => describe(inner, path));
     case "unrecognized_keys":
-      return issue.keys.map((key) => `${fieldName([...path, key])} is not known`);
+      return issue.keys.map((key) => `${fieldName([...path, shownName(key)])} is not known`);
     case "invalid_value":
       return [
         `${fieldName(path)} must be ${

@@ -26,17 +26,19 @@ export function mutateJson(
   keys: readonly string[] = [],
 ): Uint8Array {
   if (dice.chance(0.15)) return mutateBytes(input, dice, others, WORDS);
-  let value: unknown;
   try {
-    value = JSON.parse(decoder.decode(input));
+    let value: unknown = JSON.parse(decoder.decode(input));
+    for (let times = dice.between(1, 3); times > 0; times--) {
+      value = changedValue(value, dice, keys);
+    }
+    let text = json(value);
+    if (dice.chance(0.03)) text = nested(text, dice);
+    const bytes = encoder.encode(text);
+    return bytes.length > INPUT_BYTES_MAX ? input : bytes;
   } catch {
+    // No JSON, or too deep to be written again.
     return mutateBytes(input, dice, others, WORDS);
   }
-  for (let times = dice.between(1, 3); times > 0; times--) value = changedValue(value, dice, keys);
-  let text = JSON.stringify(value) ?? "null";
-  if (dice.chance(0.03)) text = nested(text, dice);
-  const bytes = encoder.encode(text);
-  return bytes.length > INPUT_BYTES_MAX ? input : bytes;
 }
 
 const WORDS = ['"', "\\", "\\u0000", "\\ud800", "[", "]", "{", "}", ",", ":", "null", "1e999", "-0"]
