@@ -15,6 +15,7 @@ import {
   type ToSource,
   toSource,
 } from "../migration/messages.ts";
+import type { MigrationReport } from "../migration/report.ts";
 import { FRAME_TYPES } from "../wire/frame_types.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { lazyGuest } from "./lazy_guest.ts";
@@ -53,7 +54,7 @@ export interface ArrivalsDeps {
   ) => Arriving;
   /** The source has begun what it offered. */
   readonly begun: (id: string) => void;
-  readonly reported: (id: string, report: Record<string, unknown>) => void;
+  readonly reported: (id: string, report: Partial<MigrationReport>) => void;
   readonly changed: (id: string) => void;
   /** A migration that had ended here is in conflict now. */
   readonly conflicted: (id: string, message: Message<"adjudicated">) => void;

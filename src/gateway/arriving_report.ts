@@ -11,7 +11,7 @@ const CONFIRMED_MS = 5_000;
 /** What is shown of a move that arrives here: the source's figures, with this end's own state on top. */
 export class ArrivingReport {
   /** The last report that the source sent. */
-  source: Record<string, unknown> | null = null;
+  source: Partial<MigrationReport> | null = null;
   /** The machine runs here and the source's last figures may still come; null before it runs. */
   #isUnconfirmed: boolean | null = null;
 
@@ -41,7 +41,7 @@ export class ArrivingReport {
 
   /** The move has ended at both ends, and the source's last figures are here. */
   get isLast(): boolean {
-    const state = this.source?.state as MigrationReport["state"] | undefined;
+    const state = this.source?.state;
     if (!this.actor.ended || state === undefined) return false;
     // A source that ended otherwise while the machine runs here has a verdict to tell.
     if (this.actor.state.kind === "running") return state === "completed";

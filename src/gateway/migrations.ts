@@ -542,7 +542,7 @@ export class MigrationManager {
   }
 
   /** The source's view of a move that arrives here; its last one ends the actor. */
-  #reported(id: string, report: Record<string, unknown>): void {
+  #reported(id: string, report: Partial<MigrationReport>): void {
     const running = this.#running.get(id);
     if (running?.side !== "destination") return;
     running.report.source = report;

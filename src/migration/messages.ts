@@ -2,6 +2,7 @@ import { z } from "zod";
 import { BLOCK_NAME_BYTES_MAX, LAYOUT_BLOCKS_MAX } from "../codec/memory_layout.ts";
 import { GatewayError } from "../core/errors.ts";
 import { migrationOptions } from "./options.ts";
+import { shownReport } from "./report_form.ts";
 
 /**
  * Messages of a migration's control channel: JSON, UTF-8, one for each frame. They are rare; what is
@@ -99,8 +100,11 @@ export const toDestination = z.discriminatedUnion("type", [
   }),
   /** The answer to a `repair`: what the memory channel carries until its reset is void. */
   z.object({ type: z.literal("repairing"), number: z.number().int().positive() }),
-  /** The report as the source sees it, for the peer's API. Arbitrary JSON, shown, never acted on. */
-  z.object({ type: z.literal("report"), report: z.record(z.string(), z.unknown()) }),
+  /** The report as the source sees it, for the peer's API: shown, never acted on. */
+  z.object({
+    type: z.literal("report"),
+    report: z.record(z.string(), z.unknown()).transform(shownReport),
+  }),
 ]);
 export type ToDestination = z.infer<typeof toDestination>;
 

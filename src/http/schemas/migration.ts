@@ -1,87 +1,12 @@
 import { z } from "@hono/zod-openapi";
 import { migrationOptions } from "../../migration/options.ts";
-import { MIGRATION_STATES, type MigrationReport, STRATEGIES } from "../../migration/report.ts";
-import { errorNote } from "./problem.ts";
+import type { MigrationReport } from "../../migration/report.ts";
+import { reportFields } from "../../migration/report_form.ts";
 import { guestId } from "./path.ts";
 
-const bytes = z.number();
-const bytesOrNull = bytes.nullable();
-const msOrNull = z.number().nullable();
-
-const round = z.object({
-  number: z.number().int(),
-  kind: z.enum(["disk", "memory", "final"]),
-  startedAt: z.string(),
-  sentBytes: bytes,
-  remainingBytes: bytesOrNull,
-  durationMs: msOrNull,
-});
-
-const disk = z.object({
-  id: z.string(),
-  totalBytes: bytes,
-  allocatedBytes: bytesOrNull,
-  remainingBytes: bytesOrNull,
-  verifiedBytes: bytes,
-});
-
-const decision = z.object({
-  at: z.string(),
-  action: z.string(),
-  reason: z.string(),
-  numbers: z.record(z.string(), z.number().nullable()),
-});
-
 /** The contract's report of a migration. */
-export const migrationReport: z.ZodType<MigrationReport> = z.object({
-  id: z.string(),
-  guest: z.string(),
-  from: z.string(),
-  to: z.string(),
-  side: z.enum(["source", "destination"]),
-  strategy: z.enum(STRATEGIES),
-  state: z.enum(MIGRATION_STATES),
-  phase: z.string(),
-  owner: z.string(),
-  epoch: z.number().int(),
-  machine: z.object({ site: z.string(), runState: z.enum(["running", "paused", "gone"]) }),
-  startedAt: z.string(),
-  endedAt: z.string().nullable(),
-  totalMs: msOrNull,
-  downtimeMs: msOrNull,
-  predictedDowntimeMs: msOrNull,
-  maxDowntimeMs: z.number(),
-  hold: z.boolean(),
-  rateBytesPerSecond: z.number().nullable(),
-  progress: z.number().min(0).max(1),
-  etaMs: msOrNull,
-  memory: z.object({
-    totalBytes: bytes,
-    remainingBytes: bytesOrNull,
-    dirtyBytesPerSecond: z.number().nullable(),
-  }),
-  disks: z.array(disk),
-  rounds: z.array(round),
-  wireBytes: z.object({ memory: bytes, disk: bytes, control: bytes, total: bytes }),
-  savedBytes: z.object({
-    zero: bytes,
-    hole: bytes,
-    unchanged: bytes,
-    delta: bytes,
-    duplicate: bytes,
-    compression: bytes,
-    free: bytes,
-    warm: bytes,
-    replaced: bytes,
-  }),
-  decisions: z.array(decision),
-  findings: z.array(errorNote.extend({ severity: z.string() })),
-  error: errorNote.nullable(),
-  opaqueReason: z.string().nullable(),
-  opaqueBytes: bytes,
-  repairs: z.number().int(),
-  leftovers: z.array(z.string()),
-}).openapi("Migration");
+export const migrationReport: z.ZodType<MigrationReport> = z.object(reportFields)
+  .openapi("Migration");
 
 /** Body of `POST /v1/migrations`. */
 export const migrationRequest = z.strictObject({

@@ -17,7 +17,7 @@ export function destinationReport(known: {
   readonly site: string;
   readonly state: DestinationState;
   readonly epoch: number;
-  readonly sourceReport: Record<string, unknown> | null;
+  readonly sourceReport: Partial<MigrationReport> | null;
   /** The source has not told yet how the move ended for it: its figures are not the last ones. */
   readonly unconfirmed?: boolean;
   /** It ended a seeding run. */
@@ -26,7 +26,7 @@ export function destinationReport(known: {
   readonly partialCopies: readonly string[];
 }): MigrationReport {
   const { stored, site, state, epoch } = known;
-  const shown = (known.sourceReport ?? {}) as Partial<MigrationReport>;
+  const shown: Partial<MigrationReport> = known.sourceReport ?? {};
   const mine = known.unconfirmed && state.kind === "running"
     ? "switching"
     : ownState(state, known.seeded ? "seeded" : shown.state);

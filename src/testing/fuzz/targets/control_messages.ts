@@ -14,6 +14,7 @@ import {
   toSource,
 } from "../../../migration/messages.ts";
 import { migrationOptions } from "../../../migration/options.ts";
+import type { MigrationReport } from "../../../migration/report.ts";
 import { PAYLOAD_BYTES_MAX } from "../../../wire/limits.ts";
 import type { Dice } from "../dice.ts";
 import { mutateJson } from "../json_mutator.ts";
@@ -82,7 +83,7 @@ const STATES: readonly DestinationState[] = [
   { kind: "conflict", epoch, reason: "x" },
 ];
 
-function reportOfLongMove(): Record<string, unknown> {
+function reportOfLongMove(): Partial<MigrationReport> {
   const { startedAt } = sampleReport();
   return {
     ...sampleReport({
@@ -126,7 +127,7 @@ export function controlMessages(): FuzzTarget {
 }
 
 /** Everything that becomes of a peer's report: nothing of it may be in another form than promised. */
-function show(sourceReport: Record<string, unknown>, state: DestinationState): void {
+function show(sourceReport: Partial<MigrationReport>, state: DestinationState): void {
   const report = destinationReport({
     stored: {
       id: "m-1",

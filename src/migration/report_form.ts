@@ -1,0 +1,109 @@
+import { z } from "zod";
+import { MIGRATION_STATES, type MigrationReport, STRATEGIES } from "./report.ts";
+
+const bytes = z.number();
+const bytesOrNull = bytes.nullable();
+const msOrNull = z.number().nullable();
+
+const round = z.object({
+  number: z.number().int(),
+  kind: z.enum(["disk", "memory", "final"]),
+  startedAt: z.string(),
+  sentBytes: bytes,
+  remainingBytes: bytesOrNull,
+  durationMs: msOrNull,
+});
+
+const disk = z.object({
+  id: z.string(),
+  totalBytes: bytes,
+  allocatedBytes: bytesOrNull,
+  remainingBytes: bytesOrNull,
+  verifiedBytes: bytes,
+});
+
+const decision = z.object({
+  at: z.string(),
+  action: z.string(),
+  reason: z.string(),
+  numbers: z.record(z.string(), z.number().nullable()),
+});
+
+const errorNote = z.object({ code: z.string(), message: z.string(), hint: z.string() });
+
+/** The form of each member of a report: what the API promises, and a peer's report has to keep. */
+export const reportFields = {
+  id: z.string(),
+  guest: z.string(),
+  from: z.string(),
+  to: z.string(),
+  side: z.enum(["source", "destination"]),
+  strategy: z.enum(STRATEGIES),
+  state: z.enum(MIGRATION_STATES),
+  phase: z.string(),
+  owner: z.string(),
+  epoch: z.number().int(),
+  machine: z.object({ site: z.string(), runState: z.enum(["running", "paused", "gone"]) }),
+  startedAt: z.string(),
+  endedAt: z.string().nullable(),
+  totalMs: msOrNull,
+  downtimeMs: msOrNull,
+  predictedDowntimeMs: msOrNull,
+  maxDowntimeMs: z.number(),
+  hold: z.boolean(),
+  rateBytesPerSecond: z.number().nullable(),
+  progress: z.number().min(0).max(1),
+  etaMs: msOrNull,
+  memory: z.object({
+    totalBytes: bytes,
+    remainingBytes: bytesOrNull,
+    dirtyBytesPerSecond: z.number().nullable(),
+  }),
+  disks: z.array(disk),
+  rounds: z.array(round),
+  wireBytes: z.object({ memory: bytes, disk: bytes, control: bytes, total: bytes }),
+  savedBytes: z.object({
+    zero: bytes,
+    hole: bytes,
+    unchanged: bytes,
+    delta: bytes,
+    duplicate: bytes,
+    compression: bytes,
+    free: bytes,
+    warm: bytes,
+    replaced: bytes,
+  }),
+  decisions: z.array(decision),
+  findings: z.array(errorNote.extend({ severity: z.string() })),
+  error: errorNote.nullable(),
+  opaqueReason: z.string().nullable(),
+  opaqueBytes: bytes,
+  repairs: z.number().int(),
+  leftovers: z.array(z.string()),
+} as const;
+
+/**
+ * Of a report that comes from elsewhere, the members that have the form of one: what is in another
+ * form, and what nobody here knows, is left out. Texts lose their control characters: they are shown
+ * on terminals.
+ */
+export function shownReport(report: Readonly<Record<string, unknown>>): Partial<MigrationReport> {
+  const shown: Record<string, unknown> = {};
+  for (const [name, form] of Object.entries(reportFields)) {
+    if (!Object.hasOwn(report, name)) continue;
+    const parsed = form.safeParse(report[name]);
+    if (parsed.success) shown[name] = printable(parsed.data);
+  }
+  return shown;
+}
+
+/** As deep as the form of a report goes. */
+function printable(value: unknown): unknown {
+  // deno-lint-ignore no-control-regex -- exactly the control characters
+  if (typeof value === "string") return value.replace(/[\u0000-\u001f\u007f-\u009f]/g, " ");
+  if (Array.isArray(value)) return value.map(printable);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [printable(key), printable(each)]),
+  );
+}
