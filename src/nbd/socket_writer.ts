@@ -22,8 +22,9 @@ export class SocketWriter {
   /** @returns when this and all earlier parts have left, or the writer has failed */
   send(...parts: readonly Uint8Array[]): Promise<void> {
     if (!this.#failed) this.#queue.push(...parts);
-    this.#writing ??= this.#run();
-    return this.#writing;
+    // Begun for nothing, it would have ended before it is known as the one that runs.
+    if (this.#queue.length > 0) this.#writing ??= this.#run();
+    return this.#writing ?? Promise.resolve();
   }
 
   async #run(): Promise<void> {
