@@ -60,6 +60,8 @@ export class ServerConnection {
         if (receivedBytes === null) break;
         if (direct) intake.advance(receivedBytes);
         else intake.feed(staging.subarray(0, receivedBytes));
+        // A client that goes on to ask without taking the answers is not read on.
+        if (this.#accepted === null) await this.#writer.send();
         await this.#startArrived();
       }
     } catch {
