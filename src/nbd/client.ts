@@ -15,7 +15,7 @@ import { refusal } from "./protocol/failure.ts";
 import { type Command, type Outcome, rangeOf } from "./protocol/requests_in_flight.ts";
 import { allocationExtents, dirtyParts } from "./status_extents.ts";
 
-/** Beyond this many extents (some 300 MB here) the rest of a disk counts as one piece of data. */
+/** Beyond this many extents (some 300 MB here) or answers the rest of a disk is one piece of data. */
 const DEFAULT_MAX_EXTENTS = 4 * 1024 * 1024;
 
 export interface NbdClientOptions {
@@ -23,7 +23,7 @@ export interface NbdClientOptions {
   readonly exportName: string;
   /** Such as `base:allocation` and `qemu:dirty-bitmap:NAME`; those the server lacks are left out. */
   readonly metaContexts?: readonly string[];
-  /** Bound of `allocatedExtents` and `dirtyExtents`; the rest of the disk counts as data. */
+  /** Bound of extents and of answers about them; the rest of the disk counts as data. */
   readonly maxExtents?: number;
   /** Ends connecting and the handshake with its reason; without effect afterwards. */
   readonly signal?: AbortSignal;
@@ -213,8 +213,10 @@ export class NbdClient {
     toExtents: (statuses: Status[][]) => Extent[],
   ): Promise<Extent[]> {
     const extents: Extent[] = [];
+    let answers = 0;
     for (let at = 0; at < this.sizeBytes;) {
-      if (extents.length >= this.#maxExtents) {
+      // A server that describes a few bytes at a time would be asked for ever.
+      if (Math.max(extents.length, answers++) >= this.#maxExtents) {
         // Sending more than needed is slow, forgetting a block would be wrong.
         extents.push(this.#dataFrom(at));
         break;

@@ -1,10 +1,16 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type NbdBackend, NbdBackendError } from "./backend.ts";
-import { connectNbd } from "./client.ts";
+import { connectNbd, NbdClient } from "./client.ts";
+import type { Connection } from "./connection.ts";
 import { MemoryBackend } from "./memory_backend.ts";
 import { OPTION, OPTION_REPLY, REQUEST_BYTES } from "./protocol/constants.ts";
-import { encodeExportInfo, encodeGreeting, encodeOptionReply } from "./protocol/handshake.ts";
+import {
+  DEFAULT_BLOCK_SIZES,
+  encodeExportInfo,
+  encodeGreeting,
+  encodeOptionReply,
+} from "./protocol/handshake.ts";
 import { encodeSimpleReply } from "./protocol/transmission.ts";
 import { serveNbd } from "./server.ts";
 import { patterned, withDirectory, withServer } from "./test_support.ts";
@@ -253,6 +259,29 @@ Deno.test("beyond its bound of extents the rest of a disk counts as data", async
     await using all = await connectNbd({ address, exportName: "d", metaContexts });
     assert.equal((await all.allocatedExtents()).length, 2 * Math.ceil(SIZE / 4096) - 1);
   });
+});
+
+Deno.test("a server that describes a few clean bytes at a time is not asked for ever", async () => {
+  let asked = 0;
+  const connection = {
+    negotiated: {
+      sizeBytes: SIZE,
+      flags: 1,
+      blockSizes: DEFAULT_BLOCK_SIZES,
+      structured: true,
+      contexts: new Map([[1, "qemu:dirty-bitmap:b0"]]),
+    },
+    request({ offsetBytes }: { offsetBytes: number }) {
+      asked++;
+      const clean = [{ offsetBytes, lengthBytes: 1, flags: 0 }];
+      return Promise.resolve({ kind: "status", contexts: new Map([[1, clean]]) });
+    },
+  } as unknown as Connection;
+  const client = new NbdClient(connection, "d", 10);
+  assert.deepEqual(await client.dirtyExtents("qemu:dirty-bitmap:b0"), [
+    { offsetBytes: 10, lengthBytes: SIZE - 10, kind: "data" },
+  ]);
+  assert.equal(asked, 10);
 });
 
 Deno.test("TCP works as unix sockets do", async () => {
