@@ -4,7 +4,6 @@ import {
   GREETING_BYTES,
   HANDSHAKE,
   INFO,
-  MAX_CONTEXTS,
   MAX_OPTION_REPLIES,
   MAX_STRING_BYTES,
   OPTION,
@@ -58,16 +57,19 @@ export function* negotiate(
   const structured = (yield* replies(OPTION.structuredReply)).type === OPTION_REPLY.ack;
 
   const contexts = new Map<number, string>();
+  const selected = new Set<string>();
   if (structured && wanted.contexts.length > 0) {
     const request = encodeContextRequest({ exportName, queries: wanted.contexts });
     send(encodeOption(OPTION.setMetaContext, request));
     const answer = yield* replies(OPTION.setMetaContext, (type, data) => {
       if (type !== OPTION_REPLY.metaContext) return;
       const { id, name } = decodeContext(data);
-      contexts.set(id, name);
-      if (contexts.size > MAX_CONTEXTS) {
-        throw protocolFailure(`it selects more than ${MAX_CONTEXTS} metadata contexts`);
+      // Each may come with a million descriptors in every reply.
+      if (!wanted.contexts.includes(name) || contexts.has(id) || selected.has(name)) {
+        throw protocolFailure(`it selects context ${JSON.stringify(name)} twice or unasked`);
       }
+      selected.add(name);
+      contexts.set(id, name);
     });
     if (answer.type !== OPTION_REPLY.ack) contexts.clear();
     refuseUnless(action, answer, [OPTION_REPLY.ack, OPTION_REPLY.unsupported]);
