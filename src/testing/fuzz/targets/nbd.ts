@@ -13,9 +13,16 @@ import {
 } from "../../../nbd/protocol/client_handshake.ts";
 import {
   BASE_ALLOCATION,
+  CHUNK,
+  CHUNK_HEADER_BYTES,
+  CHUNK_MAGIC,
   COMMAND,
+  GREETING_BYTES,
   MAX_PAYLOAD_BYTES,
   OPTION,
+  OPTION_REPLY_HEADER_BYTES,
+  OPTION_REPLY_MAGIC,
+  SIMPLE_REPLY_MAGIC,
   TRANSMISSION,
 } from "../../../nbd/protocol/constants.ts";
 import {
@@ -257,13 +264,35 @@ export function nbdServer(): FuzzTarget {
       });
       const serving = server.serve();
       if (isStuck) await conn.settled();
+      else await serving;
       const { unwrittenBytes } = conn;
       conn.close();
       await serving;
       assert.ok(unwrittenBytes <= HELD_BYTES_MAX, `${unwrittenBytes} bytes were read`);
-      return `${isStuck} ${Math.min(3, Math.floor(Math.log2(conn.writtenBytes + 1) / 5))}`;
+      return `${isStuck} ${answersOf(conn.written)}`;
     },
   };
+}
+
+/** What the server said: types of its option replies, then of chunks, and errors. */
+function answersOf(written: Uint8Array): string {
+  const view = new DataView(written.buffer, written.byteOffset, written.byteLength);
+  const met = new Set<string>();
+  let at = GREETING_BYTES;
+  const has = (bytes: number) => at + bytes <= written.length;
+  while (has(OPTION_REPLY_HEADER_BYTES) && view.getBigUint64(at) === OPTION_REPLY_MAGIC) {
+    met.add(`option ${view.getUint32(at + 8)}: ${view.getUint32(at + 12)}`);
+    at += OPTION_REPLY_HEADER_BYTES + view.getUint32(at + 16);
+  }
+  while (has(CHUNK_HEADER_BYTES) && view.getUint32(at) === CHUNK_MAGIC) {
+    const isError = view.getUint16(at + 6) === CHUNK.error && has(CHUNK_HEADER_BYTES + 4);
+    met.add(isError ? `errno ${view.getUint32(at + 20)}` : `chunk ${view.getUint16(at + 6)}`);
+    at += CHUNK_HEADER_BYTES + view.getUint32(at + 16);
+  }
+  if (has(8) && view.getUint32(at) === SIMPLE_REPLY_MAGIC) {
+    met.add(`simple ${view.getUint32(at + 4)}`);
+  }
+  return [...met].sort().join(", ");
 }
 
 function clientBytes(dice: Dice): Uint8Array {
@@ -289,9 +318,12 @@ function clientBytes(dice: Dice): Uint8Array {
   return pack([32, 3], ...options, ...(dice.chance(0.8) ? [go, ...requests] : []));
 }
 
+const WRITTEN_KEPT = 65_536;
+
 /** A socket whose other end sends some bytes, again and again where `repeatBytes` says so. */
 class FakeConn {
-  writtenBytes = 0;
+  /** As far as it is looked at. */
+  written: Uint8Array = new Uint8Array(0);
   readBytes = 0;
   readonly #chunks: Iterator<Uint8Array>;
   #isClosed = false;
@@ -340,7 +372,7 @@ class FakeConn {
       return Promise.reject(new GatewayError("nbd_disconnected", "x", { hint: "" }));
     }
     if (this.repeatBytes > 0) return this.#closed.promise;
-    this.writtenBytes += bytes.length;
+    if (this.written.length < WRITTEN_KEPT) this.written = pack(this.written, bytes);
     return Promise.resolve(bytes.length);
   }
 
