@@ -25,7 +25,11 @@ export async function loadIdentity(
   const sign = async (bytes: Uint8Array<ArrayBuffer>) =>
     new Uint8Array(await crypto.subtle.sign(SIGNATURE_ALGORITHM, key, bytes));
   const challenge = new TextEncoder().encode("causeway: does the key fit");
-  if (!await verifySignature(certificate, challenge, await sign(challenge))) {
+  const signature = await sign(challenge).catch((cause) => {
+    // Some damaged keys are taken until they are used.
+    throw invalidKey(files.keyFile, cause instanceof Error ? cause.message : String(cause), cause);
+  });
+  if (!await verifySignature(certificate, challenge, signature)) {
     throw invalidKey(files.keyFile, `it does not belong to ${files.certificateFile}`);
   }
   return { certificate, sign, issueLeaf: () => issueLeaf(certificate.pem, key) };
