@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { createAuthority } from "../../../identity/certificate.ts";
 import { parseSiteCertificate } from "../../../identity/site_certificate.ts";
 import { loadIdentity } from "../../../identity/site_identity.ts";
 import { formatHostPort, parseHostPort } from "../../../config/address.ts";
@@ -10,6 +9,7 @@ import { listProfiles } from "../../../emulator/load_profile.ts";
 import { parseProfile } from "../../../emulator/profile.ts";
 import { formatQmpAddress, parseQmpAddress } from "../../../qemu/qmp/address.ts";
 import { mutateBytes } from "../bytes_mutator.ts";
+import { KNOWN_SITE } from "../known_site.ts";
 import { mutateJson } from "../json_mutator.ts";
 import { fastDirectory } from "../fast_directory.ts";
 import type { FuzzTarget } from "../target.ts";
@@ -136,13 +136,12 @@ function addresses(text: string): void {
 /** Certificates and keys as files, and as a peer's TLS shows them. */
 export async function identityFiles(): Promise<FuzzTarget> {
   const directory = await fastDirectory();
-  const authority = await createAuthority("west", 0);
   const files = { certificateFile: `${directory}/a.crt`, keyFile: `${directory}/a.key` };
-  await Deno.writeTextFile(files.certificateFile, authority.certificatePem);
-  const { der } = await parseSiteCertificate(authority.certificatePem, "west");
-  const key = encoder.encode(authority.keyPem);
+  await Deno.writeTextFile(files.certificateFile, KNOWN_SITE.certificatePem);
+  const { der } = await parseSiteCertificate(KNOWN_SITE.certificatePem, "west");
+  const key = encoder.encode(KNOWN_SITE.keyPem);
   // First byte: 0 a certificate as DER, 1 as PEM, 2 a key as PEM.
-  const kinds = [der, encoder.encode(authority.certificatePem), key];
+  const kinds = [der, encoder.encode(KNOWN_SITE.certificatePem), key];
   return {
     name: "identity-files",
     reads: "site certificates (DER, PEM) and keys (src/identity)",
