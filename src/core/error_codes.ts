@@ -221,7 +221,7 @@ export const ERRORS = {
   ledger_unusable: {
     retry: "never",
     httpStatus: 500,
-    meaning: "The ledger cannot be opened: unreadable, read-only or made by a newer gateway.",
+    meaning: "The ledger cannot be opened or read: damaged, read-only or made by a newer gateway.",
   },
   ledger_write_failed: {
     retry: "never",

@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { toGatewayError } from "../core/errors.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import { wholeReport } from "../migration/report_form.ts";
 import { ENDED_STATES, type MigrationReport, type MigrationState } from "../migration/report.ts";
 
 /** What a gateway that dies may lose of a report. */
@@ -11,6 +12,12 @@ const KEPT_STATES: readonly MigrationState[] = ["copying", "holding"];
 /** True for a report that nothing more is added to; others were kept while the move went on. */
 export function isLast({ state }: MigrationReport): boolean {
   return ENDED_STATES.includes(state) || state === "conflict";
+}
+
+/** The report that was kept last; null where there is none, or it cannot be one. */
+export function keptReport(ledger: Pick<Ledger, "report">, id: string): MigrationReport | null {
+  // Only figures are lost: what counts is told by the events.
+  return wholeReport(ledger.report(id));
 }
 
 /**

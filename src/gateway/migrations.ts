@@ -14,7 +14,7 @@ import {
 } from "../migration/destination/state.ts";
 import { Journal } from "../migration/journal.ts";
 import type { KeptImages } from "../migration/kept_images.ts";
-import { type MigrationOptions, migrationOptions } from "../migration/options.ts";
+import type { MigrationOptions } from "../migration/options.ts";
 import { type MigrationReport } from "../migration/report.ts";
 import type { ImageRecords } from "../migration/ports.ts";
 import { SourceActor } from "../migration/source/actor.ts";
@@ -30,14 +30,14 @@ import { Arrivals } from "./arrivals.ts";
 import { ArrivingReport } from "./arriving_report.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { pageMemory } from "./page_memory.ts";
-import { isLast, keptReports } from "./kept_reports.ts";
+import { isLast, keptReport, keptReports } from "./kept_reports.ts";
 import { lazyGuest } from "./lazy_guest.ts";
 import { whenUp } from "./link_up.ts";
 import { type Arrived, auditWithdrawn, isOnlyOffered } from "./offers.ts";
 import { ReportListeners } from "./report_listeners.ts";
 import type { SiteContents } from "./site_contents.ts";
 import { requireOwner } from "./ownership.ts";
-import { type PastMigration, readPast, reportOfPast } from "./past.ts";
+import { optionsOf, type PastMigration, readPast, reportOfPast } from "./past.ts";
 import type { PeerRegistry } from "./peers.ts";
 
 /** Time that an orderly stop may take to give machines back; the next start does the rest. */
@@ -143,7 +143,7 @@ export class MigrationManager {
     if (running) {
       return running.actor.ended && this.#isOffer(running) ? null : this.#render(running);
     }
-    const stored = this.deps.ledger.report(id) as MigrationReport | null;
+    const stored = keptReport(this.deps.ledger, id);
     if (stored && isLast(stored)) return stored;
     const past = readPast(this.deps.ledger, id, this.deps.site);
     if (!past || (stored === null && wasWithdrawn(past.destinationEvents))) return null;
@@ -404,10 +404,10 @@ export class MigrationManager {
     events: readonly SourceEvent[],
   ): SourceActor {
     const { ledger, clock, site, log, scratchDirectory, sealer } = this.deps;
-    const options = migrationOptions.parse(stored.options);
+    const options = optionsOf(stored);
     const keep = keptReports(ledger, clock, log);
     const draft = this.#draft(stored, options, epoch);
-    const before = events.length === 0 ? null : ledger.report(stored.id) as MigrationReport | null;
+    const before = events.length === 0 ? null : keptReport(ledger, stored.id);
     if (before) draft.resumeFrom(before);
     return new SourceActor({
       id: stored.id,
@@ -451,7 +451,7 @@ export class MigrationManager {
       guest,
       link,
       clock,
-      options: migrationOptions.parse(stored.options),
+      options: optionsOf(stored),
       epoch,
       journal: new Journal(ledger, stored.id, replayDestination(events), nextDestinationState),
       recordedEpoch: () => ledger.ownership(stored.guestId)?.epoch ?? 0,

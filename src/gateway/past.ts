@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import { GatewayError } from "../core/errors.ts";
 import type { Ledger, StoredMigration } from "../ledger/ledger.ts";
 import type { PathMeasurement } from "../link/peer_link.ts";
 import { destinationReport } from "../migration/destination/report.ts";
@@ -7,7 +8,7 @@ import {
   partialCopies,
   replayDestination,
 } from "../migration/destination/state.ts";
-import { migrationOptions } from "../migration/options.ts";
+import { type MigrationOptions, migrationOptions } from "../migration/options.ts";
 import type { MigrationReport } from "../migration/report.ts";
 import type { Verdict } from "../migration/source/courier.ts";
 import { ReportDraft } from "../migration/source/draft.ts";
@@ -41,6 +42,8 @@ export function readPast(ledger: Ledger, id: string, site: string): PastMigratio
   const stored = ledger.migrations().find((migration) => migration.id === id);
   if (!stored) return null;
   const events = ledger.events(id);
+  const epoch = (events[0] as { epoch?: unknown } | undefined)?.epoch;
+  if (!Number.isSafeInteger(epoch)) throw unusable(id, "its first event has no epoch");
   const noted = events.findLast(({ kind }) => kind === "noted") as
     | { notes?: Record<string, unknown> }
     | undefined;
@@ -49,7 +52,7 @@ export function readPast(ledger: Ledger, id: string, site: string): PastMigratio
   const sourceEvents = isSource ? events as unknown as SourceEvent[] : [];
   return {
     stored,
-    epoch: (events[0] as unknown as { epoch: number }).epoch,
+    epoch: epoch as number,
     notes,
     sourceEvents,
     destinationEvents: isSource ? [] : events as unknown as DestinationEvent[],
@@ -84,7 +87,7 @@ export function reportOfPast(
   const state = replaySource(past.sourceEvents);
   const draft = new ReportDraft(
     { id: stored.id, guest: stored.guestId, from: site, to: stored.peer },
-    migrationOptions.parse(stored.options),
+    optionsOf(stored),
     clock,
     Date.parse(stored.createdAt),
   );
@@ -99,6 +102,22 @@ export function reportOfPast(
     state: "down",
     path: () => NO_PATH,
     wireBytes: { memory: 0, disk: 0, control: 0, total: 0 },
+  });
+}
+
+/** What a stored move was asked for. @throws {GatewayError} `ledger_unusable` */
+export function optionsOf(
+  { id, options }: Pick<StoredMigration, "id" | "options">,
+): MigrationOptions {
+  const parsed = migrationOptions.safeParse(options);
+  if (parsed.success) return parsed.data;
+  throw unusable(id, "its options are none");
+}
+
+/** The rows of a move are not what a gateway writes. */
+function unusable(id: string, why: string): GatewayError {
+  return new GatewayError("ledger_unusable", `Cannot read migration ${id} of the ledger: ${why}`, {
+    hint: "The ledger is damaged, and it says who may run which machine: restore it from a backup",
   });
 }
 

@@ -12,8 +12,9 @@ export const SCHEMA_VERSION = 1;
  * @throws {GatewayError} `ledger_unusable`: unreadable, read-only, or of a newer version
  */
 export function openDatabase(path: string): DatabaseSync {
+  let database: DatabaseSync | null = null;
   try {
-    const database = new DatabaseSync(path);
+    database = new DatabaseSync(path);
     database.exec("PRAGMA busy_timeout = 2000");
     if (path !== ":memory:") database.exec("PRAGMA journal_mode = WAL");
     database.exec("PRAGMA synchronous = FULL");
@@ -31,6 +32,8 @@ export function openDatabase(path: string): DatabaseSync {
     database.exec("BEGIN IMMEDIATE; COMMIT");
     return database;
   } catch (error) {
+    // Left open it would hold its locks until it is collected.
+    database?.close();
     throw new GatewayError(
       "ledger_unusable",
       `Cannot open the ledger ${path}: ${error instanceof Error ? error.message : error}`,

@@ -24,7 +24,8 @@ export interface StoredGuest {
  * The append-only record of guests, ownership, migrations and audit. Every call is durable when it
  * returns (one transaction, one fsync), so callers write first and act then.
  *
- * All methods throw `GatewayError` `ledger_write_failed` when the disk refuses.
+ * All methods throw `GatewayError`: `ledger_write_failed` when the disk refuses, `ledger_unusable`
+ * when what is read is not what was written.
  */
 export interface Ledger extends DecisionLog {
   putGuest(guest: StoredGuest): void;
@@ -54,6 +55,7 @@ export function openLedger(path: string, clock: Clock): Ledger {
   const database = openDatabase(path);
   const now = () => timestamp(clock.wallMs());
   const write = (action: () => void) => inTransaction(database, action);
+  const read = <T>(action: () => T): T => reading(path, action);
 
   const insertOwnership = (record: Omit<OwnershipRecord, "decidedAt">) => {
     database.prepare(
@@ -86,22 +88,27 @@ export function openLedger(path: string, clock: Clock): Ledger {
     deleteGuest: (id) =>
       write(() => void database.prepare("DELETE FROM guest WHERE id = ?").run(id)),
     guests: () =>
-      database.prepare("SELECT id, definition, role FROM guest ORDER BY id").all().map((row) => ({
-        id: row.id as string,
-        definition: JSON.parse(row.definition as string),
-        role: row.role as "source" | "incoming",
-      })),
+      read(() =>
+        database.prepare("SELECT id, definition, role FROM guest ORDER BY id").all().map((row) => ({
+          id: row.id as string,
+          definition: JSON.parse(row.definition as string),
+          role: row.role as "source" | "incoming",
+        }))
+      ),
 
-    ownership: (guestId) => {
-      const row = database.prepare(
-        // A claim beats a refusal of the same epoch: an operator's decision is final.
-        "SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch DESC, owner DESC LIMIT 1",
-      ).get(guestId);
-      return row ? ownershipOf(row) : null;
-    },
+    ownership: (guestId) =>
+      read(() => {
+        const row = database.prepare(
+          // A claim beats a refusal of the same epoch: an operator's decision is final.
+          "SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch DESC, owner DESC LIMIT 1",
+        ).get(guestId);
+        return row ? ownershipOf(row) : null;
+      }),
     ownershipHistory: (guestId) =>
-      database.prepare("SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch, owner")
-        .all(guestId).map(ownershipOf),
+      read(() =>
+        database.prepare("SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch, owner")
+          .all(guestId).map(ownershipOf)
+      ),
 
     createMigration: (migration, first) =>
       write(() => {
@@ -119,27 +126,31 @@ export function openLedger(path: string, clock: Clock): Ledger {
         insertEvent(migration.id, first);
       }),
     migrations: () =>
-      database.prepare("SELECT * FROM migration ORDER BY created_at, id").all().map((row) => ({
-        id: row.id as string,
-        guestId: row.guest_id as string,
-        side: row.side as "source" | "destination",
-        peer: row.peer as string,
-        options: JSON.parse(row.options as string),
-        createdAt: row.created_at as string,
-      })),
+      read(() =>
+        database.prepare("SELECT * FROM migration ORDER BY created_at, id").all().map((row) => ({
+          id: row.id as string,
+          guestId: row.guest_id as string,
+          side: row.side as "source" | "destination",
+          peer: row.peer as string,
+          options: objectOf(row.options),
+          createdAt: timeOf(row.created_at),
+        }))
+      ),
     append: (migrationId, event, ownership) =>
       write(() => {
         insertEvent(migrationId, event);
         if (ownership) insertOwnership(ownership);
       }),
     events: (migrationId) =>
-      database.prepare(
-        "SELECT at, kind, body FROM migration_event WHERE migration_id = ? ORDER BY number",
-      ).all(migrationId).map((row) => ({
-        ...JSON.parse(row.body as string),
-        kind: row.kind as string,
-        at: row.at as string,
-      })),
+      read(() =>
+        database.prepare(
+          "SELECT at, kind, body FROM migration_event WHERE migration_id = ? ORDER BY number",
+        ).all(migrationId).map((row) => ({
+          ...objectOf(row.body),
+          kind: row.kind as string,
+          at: timeOf(row.at),
+        }))
+      ),
     putReport: (migrationId, report) =>
       write(() => {
         database.prepare(
@@ -147,11 +158,12 @@ export function openLedger(path: string, clock: Clock): Ledger {
            ON CONFLICT (migration_id) DO UPDATE SET body = excluded.body`,
         ).run(migrationId, JSON.stringify(report));
       }),
-    report: (migrationId) => {
-      const row = database.prepare("SELECT body FROM migration_report WHERE migration_id = ?")
-        .get(migrationId);
-      return row ? JSON.parse(row.body as string) : null;
-    },
+    report: (migrationId) =>
+      read(() => {
+        const row = database.prepare("SELECT body FROM migration_report WHERE migration_id = ?")
+          .get(migrationId);
+        return row ? JSON.parse(row.body as string) : null;
+      }),
 
     claim: (record) => write(() => insertOwnership(record)),
     audit: (kind, body) =>
@@ -160,12 +172,14 @@ export function openLedger(path: string, clock: Clock): Ledger {
           .run(now(), kind, JSON.stringify(body));
       }),
     auditEntries: (limit) =>
-      database.prepare("SELECT at, kind, body FROM audit ORDER BY number DESC LIMIT ?").all(limit)
-        .map((row) => ({
-          at: row.at as string,
-          kind: row.kind as string,
-          body: JSON.parse(row.body as string),
-        })),
+      read(() =>
+        database.prepare("SELECT at, kind, body FROM audit ORDER BY number DESC LIMIT ?").all(limit)
+          .map((row) => ({
+            at: row.at as string,
+            kind: row.kind as string,
+            body: objectOf(row.body),
+          }))
+      ),
     isWritable() {
       try {
         database.exec("BEGIN IMMEDIATE; ROLLBACK");
@@ -199,6 +213,39 @@ function inTransaction(database: DatabaseSync, action: () => void): void {
       { hint: "Free space or restore write access where the ledger lives", cause: error },
     );
   }
+}
+
+/** What was written here can be read, or the file is damaged: then nobody may decide by it. */
+function reading<T>(path: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    throw new GatewayError(
+      "ledger_unusable",
+      `Cannot read the ledger ${path}: ${error instanceof Error ? error.message : error}`,
+      {
+        hint: "Its file is damaged: restore it from a backup, or ask before it is replaced",
+        cause: error,
+      },
+    );
+  }
+}
+
+/** A JSON object out of a column. */
+function objectOf(column: unknown): Record<string, unknown> {
+  const value: unknown = JSON.parse(column as string);
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
+    return value as Record<string, unknown>;
+  }
+  throw new TypeError(`an entry is no object: ${String(column).slice(0, 40)}`);
+}
+
+/** A time out of a column. */
+function timeOf(column: unknown): string {
+  if (Number.isNaN(Date.parse(column as string))) {
+    throw new TypeError(`an entry has no time: ${String(column).slice(0, 40)}`);
+  }
+  return column as string;
 }
 
 function ownershipOf(row: Record<string, unknown>): OwnershipRecord {

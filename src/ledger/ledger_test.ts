@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { GatewayError } from "../core/errors.ts";
 import { openLedger } from "./ledger.ts";
 import { openDatabase } from "./database.ts";
@@ -99,5 +100,39 @@ Deno.test("a ledger of a newer gateway and a ledger that is no database are refu
     }
   } finally {
     Deno.removeSync(directory, { recursive: true });
+  }
+});
+
+Deno.test("a ledger whose rows are damaged is told by name, whatever is read of it", async () => {
+  const directory = await Deno.makeTempDir();
+  const path = `${directory}/ledger.sqlite`;
+  try {
+    const ledger = openLedger(path, clock);
+    const move = { id: "m", guestId: "web", side: "source" as const, peer: "east", options: {} };
+    ledger.createMigration(move, { kind: "created" });
+    ledger.putReport("m", {});
+    ledger.audit("x", {});
+    ledger.putGuest({ id: "web", definition: {}, role: "source" });
+    const database = new DatabaseSync(path);
+    for (const [table, column] of [["migration", "options"], ["guest", "definition"]]) {
+      database.exec(`UPDATE ${table} SET ${column} = '{'`);
+    }
+    for (const table of ["migration_event", "migration_report", "audit"]) {
+      database.exec(`UPDATE ${table} SET body = '['`);
+    }
+    database.close();
+    const reads = [
+      () => ledger.migrations(),
+      () => ledger.events("m"),
+      () => ledger.report("m"),
+      () => ledger.auditEntries(1),
+      () => ledger.guests(),
+    ];
+    for (const read of reads) {
+      assert.throws(read, { code: "ledger_unusable", message: /ledger\.sqlite/ });
+    }
+    ledger.close();
+  } finally {
+    await Deno.remove(directory, { recursive: true });
   }
 });

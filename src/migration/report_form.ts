@@ -97,6 +97,13 @@ export function shownReport(report: Readonly<Record<string, unknown>>): Partial<
   return shown;
 }
 
+const form = z.object(reportFields);
+
+/** A report that was kept whole; null for what is none. */
+export function wholeReport(value: unknown): MigrationReport | null {
+  return form.safeParse(value).data ?? null;
+}
+
 /** As deep as the form of a report goes. */
 function printable(value: unknown): unknown {
   // deno-lint-ignore no-control-regex -- exactly the control characters

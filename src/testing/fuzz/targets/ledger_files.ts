@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../../../core/clock.ts";
+import { keptReport } from "../../../gateway/kept_reports.ts";
 import { readPast, reportOfPast } from "../../../gateway/past.ts";
 import { sampleReport } from "../../../http/testing/fake_service.ts";
 import { type Ledger, openLedger } from "../../../ledger/ledger.ts";
@@ -73,7 +74,7 @@ function readAll(path: string): string {
     }
     const kinds: string[] = [];
     for (const { id } of ledger.migrations()) {
-      const kept = ledger.report(id) as ReturnType<typeof sampleReport> | null;
+      const kept = keptReport(ledger, id);
       const past = readPast(ledger, id, "west");
       if (past === null) continue;
       const report = reportOfPast(past, "west", clock, kept);
