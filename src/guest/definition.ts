@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { WORKLOAD_RATE_MAX } from "./workload_rate.ts";
 
 const role = z.enum(["source", "incoming"]);
 
@@ -15,8 +16,8 @@ export const referenceWorkload = z.strictObject({
   hotMiB: z.number().nonnegative().default(8),
   /** Share of page writes that may hit any page, not only the hot ones. */
   coldRatio: z.number().min(0).max(1).default(0.05),
-  memoryBytesPerSecond: z.number().nonnegative().default(2_000_000),
-  diskBytesPerSecond: z.number().nonnegative().default(500_000),
+  memoryBytesPerSecond: z.number().nonnegative().max(WORKLOAD_RATE_MAX).default(2_000_000),
+  diskBytesPerSecond: z.number().nonnegative().max(WORKLOAD_RATE_MAX).default(500_000),
   /** Share of page rewrites that store what was there already. */
   silentRatio: z.number().min(0).max(1).default(0.2),
   /** Shares of the initial content; the rest is zero. */

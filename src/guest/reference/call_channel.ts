@@ -132,9 +132,10 @@ export async function connectMachine(socketPath: string): Promise<Deno.UnixConn 
 
 /** The error that the machine put into a message. */
 export function errorFromHead(error: unknown): GatewayError {
-  const { code, message, hint } = error as Head;
+  const { code, message, hint } = (error ?? {}) as Head;
   const known = typeof code === "string" && Object.hasOwn(ERRORS, code);
-  return new GatewayError(known ? code as ErrorCode : "internal", String(message), {
-    hint: String(hint),
+  const text = (value: unknown) => typeof value === "string" ? value.slice(0, 1_000) : "?";
+  return new GatewayError(known ? code as ErrorCode : "internal", text(message), {
+    hint: text(hint),
   });
 }

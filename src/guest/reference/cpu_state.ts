@@ -1,5 +1,7 @@
 import { GatewayError } from "../../core/errors.ts";
 import type { ReferenceWorkload } from "../definition.ts";
+import { WORKLOAD_RATE_MAX } from "../workload_rate.ts";
+import { FreeRing } from "./free_ring.ts";
 import type { MachineShape, Registers } from "./program.ts";
 
 /** Everything of a machine that is neither memory nor disk. */
@@ -36,8 +38,10 @@ export function decodeCpuState(bytes: Uint8Array, shape: MachineShape): CpuState
   if (JSON.stringify(state.shape) !== JSON.stringify(shape)) {
     throw refusal(`it is of a machine of another size: ${JSON.stringify(state.shape)}`);
   }
-  if (!isWorkload(workload)) throw refusal("its workload is incomplete");
-  if (!isRegisters(registers, shape)) throw refusal("its registers are incomplete");
+  if (!isWorkload(workload)) {
+    throw refusal("its workload is incomplete or more than any machine does");
+  }
+  if (!isRegisters(registers, shape, workload)) throw refusal("its registers are incomplete");
   return { shape, workload, registers };
 }
 
@@ -54,19 +58,25 @@ const WORKLOAD_KEYS = [
 ] as const satisfies readonly (keyof ReferenceWorkload)[];
 
 function isWorkload(value: ReferenceWorkload | undefined): value is ReferenceWorkload {
-  return WORKLOAD_KEYS.every((key) => isQuantity(value?.[key]));
+  return WORKLOAD_KEYS.every((key) => isQuantity(value?.[key])) &&
+    Math.max(value!.memoryBytesPerSecond, value!.diskBytesPerSecond) <= WORKLOAD_RATE_MAX;
 }
 
-function isRegisters(value: Registers | undefined, shape: MachineShape): value is Registers {
+function isRegisters(
+  value: Registers | undefined,
+  shape: MachineShape,
+  workload: ReferenceWorkload,
+): value is Registers {
   const disks = shape.diskBlockCounts;
-  return isQuantity(value?.tick) && isQuantity(value?.serial) && isQuantity(value?.readDigest) &&
-    isQuantity(value?.freeCursor) &&
-    isQuantities(value?.prng, 4) && isQuantities(value?.logCursors, disks.length) &&
+  const ring = new FreeRing(shape.pageCount, workload.freeMiB);
+  return isCount(value?.tick) && isCount(value?.serial) && isCount(value?.readDigest) &&
+    isCount(value?.freeCursor, Math.max(1, ring.length)) &&
+    isCounts(value?.prng, 4) && isCounts(value?.logCursors, disks.length) &&
+    disks.every((blocks, disk) => value!.logCursors[disk] < Math.max(1, blocks)) &&
     Array.isArray(value?.pending) &&
     value.pending.every((write) =>
-      isQuantity(write?.dueTick) && isQuantity(write.version) &&
-      isQuantity(write.disk) && write.disk < disks.length &&
-      isQuantity(write.block) && write.block < disks[write.disk]
+      isCount(write?.dueTick) && isCount(write.version) &&
+      isCount(write.disk, disks.length) && isCount(write.block, disks[write.disk])
     );
 }
 
@@ -74,8 +84,13 @@ function isQuantity(value: unknown): value is number {
   return typeof value === "number" && Number.isFinite(value) && value >= 0;
 }
 
-function isQuantities(value: unknown, length: number): boolean {
-  return Array.isArray(value) && value.length === length && value.every(isQuantity);
+/** A whole number below `end`. */
+function isCount(value: unknown, end = Infinity): value is number {
+  return Number.isSafeInteger(value) && value as number >= 0 && value as number < end;
+}
+
+function isCounts(value: unknown, length: number): boolean {
+  return Array.isArray(value) && value.length === length && value.every((each) => isCount(each));
 }
 
 function refusal(reason: string, cause?: unknown): GatewayError {

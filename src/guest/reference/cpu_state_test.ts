@@ -28,6 +28,12 @@ Deno.test("what is no CPU state of this machine is refused", () => {
     ["a missing rate", good.replace('"seed"', '"weed"')],
     ["no cursor of the free pages", good.replace('"freeCursor"', '"elsewhere"')],
     ["a short generator state", good.replace(/"prng":\[[^\]]*\]/, '"prng":[1,2,3]')],
+    ["a cursor outside of the free pages", good.replace('"freeCursor":0', '"freeCursor":1e9')],
+    ["half a tick", good.replace('"tick":12', '"tick":12.5')],
+    [
+      "a rate without end",
+      good.replace(/"memoryBytesPerSecond":\d+/, '"memoryBytesPerSecond":1e300'),
+    ],
     ["a write to no disk", good.replace('"disk":1', '"disk":2')],
     ["a write behind the disk", good.replace('"block":7', '"block":8')],
   ];

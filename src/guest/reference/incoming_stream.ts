@@ -1,6 +1,12 @@
 import { GatewayError, toGatewayError } from "../../core/errors.ts";
 import type { MachineMemory } from "./memory.ts";
-import { closeQuietly, type Message, type MessageReader, MessageWriter } from "./messages.ts";
+import {
+  closeQuietly,
+  type Message,
+  type MessageReader,
+  MessageWriter,
+  numberIn,
+} from "./messages.ts";
 import { ITEM_BYTES_MAX } from "./protocol.ts";
 import { PAGE_BYTES } from "./units.ts";
 
@@ -59,7 +65,7 @@ export class IncomingStream {
       case "layout":
         return this.#acceptLayout(head);
       case "pages":
-        return this.#acceptPages(Number(head.count), body);
+        return this.#acceptPages(numberIn(head, "count"), body);
       case "zeros":
         return this.#acceptZeros(body);
       case "opaque":
@@ -70,7 +76,7 @@ export class IncomingStream {
         this.host.load(this.#cpuState);
         return true;
       default:
-        throw invalid(`items of kind ${JSON.stringify(head.item)} are unknown`);
+        throw invalid(`items of kind ${JSON.stringify(head.item)?.slice(0, 40)} are unknown`);
     }
   }
 

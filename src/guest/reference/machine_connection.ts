@@ -150,7 +150,12 @@ export class MachineConnection {
       );
       if (control === null) return false;
       this.#control = control;
-      this.#pid = (await control.call("describe", {})).result.pid;
+      const described = (await control.call("describe", {})).result as { pid?: unknown } | null;
+      // A number that is none, or of a group of processes, must never be ended by it.
+      if (!Number.isSafeInteger(described?.pid)) {
+        throw unreachable("it does not say which process it is");
+      }
+      this.#pid = described!.pid as number;
       void control.closed.then(() => {
         if (this.#state === "attached" && this.#control === control) void this.lossError();
       });

@@ -4,13 +4,15 @@ import type { MemoryProgress, MemorySource } from "../guest.ts";
 import type { MemoryItem } from "../memory_items.ts";
 import { errorFromHead } from "./call_channel.ts";
 import type { MachineConnection } from "./machine_connection.ts";
-import { closeQuietly, type Message, MessageReader, MessageWriter } from "./messages.ts";
+import { closeQuietly, type Message, MessageReader, MessageWriter, numberIn } from "./messages.ts";
 import { ITEM_BYTES_MAX } from "./protocol.ts";
+import { PAGE_BYTES } from "./units.ts";
 
 /** The gateway's end of an outgoing memory stream. */
 export class ReferenceMemorySource implements MemorySource {
   #cancelled = false;
   #complete = false;
+  readonly #items = new ItemReader();
 
   private constructor(
     private readonly machine: MachineConnection,
@@ -49,7 +51,7 @@ export class ReferenceMemorySource implements MemorySource {
         await this.#acknowledge();
         return;
       }
-      yield [decodeItem(message)];
+      yield [this.#items.read(message)];
     }
   }
 
@@ -111,27 +113,65 @@ export class ReferenceMemorySource implements MemorySource {
   }
 }
 
-function decodeItem({ head, body }: Message): MemoryItem {
-  switch (head.item) {
-    case "layout": {
-      const lengthBytes = Number(head.lengthBytes);
-      const blocks = [{ name: "ram", lengthBytes }];
-      return { kind: "layout", pageBytes: Number(head.pageBytes), section: 0, blocks };
+/** Items as the machine sends them, checked against the layout that came first. */
+class ItemReader {
+  #pageBytes = 0;
+  #pageCount = 0;
+
+  /** @throws {GatewayError} `frame_invalid` */
+  read({ head, body }: Message): MemoryItem {
+    if (head.item === "layout") {
+      return this.#layout(numberIn(head, "pageBytes"), numberIn(head, "lengthBytes"));
     }
-    case "pages": {
-      const count = Number(head.count);
-      const pageIndexes = new Uint32Array(body.buffer, body.byteOffset, count);
-      return { kind: "pages", block: 0, pageIndexes, contents: body.subarray(count * 4) };
+    if (this.#pageBytes === 0) throw invalidItem("no layout came before it");
+    switch (head.item) {
+      case "pages":
+        return this.#pages(numberIn(head, "count"), body);
+      case "zeros":
+        return this.#zeros(body);
+      case "opaque":
+        return { kind: "opaque", bytes: body };
+      default:
+        throw invalidItem(`its kind is ${JSON.stringify(head.item)?.slice(0, 40)}`);
     }
-    case "zeros": {
-      const ranges = new Uint32Array(body.buffer, body.byteOffset, body.length / 4);
-      return { kind: "zeros", block: 0, ranges };
-    }
-    case "opaque":
-      return { kind: "opaque", bytes: body };
-    default:
-      throw new GatewayError("frame_invalid", `Cannot read memory item ${head.item}`, {
-        hint: "Check that gateway and machine are of the same version",
-      });
   }
+
+  #layout(pageBytes: number, lengthBytes: number): MemoryItem {
+    const pageCount = lengthBytes / pageBytes;
+    const isWhole = Number.isSafeInteger(lengthBytes) && Number.isSafeInteger(pageCount);
+    if (!isWhole || pageBytes !== PAGE_BYTES || pageCount < 1 || pageCount >= 2 ** 32) {
+      throw invalidItem(`${lengthBytes} bytes in pages of ${pageBytes}`);
+    }
+    this.#pageBytes = pageBytes;
+    this.#pageCount = pageCount;
+    return { kind: "layout", pageBytes, section: 0, blocks: [{ name: "ram", lengthBytes }] };
+  }
+
+  #pages(count: number, body: Uint8Array): MemoryItem {
+    if (!(count >= 1) || body.length !== count * (4 + this.#pageBytes)) {
+      throw invalidItem(`${body.length} bytes are not ${count} pages`);
+    }
+    const pageIndexes = new Uint32Array(body.buffer, body.byteOffset, count);
+    if (pageIndexes.some((page) => page >= this.#pageCount)) throw invalidItem("a page outside");
+    return { kind: "pages", block: 0, pageIndexes, contents: body.subarray(count * 4) };
+  }
+
+  #zeros(body: Uint8Array): MemoryItem {
+    if (body.length === 0 || body.length % 8 !== 0) {
+      throw invalidItem(`ranges of ${body.length} bytes`);
+    }
+    const ranges = new Uint32Array(body.buffer, body.byteOffset, body.length / 4);
+    for (let i = 0; i < ranges.length; i += 2) {
+      if (ranges[i + 1] === 0 || ranges[i] + ranges[i + 1] > this.#pageCount) {
+        throw invalidItem("a range outside");
+      }
+    }
+    return { kind: "zeros", block: 0, ranges };
+  }
+}
+
+function invalidItem(why: string): GatewayError {
+  return new GatewayError("frame_invalid", `Cannot read an item of the machine's memory: ${why}`, {
+    hint: "Check that gateway and machine are of the same version",
+  });
 }

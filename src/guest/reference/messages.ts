@@ -147,6 +147,12 @@ function parseHead(bytes: Uint8Array): Head {
   return head as Head;
 }
 
+/** A number of a head; not a number where it has none. */
+export function numberIn(head: Head, name: string): number {
+  const value = head[name];
+  return typeof value === "number" ? value : NaN;
+}
+
 function invalidHead(cause?: unknown): GatewayError {
   return new GatewayError("frame_invalid", "Cannot read a message of the machine: no JSON object", {
     hint: "Check that gateway and machine are of the same version",

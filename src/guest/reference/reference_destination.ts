@@ -2,7 +2,7 @@ import type { Extent } from "../../core/extents.ts";
 import type { DestinationSide, Finding, GuestDescription, MoveOptions } from "../guest.ts";
 import type { MemoryItem } from "../memory_items.ts";
 import { compareDescriptions } from "./compare.ts";
-import { decodeExtents } from "./extent_list.ts";
+import { copyWhole, decodeExtents } from "./extent_list.ts";
 import type { MachineConnection } from "./machine_connection.ts";
 import { MemorySink } from "./memory_sink.ts";
 
@@ -57,7 +57,7 @@ export class ReferenceDestination implements DestinationSide {
   async readDisk(diskId: string, offsetBytes: number, into: Uint8Array): Promise<void> {
     const disk = await this.#disk(diskId);
     const params = { disk, offsetBytes, lengthBytes: into.length };
-    into.set((await this.machine.callWithBody("diskRead", params)).body);
+    copyWhole((await this.machine.callWithBody("diskRead", params)).body, into);
   }
 
   async writeDisk(diskId: string, offsetBytes: number, bytes: Uint8Array): Promise<void> {

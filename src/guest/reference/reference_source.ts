@@ -10,7 +10,7 @@ import type {
   SourceSide,
 } from "../guest.ts";
 import { compareDescriptions } from "./compare.ts";
-import { decodeExtents } from "./extent_list.ts";
+import { copyWhole, decodeExtents } from "./extent_list.ts";
 import type { MachineConnection } from "./machine_connection.ts";
 import { ReferenceMemorySource } from "./memory_source.ts";
 
@@ -122,7 +122,7 @@ export class ReferenceSource implements SourceSide {
       extents,
       read: async (offsetBytes, into) => {
         const params = { disk, offsetBytes, lengthBytes: into.length };
-        into.set((await this.machine.callWithBody("diskRead", params)).body);
+        copyWhole((await this.machine.callWithBody("diskRead", params)).body, into);
       },
       finish: async (kept) => {
         const mergeInto = kept ? null : this.#bitmap();
