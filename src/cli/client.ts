@@ -43,7 +43,12 @@ export class ApiClient implements Disposable {
     const text = await response.text().catch((cause) => {
       throw this.#unreachable(cause);
     });
-    return (text === "" ? null : JSON.parse(text)) as T;
+    if (text === "") return null as T;
+    try {
+      return JSON.parse(text) as T;
+    } catch {
+      throw notUnderstood(response);
+    }
   }
 
   get<T>(path: string): Promise<T> {
@@ -122,8 +127,13 @@ async function answeredError(response: Response): Promise<GatewayError> {
     | { code?: unknown; message?: unknown; hint?: unknown }
     | null;
   if (typeof body?.code === "string" && typeof body.message === "string") {
-    return new GatewayError(body.code as ErrorCode, body.message, { hint: String(body.hint) });
+    const hint = typeof body.hint === "string" ? body.hint : "";
+    return new GatewayError(body.code as ErrorCode, body.message, { hint });
   }
+  return notUnderstood(response);
+}
+
+function notUnderstood(response: Response): GatewayError {
   return new GatewayError(
     "internal",
     `Cannot understand the answer with status ${response.status} from ${response.url}`,

@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
+import { wholeReport } from "../migration/report_form.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 import type { ServerEvent } from "./sse_reader.ts";
 
@@ -23,7 +24,7 @@ export const IN_DOUBT_MS_MAX = 60_000;
  *
  * @param signal stops following; the migration goes on
  * @throws {GatewayError} `gateway_unreachable` after half a minute without the gateway,
- *   `migration_unknown`
+ *   `migration_unknown`, `internal` for what is no report
  */
 export async function* follow(
   source: EventSource,
@@ -38,7 +39,7 @@ export async function* follow(
       for await (const { name, data } of untilDoubted()) {
         heardAtMs = clock.nowMs();
         if (name !== "report") continue;
-        const report = JSON.parse(data) as MigrationReport;
+        const report = reportIn(data);
         doubtSinceMs = report.state === "inDoubt" ? doubtSinceMs ?? heardAtMs : null;
         yield report;
         if (ENDED_STATES.includes(report.state) || report.state === "conflict") return;
@@ -73,5 +74,21 @@ export async function* follow(
       signal.removeEventListener("abort", onAbort);
       await watching;
     }
+  }
+}
+
+function reportIn(data: string): MigrationReport {
+  const report = wholeReport(parsed(data));
+  if (report !== null) return report;
+  throw new GatewayError("internal", "Cannot follow the move: the gateway sends no report of it", {
+    hint: "Check that command and gateway are of the same version",
+  });
+}
+
+function parsed(data: string): unknown {
+  try {
+    return JSON.parse(data);
+  } catch {
+    return null;
   }
 }

@@ -14,32 +14,36 @@ export const EVENT_CHARACTERS_MAX = 16 * 1024 * 1024;
  * @throws {RangeError} when a line or an event does not end
  */
 export class EventDecoder {
-  #text = "";
+  /** Of a line that has not ended: joined when it does, or each piece would copy all before it. */
+  #pieces: string[] = [];
+  #characters = 0;
   #name = "";
   #data: string[] = [];
   #dataCharacters = 0;
 
   /** Events that are complete with `chunk`. */
   push(chunk: string): ServerEvent[] {
-    this.#text += chunk;
-    const events: ServerEvent[] = [];
-    for (;;) {
-      const line = this.#nextLine();
-      if (line === null) break;
-      const event = this.#line(line);
-      if (event) events.push(event);
-    }
-    if (this.#text.length > EVENT_CHARACTERS_MAX) throw new RangeError("An event does not end");
+    const mayEnd = /[\n\r]/.test(chunk) || this.#pieces.at(-1)?.endsWith("\r");
+    this.#pieces.push(chunk);
+    this.#characters += chunk.length;
+    const events = mayEnd ? this.#lines(this.#pieces.join("")) : [];
+    if (this.#characters > EVENT_CHARACTERS_MAX) throw new RangeError("An event does not end");
     return events;
   }
 
   /** Lines end with LF, CR LF or CR; a CR at the very end may be half of one. */
-  #nextLine(): string | null {
-    const match = /\r\n|\n|\r(?=[^])/.exec(this.#text);
-    if (!match) return null;
-    const line = this.#text.slice(0, match.index);
-    this.#text = this.#text.slice(match.index + match[0].length);
-    return line;
+  #lines(text: string): ServerEvent[] {
+    const events: ServerEvent[] = [];
+    let from = 0;
+    for (const match of text.matchAll(/\r\n|\n|\r(?=[^])/g)) {
+      const event = this.#line(text.slice(from, match.index));
+      if (event) events.push(event);
+      from = match.index + match[0].length;
+    }
+    const rest = text.slice(from);
+    this.#pieces = rest === "" ? [] : [rest];
+    this.#characters = rest.length;
+    return events;
   }
 
   #line(line: string): ServerEvent | null {
