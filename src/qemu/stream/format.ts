@@ -64,6 +64,8 @@ export const MAX_MEMORY_BYTES = 2 ** 48;
 export const MAX_BLOCK_PAGES = 2 ** 32;
 /** Real machines have 5 to 40 blocks, one per memory device and option ROM. */
 export const MAX_BLOCKS = 4096;
+/** Capabilities of a migration that a stream may name; QEMU 10 has 25. */
+export const MAX_CAPABILITIES = 64;
 /** A name's length is one byte on the wire. */
 export const MAX_NAME_BYTES = 255;
 /** Longest machine name or other configuration text that is taken for one. */

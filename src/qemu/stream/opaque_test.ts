@@ -183,3 +183,23 @@ function isEmptySection(item: MemoryItem): boolean {
 function page(fill: number): Uint8Array {
   return new Uint8Array(4096).fill(fill);
 }
+
+Deno.test("a list of thousands of blocks is read however small its pieces are", () => {
+  const blocks = Array.from({ length: 3_000 }, (_, i) => ({ name: `/objects/${i}`, pages: 1 }));
+  const bytes = new StreamBuilder(4096).fileHeader().configuration().ramStart(blocks).build();
+  for (const chunking of [[64], [1, 5000], [bytes.length]]) {
+    const [layout] = read(bytes, chunking).items.filter((item) => item.kind === "layout");
+    assert.deepEqual(
+      layout.blocks.map(({ name, lengthBytes }) => [name, lengthBytes]),
+      blocks.map(({ name }) => [name, 4096]),
+    );
+  }
+});
+
+Deno.test("more capabilities than any release has are not read", () => {
+  const names = Array(100).fill("x-ignore-shared");
+  const stream = new StreamBuilder(4096).fileHeader().configuration()
+    .be(1, 5).str8("configuration/capabilities").be(4, 1).be(4, names.length);
+  for (const name of names) stream.str8(name);
+  assert.equal(read(stream.build(), [64]).reader.stats.reason, "100 capabilities");
+});

@@ -7,6 +7,7 @@ import {
   FILE_VERSION,
   MAX_BLOCK_PAGES,
   MAX_BLOCKS,
+  MAX_CAPABILITIES,
   MAX_MEMORY_BYTES,
   MAX_PAGE_BYTES,
   MAX_TEXT_BYTES,
@@ -62,7 +63,9 @@ export function parseConfigurationSubsection(
       return traits;
     case "configuration/capabilities": {
       let ignoreShared = traits.ignoreShared;
-      for (let left = cursor.be32(); left > 0; left--) {
+      const count = cursor.be32();
+      if (count > MAX_CAPABILITIES) cursor.unknown(`${count} capabilities`);
+      for (let left = count; left > 0; left--) {
         const capability = cursor.name();
         if (capability !== "x-ignore-shared") cursor.unknown(`capability ${capability}`);
         ignoreShared = true;
@@ -126,15 +129,33 @@ export function parseNamedSectionHeader(
   return { section, name, version: cursor.be32() };
 }
 
+/** How far a block list has been read: a long one arrives in many chunks. */
+export interface BlockListProgress {
+  /** Of the section, up to and including the last whole entry; 0 before the first. */
+  bytesRead: number;
+  leftBytes: number;
+  readonly blocks: MemoryBlock[];
+  readonly names: Set<string>;
+}
+
+/** A list of which nothing has been read. */
+export function newBlockList(): BlockListProgress {
+  return { bytesRead: 0, leftBytes: 0, blocks: [], names: new Set() };
+}
+
 /**
  * The whole START section of `ram` behind its header: MEM_SIZE word and list, EOS, footer.
  *
  * The list repeats `name, be64 length` until the lengths add up to the total.
+ *
+ * @param list entries read by earlier attempts, which are not read again: thousands of them, each
+ *   attempt from the start, take seconds
  */
 export function parseRamStart(
   cursor: Cursor,
   header: { section: number; version: number },
   traits: StreamTraits,
+  list: BlockListProgress,
 ): MemoryBlock[] {
   const { pageBytes } = traits;
   if (header.version !== RAM_VERSION) cursor.unknown(`ram section version ${header.version}`);
@@ -144,16 +165,16 @@ export function parseRamStart(
   if (totalBytes === 0 || totalBytes > MAX_MEMORY_BYTES) {
     cursor.unknown(`${totalBytes} bytes of memory`);
   }
-  const blocks: MemoryBlock[] = [];
-  const names = new Set<string>();
-  for (let leftBytes = totalBytes; leftBytes > 0;) {
+  if (list.bytesRead === 0) list.leftBytes = totalBytes;
+  else cursor.skip(list.bytesRead - cursor.bytesUsed);
+  while (list.leftBytes > 0) {
     const name = cursor.name(8);
     const lengthBytes = cursor.be64();
-    if (names.has(name)) cursor.unknown(`block ${name} is listed twice`);
-    if (lengthBytes > leftBytes || lengthBytes % pageBytes !== 0) {
+    if (list.names.has(name)) cursor.unknown(`block ${name} is listed twice`);
+    if (lengthBytes > list.leftBytes || lengthBytes % pageBytes !== 0) {
       cursor.unknown(`block ${name} has ${lengthBytes} bytes`);
     }
-    if (lengthBytes / pageBytes > MAX_BLOCK_PAGES || names.size === MAX_BLOCKS) {
+    if (lengthBytes / pageBytes > MAX_BLOCK_PAGES || list.names.size === MAX_BLOCKS) {
       cursor.unknown("the block list exceeds this reader's limits");
     }
     // A name's length is never 0 and a record's word is below 4096 here, so neither looks like
@@ -163,12 +184,13 @@ export function parseRamStart(
       if (hostPageBytes > 4096 && isPowerOfTwo(hostPageBytes)) cursor.skip(8);
     }
     if (traits.ignoreShared) cursor.skip(8);
-    names.add(name);
-    blocks.push({ name, lengthBytes });
-    leftBytes -= lengthBytes;
+    list.names.add(name);
+    list.blocks.push({ name, lengthBytes });
+    list.leftBytes -= lengthBytes;
+    list.bytesRead = cursor.bytesUsed;
   }
   parseSectionEnd(cursor, header.section);
-  return blocks;
+  return list.blocks;
 }
 
 /** EOS word and footer, which together close every memory section. */

@@ -7,6 +7,7 @@ import { HeldBytes } from "./held_bytes.ts";
 import { PageContents } from "./page_contents.ts";
 import { PageGroup } from "./page_group.ts";
 import {
+  newBlockList,
   parseCommand,
   parseConfiguration,
   parseConfigurationSubsection,
@@ -97,6 +98,7 @@ class Reader implements StreamReader {
   private bytesNeeded = 1;
   private traits: StreamTraits;
   private memory: { section: number; records: RecordReader; group: PageGroup } | null = null;
+  private readonly blockList = newBlockList();
   private bitmapSection: number | null = null;
   private endSeen = false;
   private opaqueBytes = 0;
@@ -268,7 +270,7 @@ class Reader implements StreamReader {
   private parseStart(cursor: Cursor): Parsed {
     const header = parseNamedSectionHeader(cursor);
     if (header.name === "ram" && !this.memory && header.section !== this.bitmapSection) {
-      const blocks = parseRamStart(cursor, header, this.traits);
+      const blocks = parseRamStart(cursor, header, this.traits, this.blockList);
       return { relay: true, enter: () => this.beginMemory(header.section, blocks) };
     }
     if (

@@ -10,6 +10,7 @@ import {
   type ReturnPathContent,
 } from "../../../qemu/stream/return_path.ts";
 import { arbitraryStream } from "../../../qemu/stream/testing/arbitrary_stream.ts";
+import { StreamBuilder } from "../../../qemu/stream/testing/stream_builder.ts";
 import { concat } from "../../../qemu/stream/testing/round_trip.ts";
 import { createStreamWriter, MAX_OUTPUT_BYTES } from "../../../qemu/stream/writer.ts";
 import { INPUT_BYTES_MAX, mutateBytes } from "../bytes_mutator.ts";
@@ -37,7 +38,8 @@ export function qemuStream(): FuzzTarget {
     bufferBytesMax: 12 * INPUT_BYTES_MAX + 8 * MAX_HELD_BYTES + MAX_OUTPUT_BYTES,
     testExecutions: 1_500,
     generate(dice) {
-      if (dice.chance(0.05)) return longConfiguration(dice.size(9_000));
+      if (dice.chance(0.05)) return longConfiguration(dice.pick([1, 60, 70, 8_000]));
+      if (dice.chance(0.03)) return longBlockList(dice.pick([40, 600, 4_000, 4_100]));
       streams ??= fc.sample(arbitraryStream, { numRuns: 60, seed: 1 }).map(({ bytes }) => bytes);
       return dice.pick(streams);
     },
@@ -114,6 +116,12 @@ function longConfiguration(count: number): Uint8Array {
   bytes.push(5, ...text(CAPABILITIES), 0, 0, 0, 1, 0, 0, count >>> 8, count & 0xff);
   for (let i = 0; i < count; i++) bytes.push(...text(IGNORE_SHARED));
   return Uint8Array.from(bytes);
+}
+
+/** As many blocks as a reader takes, or more. */
+function longBlockList(count: number): Uint8Array {
+  const blocks = Array.from({ length: count }, (_, i) => ({ name: `/objects/${i}`, pages: 1 }));
+  return new StreamBuilder(4096).fileHeader().configuration().ramStart(blocks).build();
 }
 
 const RETURNED: readonly ReturnPathContent[] = [
