@@ -72,7 +72,11 @@ export const capabilitiesAnswer = z.array(
 
 export const parametersAnswer = z.record(z.string(), z.unknown());
 
-const tcpAddress = z.object({ type: z.literal("inet"), host: z.string(), port: z.string() });
+const tcpAddress = z.object({
+  type: z.literal("inet"),
+  host: z.string(),
+  port: z.string().regex(/^\d{1,5}$/),
+});
 
 export const migrateAnswer = z.object({
   status: z.string().optional(),
@@ -102,12 +106,20 @@ export async function ask<T>(
   args?: Record<string, unknown>,
 ): Promise<T> {
   const answer = await qmp.execute(command, args);
-  const parsed = schema.safeParse(answer);
-  if (parsed.success) return parsed.data;
-  const issue = parsed.error.issues[0];
+  let why: string;
+  try {
+    const parsed = schema.safeParse(answer);
+    if (parsed.success) return parsed.data;
+    const issue = parsed.error.issues[0];
+    why = `${issue.path.join(".")}: ${issue.message}`;
+  } catch (cause) {
+    // A chain of images that is longer than the stack.
+    if (!(cause instanceof RangeError)) throw cause;
+    why = "it nests too deep";
+  }
   throw new GatewayError(
     "qmp_protocol",
-    `Cannot read the answer to ${command}: ${issue.path.join(".")}: ${issue.message}`,
+    `Cannot read the answer to ${command}: ${why.slice(0, 500)}`,
     { hint: `Report this with the QEMU version (${qmp.version})` },
   );
 }

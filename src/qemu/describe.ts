@@ -1,3 +1,4 @@
+import { z } from "zod";
 import type { GuestDescription, RunState } from "../guest/guest.ts";
 import { ask, memorySizeAnswer, queryBlockAnswer, statusAnswer } from "./answers.ts";
 import { deviceLines, readDevices } from "./devices.ts";
@@ -9,14 +10,14 @@ export async function describeMachine(qmp: QmpClient): Promise<GuestDescription>
   const [status, memory, type, drives, devices] = await Promise.all([
     ask(qmp, "query-status", statusAnswer),
     ask(qmp, "query-memory-size-summary", memorySizeAnswer),
-    qmp.execute("qom-get", { path: "/machine", property: "type" }),
+    ask(qmp, "qom-get", z.string(), { path: "/machine", property: "type" }),
     readDrives(qmp),
     readDevices(qmp),
   ]);
   return {
     kind: "qemu",
     version: qmp.version,
-    machineType: String(type).replace(/-machine$/, ""),
+    machineType: type.replace(/-machine$/, ""),
     memoryBytes: memory["base-memory"] + (memory["plugged-memory"] ?? 0),
     runState: runStateOf(status.status),
     disks: drives.map(describeDrive),

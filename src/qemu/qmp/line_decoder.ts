@@ -16,7 +16,8 @@ const NEWLINE = 0x0a;
 export class LineDecoder {
   readonly #limitBytes: number;
   readonly #text = new TextDecoder("utf-8", { fatal: true });
-  #parts: Uint8Array[] = [];
+  /** Of an incomplete line, in one piece: pieces of a byte each would take 200 times as much. */
+  #held = new Uint8Array(0);
   #heldBytes = 0;
 
   constructor(limitBytes = QMP_LINE_BYTES_MAX) {
@@ -37,7 +38,7 @@ export class LineDecoder {
         throw qmpProtocolError(`a line is longer than ${this.#limitBytes} bytes`);
       }
       if (newline < 0) {
-        if (to > from) this.#hold(bytes.slice(from));
+        if (to > from) this.#hold(bytes.subarray(from));
         return lines;
       }
       const line = this.#take(bytes.subarray(from, to));
@@ -47,21 +48,24 @@ export class LineDecoder {
   }
 
   #hold(part: Uint8Array): void {
-    this.#parts.push(part);
-    this.#heldBytes += part.length;
+    const bytes = this.#heldBytes + part.length;
+    if (bytes > this.#held.length) {
+      const larger = new Uint8Array(Math.max(bytes, Math.min(2 * bytes, this.#limitBytes)));
+      larger.set(this.#held.subarray(0, this.#heldBytes));
+      this.#held = larger;
+    }
+    this.#held.set(part, this.#heldBytes);
+    this.#heldBytes = bytes;
   }
 
   #take(last: Uint8Array): string {
     let whole = last;
-    if (this.#parts.length > 0) {
-      whole = new Uint8Array(this.#heldBytes + last.length);
-      let at = 0;
-      for (const part of [...this.#parts, last]) {
-        whole.set(part, at);
-        at += part.length;
-      }
-      this.#parts = [];
+    if (this.#heldBytes > 0) {
+      this.#hold(last);
+      whole = this.#held.subarray(0, this.#heldBytes);
       this.#heldBytes = 0;
+      // A long line is rare: its memory is not kept for the next one.
+      this.#held = new Uint8Array(0);
     }
     try {
       return this.#text.decode(whole).trim();

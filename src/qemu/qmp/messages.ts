@@ -42,8 +42,8 @@ export function parseQmpMessage(line: string): QmpMessage {
     return {
       kind: "error",
       id,
-      errorClass: String(json.error.class ?? "GenericError"),
-      description: String(json.error.desc ?? "no description"),
+      errorClass: textOr(json.error.class, "GenericError"),
+      description: textOr(json.error.desc, "no description"),
     };
   }
   if (isRecord(json.QMP)) return greeting(json.QMP);
@@ -58,6 +58,13 @@ function greeting(body: Record<string, unknown>): QmpMessage {
   }
   const oob = Array.isArray(body.capabilities) && body.capabilities.includes("oob");
   return { kind: "greeting", version: numbers.join("."), oob };
+}
+
+/** Descriptions go into messages: a monitor has no reason to tell a novel. */
+const DESCRIPTION_CHARS_MAX = 1_000;
+
+function textOr(value: unknown, otherwise: string): string {
+  return typeof value === "string" ? value.slice(0, DESCRIPTION_CHARS_MAX) : otherwise;
 }
 
 export function isRecord(value: unknown): value is Record<string, unknown> {

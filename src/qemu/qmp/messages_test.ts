@@ -32,3 +32,13 @@ for (const line of ["", "nonsense", "[1]", "null", '{"x": 1}', '{"QMP": {"versio
     assert.throws(() => parseQmpMessage(line), { code: "qmp_protocol" });
   });
 }
+
+Deno.test("an error whose words are no texts is still an error", () => {
+  const line = '{"error":{"class":{"toString":1},"desc":[[]]},"id":1}';
+  assert.deepEqual(parseQmpMessage(line), {
+    kind: "error",
+    id: 1,
+    errorClass: "GenericError",
+    description: "no description",
+  });
+});

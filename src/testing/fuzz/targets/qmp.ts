@@ -118,7 +118,7 @@ export function qmpAnswers(): FuzzTarget {
     form: "text",
     bufferBytesMax: 32 * 2 ** 20,
     testExecutions: 2_500,
-    generate: () => encoder.encode(JSON.stringify(ANSWERS)),
+    generate: (dice) => dice.chance(0.03) ? deepChain() : encoder.encode(JSON.stringify(ANSWERS)),
     mutate: (input, dice, others) => mutateJson(input, dice, others, ["backing-image"]),
     async run(input) {
       let answers: Record<string, unknown>;
@@ -141,6 +141,15 @@ export function qmpAnswers(): FuzzTarget {
       return "described";
     },
   };
+}
+
+/** An image with thousands of others below it. */
+function deepChain(): Uint8Array {
+  const image = '{"virtual-size":1,"filename":"","backing-image":'.repeat(20_000);
+  const inserted = `{"node-name":"n","drv":"raw","ro":false,"file":"f","image":${image}null`;
+  const block = `{"device":"d","removable":false,"inserted":${inserted}${"}".repeat(20_002)}`;
+  const others = JSON.stringify({ ...ANSWERS, "query-block": undefined });
+  return encoder.encode(`${others.slice(0, -1)},"query-block":[${block}]}`);
 }
 
 /** A whole monitor, over a socket: first what it says by itself, then an answer to each command. */
