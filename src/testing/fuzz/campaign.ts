@@ -1,3 +1,4 @@
+import { cpuUsage } from "node:process";
 import { observeAllocations } from "./allocations.ts";
 import { Dice } from "./dice.ts";
 import { causeOf, isFinding, meet } from "./outcome.ts";
@@ -9,9 +10,9 @@ const POOL_MAX = 400;
 const FRESH_RATIO = 0.15;
 /** The heap is looked at after so many inputs: a look costs as much as some of them. */
 const HEAP_EVERY = 64;
-/** Findings of different causes after which a campaign ends. */
+/** Findings of different causes after which a campaign ends, unless its budget says so. */
 const FINDINGS_MAX = 20;
-/** An input that took too long, or too much, is met again: another process may have been the reason. */
+/** An input that took too long, or too much, is met again: it may have been garbage of others. */
 const TRIES = 3;
 
 /** How long a campaign goes on. */
@@ -20,6 +21,8 @@ export interface Budget {
   /** Inputs beside those that are kept. */
   readonly executions: number;
   readonly seconds: number;
+  /** Findings of different causes after which it ends. */
+  readonly findings?: number;
 }
 
 /** What came of it. */
@@ -29,6 +32,8 @@ export interface CampaignResult {
   readonly read: number;
   readonly refused: number;
   readonly seconds: number;
+  /** Of processors, which other programs have no part in. */
+  readonly cpuSeconds: number;
   /** Ways that were met, and one input for each that was new. */
   readonly ways: number;
   readonly novel: readonly { readonly signature: string; readonly input: Uint8Array }[];
@@ -62,10 +67,13 @@ export class Campaign {
     private readonly began: (input: Uint8Array) => void,
   ) {}
 
-  async run({ seed, executions, seconds }: Budget): Promise<CampaignResult> {
+  async run(
+    { seed, executions, seconds, findings = FINDINGS_MAX }: Budget,
+  ): Promise<CampaignResult> {
     const { target } = this;
     const dice = new Dice(seed, target.name);
     const startedMs = performance.now();
+    const startedCpuMs = cpuMs();
     // Kept first: ways that are known are no news.
     for (const input of this.kept) {
       await this.#meet(input);
@@ -74,7 +82,7 @@ export class Campaign {
     this.#novel.length = 0;
     for (let done = 0; done < executions; done++) {
       if (performance.now() - startedMs >= seconds * 1000) break;
-      if (this.#findings.size >= FINDINGS_MAX) break;
+      if (this.#findings.size >= findings) break;
       const isFresh = this.#pool.length === 0 || dice.chance(FRESH_RATIO);
       await this.#meet(
         isFresh ? target.generate(dice) : target.mutate(this.#old(dice), dice, this.#pool),
@@ -86,6 +94,7 @@ export class Campaign {
       read: this.#read,
       refused: this.#refused,
       seconds: (performance.now() - startedMs) / 1000,
+      cpuSeconds: (cpuMs() - startedCpuMs) / 1000,
       ways: this.#ways.size,
       novel: this.#novel,
       findings: [...this.#findings.values()],
@@ -94,11 +103,12 @@ export class Campaign {
     };
   }
 
-  /** Half of the time one of the newest. */
+  /** Half of the time one of the newest; mostly the shorter one of two, which is met sooner. */
   #old(dice: Dice): Uint8Array {
     const { length } = this.#pool;
     const from = dice.chance(0.5) ? Math.max(0, length - 20) : 0;
-    return this.#pool[dice.between(from, length - 1)];
+    const [one, other] = [0, 0].map(() => this.#pool[dice.between(from, length - 1)]);
+    return other.length < one.length && dice.chance(0.8) ? other : one;
   }
 
   async #meet(input: Uint8Array): Promise<void> {
@@ -135,9 +145,9 @@ export class Campaign {
   async #once(input: Uint8Array) {
     this.began(input);
     this.#buffers.reset();
-    const startedMs = performance.now();
+    const startedMs = cpuMs();
     const outcome = await meet(this.target, input);
-    const ms = performance.now() - startedMs;
+    const ms = cpuMs() - startedMs;
     const { sumBytes: bufferBytes, largestBytes } = this.#buffers;
     this.#largestBufferBytes = Math.max(this.#largestBufferBytes, largestBytes);
     return { outcome, ms, bufferBytes };
@@ -180,6 +190,12 @@ export class Campaign {
     if (known && known.input.length <= finding.input.length) return;
     this.#findings.set(cause, { ...finding, input: finding.input.slice() });
   }
+}
+
+/** What this process has computed so far. */
+function cpuMs(): number {
+  const { user, system } = cpuUsage();
+  return (user + system) / 1000;
 }
 
 let buffers: ReturnType<typeof observeAllocations> | null = null;

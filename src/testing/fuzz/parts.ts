@@ -34,6 +34,9 @@ export function splitParts(bytes: Uint8Array, partsMax = 256): Uint8Array[] {
   return parts;
 }
 
+/** No sequence grows beyond this by mutation. */
+const PARTS_MAX = 48;
+
 /**
  * Changes a sequence of messages: one of them, their order, their number.
  *
@@ -46,7 +49,7 @@ export function mutateParts(
   change: (part: Uint8Array) => Uint8Array,
   fresh: () => Uint8Array,
 ): Uint8Array {
-  const parts = splitParts(input);
+  const parts = splitParts(input, PARTS_MAX);
   const at = dice.below(parts.length + 1);
   const kind = parts.length === 0 ? 0 : dice.below(9);
   if (kind === 0) parts.splice(at, 0, fresh());

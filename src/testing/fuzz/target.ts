@@ -16,7 +16,7 @@ export interface FuzzTarget {
   readonly bufferBytesMax: number;
   /** What one input may leave on the heap, garbage included; default 64 MiB. */
   readonly heapBytesMax?: number;
-  /** How long one input may take; default `CASE_MS_MAX`. */
+  /** How long one input may compute; default `CASE_MS_MAX`. */
   readonly caseMsMax?: number;
   /** Longest message of an error: it goes into logs and to the peer; default `MESSAGE_MAX`. */
   readonly messageMax?: number;

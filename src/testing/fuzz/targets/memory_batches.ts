@@ -169,9 +169,11 @@ const NOTHING = new Uint8Array(0);
 function anyLayout(dice: Dice): Layout {
   if (dice.chance(0.4)) return LAYOUT;
   const pageBytes = dice.pick([512, 4096, 65_536]);
+  // Large ones take long, and are large however large they are.
+  const sizes = dice.chance(0.1) ? [2 ** 22, 2 ** 26, 2 ** 28, 2 ** 32] : [1, 100, 65_536];
   const blocks = Array.from({ length: dice.between(1, 3) }, (_, i) => ({
     name: `b${i}`,
-    lengthBytes: pageBytes * dice.pick([1, 100, 65_536, 2 ** 22, 2 ** 26, 2 ** 28, 2 ** 32]),
+    lengthBytes: pageBytes * dice.pick(sizes),
   }));
   return { kind: "layout", pageBytes, section: dice.below(3), blocks };
 }

@@ -142,7 +142,7 @@ export function returnPath(): FuzzTarget {
       "what the destination's hypervisor answers on its stream (src/qemu/stream/return_path.ts)",
     codes: [],
     form: "bytes",
-    bufferBytesMax: 2 ** 32,
+    bufferBytesMax: 32 * INPUT_BYTES_MAX,
     testExecutions: 4_000,
     generate: (dice) =>
       concat(
