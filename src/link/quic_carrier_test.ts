@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { loadConfig } from "../config/config.ts";
 import { trustPeer } from "../config/trust.ts";
-import { Random } from "../emulator/random.ts";
+import { Random } from "../core/random.ts";
 import { RECORD_BYTES_MAX } from "../wire/limits.ts";
 import type { Carrier } from "./carrier.ts";
 import { openEndpoint } from "./endpoint.ts";

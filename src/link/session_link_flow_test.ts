@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Random } from "../emulator/random.ts";
+import { Random } from "../core/random.ts";
 import { LinkWorld } from "../testing/link_world.ts";
 import { migrationIdText } from "../wire/migration_id.ts";
 import type { Channel } from "./peer_link.ts";

@@ -4,7 +4,7 @@
  * simplified: a lost packet is sent again a little more than a round trip later, unpaced.
  */
 import { LinkModel } from "../emulator/link_model.ts";
-import { Random } from "../emulator/random.ts";
+import { Random } from "../core/random.ts";
 import type { WanProfile } from "../emulator/settings.ts";
 import type { Pacer } from "../link/pacer.ts";
 import type { Feedback, Mark } from "../link/path_datagram.ts";
