@@ -307,6 +307,12 @@ export const ERRORS = {
     meaning: "The machine's NBD server is run by somebody else, so the gateway cannot use it.",
     preflight: true,
   },
+  not_converging: {
+    retry: "never",
+    httpStatus: 409,
+    meaning:
+      "The machine writes faster than the link carries, and the move was to end in that case.",
+  },
   offer_stale: {
     retry: "never",
     httpStatus: 409,

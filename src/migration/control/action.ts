@@ -40,8 +40,14 @@ export interface Tick {
   readonly isHolding: boolean;
   /** For `phase`: what the move waits for, in words. */
   readonly status: string;
+  readonly convergence: Convergence;
   /** Time that memory would take from its start until the machine could switch; null: unknown. */
   readonly leadMs: number | null;
+}
+
+/** Where the copy tends to: whether what remains shrinks until it fits the budget. */
+export interface Convergence extends Because {
+  readonly verdict: "converging" | "notConverging" | "unknown";
 }
 
 /** Expected pause if the switch began now. */

@@ -40,6 +40,8 @@ export interface Measurement {
    */
   readonly stage: "firstRound" | "disks" | "memory";
   readonly memory: MemoryMeasurement | null;
+  /** Size of the machine's memory; known before its stream runs. */
+  readonly memoryTotalBytes: number;
   readonly disks: readonly DiskMeasurement[];
   readonly diskWireRatio: number;
   readonly path: PathMeasurement;
@@ -52,6 +54,10 @@ export interface Measurement {
   readonly isRunning: boolean;
   /** False where the machine's version pauses by itself once its memory fits. */
   readonly canHold: boolean;
+  /** False where the machine's disks cannot be slowed; the remedy is passed over then. */
+  readonly canThrottleDisks: boolean;
+  /** False where that was not allowed before memory started, or the machine has no way to. */
+  readonly canThrottleCpu: boolean;
   /** Expected of both machines at the hand-over: gate, load, `cont`. */
   readonly handoverWorkMs: number;
 }

@@ -63,7 +63,10 @@ export interface Wishes {
   /** Stay in step and wait for the word. */
   readonly hold: boolean;
   readonly window: SwitchWindow | null;
-  /** The word was given: switch as soon as the link is there, whatever the forecast says. */
+  /**
+   * The word was given. While memory is copied: switch as soon as the link is there, whatever the
+   * forecast says. Before that: memory starts now, and the switch follows when it fits.
+   */
   readonly switchNow: boolean;
   /**
    * How long a hold keeps memory in step before only the disks are; ms, 0: memory never starts
