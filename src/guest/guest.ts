@@ -107,8 +107,8 @@ export interface SourceSide {
    * Read-only disks that must travel are part of round 1 only.
    */
   beginDiskRound(): Promise<DiskRound[]>;
-  /** Bytes written since the present round began, over all disks: the backlog of the next round. */
-  dirtyDiskBytes(): Promise<number>;
+  /** What was written to each writable disk since the present round began: the next one's backlog. */
+  dirtyDisks(): Promise<DirtyDisk[]>;
 
   /**
    * Starts the memory stream. One at a time; after `cancel` of the stream a new one may start.
@@ -128,6 +128,12 @@ export interface SourceSide {
   restore(notes: Record<string, unknown>, options: MoveOptions): Promise<void>;
   /** The machine runs at the other site: ends this one, or leaves it in `postmigrate`. */
   retire(keep: boolean): Promise<void>;
+}
+
+/** How much of a disk is written and not sent. */
+export interface DirtyDisk {
+  readonly diskId: string;
+  readonly bytes: number;
 }
 
 /** One disk's share of a round. Reads may overlap; `finish` after the last of them. */

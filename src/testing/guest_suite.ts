@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { GatewayError } from "../core/errors.ts";
+import { dirtyBytes } from "../guest/dirty_disks.ts";
 import type { Guest, GuestEvent, MoveOptions } from "../guest/guest.ts";
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { MemoryPipe, moveAll, notebook } from "./guest_move.ts";
@@ -109,7 +110,7 @@ async function casesOfARunningMove(pair: GuestPair, t: Deno.TestContext): Promis
     const book = notebook(pair.scratchDirectory, "backlog");
     await pair.source.source.begin(book.options);
     for (const round of await pair.source.source.beginDiskRound()) await round.finish(true);
-    while (await pair.source.source.dirtyDiskBytes() === 0) await pair.untilItWorked(pair.source);
+    while (dirtyBytes(await pair.source.source.dirtyDisks()) === 0) await pair.untilItWorked(pair.source);
     const rounds = await pair.source.source.beginDiskRound();
     assert.ok(rounds.some(({ extents }) => extents.length > 0), "the next round is empty");
     for (const round of rounds) await round.finish(true);

@@ -41,8 +41,8 @@ const HANDLERS: Handlers = {
     machine.disk(disk).endBitmap(bitmap);
     return null;
   },
-  dirtyBytes: (machine, { bitmap }) =>
-    machine.disks.reduce((sum, disk) => sum + disk.dirtyBytes(bitmap), 0),
+  dirtyDisks: (machine, { bitmap }) =>
+    machine.disks.map((disk) => ({ diskId: disk.id, bytes: disk.dirtyBytes(bitmap) })),
   trackEnd: (machine, { prefix }) => {
     for (const disk of machine.disks) {
       for (const name of disk.bitmapNames) if (name.startsWith(prefix)) disk.endBitmap(name);

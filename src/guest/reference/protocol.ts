@@ -94,7 +94,7 @@ export interface MachineCalls {
   roundBegin: { params: { from: string; to: string; full: boolean }; result: null };
   /** Drops a disk's bitmap, after adding it to another where `mergeInto` names one. */
   roundEnd: { params: { disk: number; bitmap: string; mergeInto: string | null }; result: null };
-  dirtyBytes: { params: { bitmap: string }; result: number };
+  dirtyDisks: { params: { bitmap: string }; result: { diskId: string; bytes: number }[] };
   /** Drops every bitmap whose name begins so. */
   trackEnd: { params: { prefix: string }; result: null };
   /** Body of the answer: where the disk may hold something, all of it, as in `roundBegin`. */

@@ -2,6 +2,7 @@ import type { Clock } from "../../core/clock.ts";
 import { invariant } from "../../core/assert.ts";
 import type { Extent } from "../../core/extents.ts";
 import type {
+  DirtyDisk,
   DiskRound,
   Finding,
   GuestDescription,
@@ -68,8 +69,8 @@ export class ReferenceSource implements SourceSide {
     return disks.map(({ id }, disk) => this.#diskRound(disk, id, from, extents[disk]));
   }
 
-  async dirtyDiskBytes(): Promise<number> {
-    return await this.machine.call("dirtyBytes", { bitmap: this.#bitmap() });
+  async dirtyDisks(): Promise<DirtyDisk[]> {
+    return await this.machine.call("dirtyDisks", { bitmap: this.#bitmap() });
   }
 
   async startMemory(): Promise<MemorySource> {

@@ -12,19 +12,8 @@ import { giveAway, isSilent, notePause, trySwitch } from "./switchover.ts";
 
 export type { SourceActorDeps } from "./move.ts";
 
-/** How often the switch is considered and the machine asked for its progress. */
-const TICK_MS = 100;
 /** How long the answer to a refused move waits for the destination to have let go of it. */
 const REFUSAL_TOLD_MS = 5_000;
-/** How often the memory figures are renewed while a disk round takes the link's time. */
-const NOTE_MS = 1_000;
-/** A disk round is worth its round trip above this backlog, or after this long. */
-const ROUND_BACKLOG_BYTES = 1024 * 1024;
-const ROUND_INTERVAL_MS = 1000;
-/** After an undone switch the next one waits, longer each time, so that it cannot flap. */
-const SWITCH_RETRY_MS = 2000;
-const SWITCH_RETRY_MS_MAX = 30_000;
-
 /**
  * The source end of one migration (design, section 3): what an operator may ask of it, and the
  * procedure in the order in which things happen. Who may run the machine is decided by the journal's
@@ -97,8 +86,8 @@ export class SourceActor {
   async run(): Promise<void> {
     try {
       await begin(this.#move);
-      if (this.deps.options.strategy === "stop-and-copy") await this.#stopAndCopy();
-      else await this.#precopy();
+      if (this.deps.options.strategy === "stop-and-copy") await stopAndCopy(this.#move);
+      else await precopy(this.#move);
     } catch (error) {
       await fail(this.#move, error);
     }
@@ -222,142 +211,6 @@ export class SourceActor {
       "undoing",
     ];
     await this.#move.changes.until(() => !unsettled.includes(this.state.kind));
-  }
-
-  /** Disks first, then memory with further disk rounds beside it, then the switch when it fits. */
-  async #precopy(): Promise<void> {
-    const move = this.#move;
-    const { guest, draft, clock } = this.deps;
-    draft.phase = "copying the disks";
-    await diskRound(move);
-    // A machine that cannot be held switches by itself: its memory waits until it may.
-    if (this.#move.description?.canHoldSwitchover === false) await this.#holdDisksOnly();
-    draft.phase = "copying memory";
-    await startMemory(move);
-    let roundEndedAtMs = clock.nowMs();
-    let notBeforeMs = 0;
-    let retryMs = SWITCH_RETRY_MS;
-    for (;;) {
-      move.interrupt.check();
-      if (move.sent.repairIsDue) await repairMemory(move);
-      const backlog = await guest.source.dirtyDiskBytes();
-      const roundIsDue = clock.nowMs() - roundEndedAtMs > ROUND_INTERVAL_MS;
-      if (backlog > ROUND_BACKLOG_BYTES || (backlog > 0 && roundIsDue)) {
-        await this.#noting(diskRound(move));
-        roundEndedAtMs = clock.nowMs();
-      }
-      if (await this.#wantsSwitch(clock.nowMs() >= notBeforeMs)) {
-        // A machine that stands still anyway has no pause to keep short.
-        if (await trySwitch(move, move.switchRequested || !move.wasRunning)) return;
-        notBeforeMs = clock.nowMs() + retryMs;
-        retryMs = Math.min(SWITCH_RETRY_MS_MAX, retryMs * 2);
-        continue;
-      }
-      move.publish(false);
-      await this.#tick();
-    }
-  }
-
-  /** Keeps only the disks in sync while a hold is asked for. */
-  async #holdDisksOnly(): Promise<void> {
-    const move = this.#move;
-    while (move.holdRequested) {
-      move.interrupt.check();
-      move.holding = true;
-      this.deps.draft.phase = "disks in sync, holding; memory starts with the switch";
-      if (await this.deps.guest.source.dirtyDiskBytes() > ROUND_BACKLOG_BYTES) {
-        await diskRound(move);
-      }
-      move.publish(false);
-      await this.#tick();
-    }
-    move.holding = false;
-    // The word that ended the hold starts memory; the switch then follows when it fits.
-    move.switchRequested = false;
-  }
-
-  /** Measures, says what it means, and decides. */
-  async #wantsSwitch(mayRetry: boolean): Promise<boolean> {
-    const move = this.#move;
-    const { draft, options } = this.deps;
-    const budgetMs = move.wasRunning ? options.maxDowntimeMs : Infinity;
-    const { action, reason, prediction } = decideSwitch(await measure(move), budgetMs);
-    draft.predictedDowntimeMs = Math.round(prediction.downtimeMs);
-    move.holding = move.holdRequested && action === "switch";
-    const silent = isSilent(move);
-    draft.phase = silent
-      ? "waiting for the link"
-      : move.holding
-      ? "in sync, holding"
-      : move.holdRequested
-      ? "copying, will hold"
-      : `copying memory: ${reason}`;
-    // Even an operator's word waits for the link: a pause over a silent one only adds downtime.
-    const fits = move.switchRequested || (action === "switch" && !move.holdRequested);
-    const wanted = fits && mayRetry && !silent;
-    if (wanted) {
-      draft.decide("switch", move.switchRequested ? `asked for; ${reason}` : reason, {
-        predictedDowntimeMs: Math.round(prediction.downtimeMs),
-        transferMs: Math.round(prediction.transferMs),
-        pathMs: Math.round(prediction.pathMs),
-        budgetMs: options.maxDowntimeMs,
-      });
-    }
-    return wanted;
-  }
-
-  /** The machine is paused first; then everything is copied once. */
-  async #stopAndCopy(): Promise<void> {
-    const move = this.#move;
-    const { guest, draft, journal, clock } = this.deps;
-    journal.write({ kind: "switchBegan" });
-    await guest.source.pause();
-    draft.copyingPaused = true;
-    notePause(move, clock.nowMs());
-    draft.phase = "machine paused, copying the disks";
-    await diskRound(move);
-    draft.phase = "machine paused, copying memory";
-    await startMemory(move);
-    while (move.holdRequested) {
-      move.holding = true;
-      draft.phase = "machine paused, parked";
-      move.publish(false);
-      await this.#tick();
-    }
-    move.holding = false;
-    draft.copyingPaused = false;
-    await move.whilePumping(move.pump!.source.pauseAtGate());
-    await giveAway(move);
-  }
-
-  /** Waits for a disk round. On a slow link it takes minutes: the report must not stand still. */
-  async #noting(round: Promise<void>): Promise<void> {
-    const { draft, clock } = this.deps;
-    const over = new AbortController();
-    const renew = async () => {
-      while (!over.signal.aborted) {
-        const progress = await this.#move.pump?.source.progress().catch(() => null);
-        if (progress && !over.signal.aborted) draft.noteMemory(progress);
-        await clock.sleep(NOTE_MS, over.signal).catch(() => {});
-      }
-    };
-    void renew();
-    try {
-      await round;
-    } finally {
-      over.abort();
-    }
-  }
-
-  async #tick(): Promise<void> {
-    const { interrupt, changes } = this.#move;
-    const waiting = new AbortController();
-    const tick = this.deps.clock.sleep(TICK_MS, waiting.signal).catch(() => {});
-    try {
-      await interrupt.race(Promise.race([tick, changes.next()]));
-    } finally {
-      waiting.abort();
-    }
   }
 
   #requireCopying(action: string): void {

@@ -1,7 +1,8 @@
 import type { DiskRound } from "../../guest/guest.ts";
-import { overBudgetAtGate, predictDowntime } from "../convergence.ts";
+import { overBudgetAtGate } from "../control/forecast.ts";
 import { Interrupt } from "../interrupt.ts";
-import { beginRound, measure, sendRound } from "./copy.ts";
+import { beginRound, sendRound } from "./copy.ts";
+import type { Gauge } from "./measuring.ts";
 import type { Move } from "./move.ts";
 import { restartMemory } from "./repair.ts";
 import { RepairAsked, SwitchUndone } from "./switch_undone.ts";
@@ -16,9 +17,10 @@ const SILENCE_CHECK_MS = 100;
  * last check says that the pause would not fit: then it runs on as if nothing had been.
  *
  * @param forced the operator asked for it: the budget does not undo it
+ * @param gauge measures what has still to cross
  * @returns false where the switch was undone and the copy goes on
  */
-export async function trySwitch(move: Move, forced: boolean): Promise<boolean> {
+export async function trySwitch(move: Move, forced: boolean, gauge: Gauge): Promise<boolean> {
   const { journal, draft, options, clock } = move.deps;
   journal.write({ kind: "switchBegan" });
   move.holding = false;
@@ -32,7 +34,7 @@ export async function trySwitch(move: Move, forced: boolean): Promise<boolean> {
   if (move.sent.repairIsDue) undoing.raise(new RepairAsked());
   try {
     await undoing.race(sendRound(move, rounds, "final", undoing.signal));
-    const remaining = predictDowntime({ ...await measure(move), diskDirtyBytes: 0 });
+    const remaining = await gauge.rest();
     const pausedMs = clock.nowMs() - pausedAtMs;
     if (!forced && overBudgetAtGate(pausedMs, remaining, options.maxDowntimeMs)) {
       const reason = `at the gate the pause would take ` +

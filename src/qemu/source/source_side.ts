@@ -1,4 +1,5 @@
 import type {
+  DirtyDisk,
   DiskRound,
   Finding,
   GuestDescription,
@@ -85,8 +86,8 @@ export class QemuSource implements SourceSide {
     return this.#begun().tracker.beginRound();
   }
 
-  dirtyDiskBytes(): Promise<number> {
-    return this.#begun().tracker.dirtyBytes();
+  dirtyDisks(): Promise<DirtyDisk[]> {
+    return this.#begun().tracker.dirtyDisks();
   }
 
   async startMemory(): Promise<MemorySource> {

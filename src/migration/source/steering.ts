@@ -1,0 +1,177 @@
+import { GatewayError } from "../../core/errors.ts";
+import type { Action, Tick } from "../control/action.ts";
+import { Controller } from "../control/controller.ts";
+import type { Wishes } from "../control/wishes.ts";
+import { Gauge } from "./measuring.ts";
+import type { Move } from "./move.ts";
+
+/** How often the controller decides while nothing else is waited for. */
+export const TICK_MS = 100;
+/** And while a disk round takes the link's time. */
+const BESIDE_MS = 250;
+/** QEMU may read out so much more than the cap lets through: what it writes again is dropped here. */
+const READ_AHEAD = 2;
+const READ_BYTES_PER_SECOND_MIN = 4 * 1024 * 1024;
+/** As good as none. */
+const READ_BYTES_PER_SECOND_MAX = 10_000_000_000;
+
+/** What the procedure of a move has to do next, if anything. */
+export type Turn = "startMemory" | "parkMemory" | "switch" | null;
+
+/**
+ * Joins the controller with one move: measures for it, carries out what it decides, and records
+ * that with its reasons. What changes the course of the move is left to the procedure.
+ */
+export class Steering {
+  readonly gauge: Gauge;
+  readonly #controller = new Controller();
+  #throttledDisks = false;
+
+  constructor(private readonly move: Move) {
+    this.gauge = new Gauge(move);
+  }
+
+  /**
+   * One tick.
+   *
+   * @param mayTurn false while the procedure is busy: what changes its course waits
+   */
+  async tick(mayTurn: boolean): Promise<Turn> {
+    const { draft } = this.move.deps;
+    const measured = await this.gauge.measure();
+    const tick = this.#controller.tick(measured, this.wishes(), mayTurn);
+    this.#show(tick);
+    let turn: Turn = null;
+    for (const action of tick.actions) {
+      turn = await this.#carryOut(action) ?? turn;
+      draft.decide(...said(action));
+    }
+    this.move.publish(tick.actions.length > 0);
+    return turn;
+  }
+
+  /** Ticks on beside work that takes the link's time: caps and questions do not wait for it. */
+  async beside<T>(work: Promise<T>): Promise<T> {
+    const { clock } = this.move.deps;
+    const over = new AbortController();
+    const ticking = async () => {
+      while (!over.signal.aborted) {
+        await this.tick(false);
+        await clock.sleep(BESIDE_MS, over.signal).catch(() => {});
+      }
+    };
+    try {
+      // A failed tick is a failure of the move; the work's own outcome ends both.
+      return await this.move.interrupt.race(Promise.race([work, ticking().then(() => work)]));
+    } finally {
+      over.abort();
+    }
+  }
+
+  /** A switch was begun and undone. */
+  switchUndone(): void {
+    this.#controller.switchUndone(this.move.deps.clock.nowMs());
+  }
+
+  wishes(): Wishes {
+    const { deps: { options }, holdRequested, switchRequested, refusedQuestions } = this.move;
+    const { maxDowntimeMs, rate, whenOver, window, holdMemoryMs } = options;
+    return {
+      maxDowntimeMs,
+      rate,
+      whenOver,
+      hold: holdRequested,
+      window,
+      switchNow: switchRequested,
+      holdMemoryMs,
+      refusedQuestions,
+    };
+  }
+
+  /** The machine is about to stand still or to leave: nothing slows its last writes. */
+  async easeDisks(): Promise<void> {
+    if (!this.#throttledDisks) return;
+    this.#throttledDisks = false;
+    await this.move.deps.guest.source.throttleDisks(null);
+    this.move.deps.draft.throttle.diskBytesPerSecond = null;
+  }
+
+  #show({ forecast, isHolding, status, leadMs, convergence }: Tick): void {
+    const { draft } = this.move.deps;
+    this.move.holding = isHolding;
+    draft.phase = status;
+    draft.forecast = forecast;
+    draft.leadMs = leadMs;
+    draft.convergence = convergence;
+  }
+
+  async #carryOut(action: Action): Promise<Turn> {
+    const { move } = this;
+    const { draft, guest, id, link } = move.deps;
+    switch (action.kind) {
+      case "startMemory":
+      case "parkMemory":
+        return action.kind;
+      case "switch":
+        draft.predictedDowntimeMs = Math.round(draft.forecast?.downtimeMs ?? 0);
+        return "switch";
+      case "rate":
+        draft.capBytesPerSecond = action.bytesPerSecond;
+        link.setMigrationRateLimit(id, action.bytesPerSecond);
+        await this.followRate();
+        return null;
+      case "throttleDisks":
+        await guest.source.throttleDisks(action.bytesPerSecond);
+        this.#throttledDisks = action.bytesPerSecond !== null;
+        draft.throttle.diskBytesPerSecond = action.bytesPerSecond;
+        return null;
+      case "throttleCpu":
+        await move.pump?.source.throttleCpu(action.share);
+        draft.throttle.cpuShare = action.share;
+        return null;
+      case "ask":
+        draft.ask(action.question, action.reason);
+        return null;
+      case "withdrawQuestion":
+        draft.question = null;
+        return null;
+      case "giveUp":
+        move.interrupt.raise(
+          new GatewayError(action.code, `Cannot go on: ${action.reason}`, {
+            hint: "The machine runs at the source; give it more time, a larger budget or rate, or " +
+              "let its writes be throttled",
+          }),
+        );
+        return null;
+    }
+  }
+
+  /** The machine's own stream is bounded by what the cap lets through. */
+  async followRate(): Promise<void> {
+    const { move } = this;
+    const { draft } = move.deps;
+    const cap = draft.capBytesPerSecond;
+    const ratio = Math.max(0.05, draft.memory.ratio);
+    const bytesPerSecond = cap === null
+      ? READ_BYTES_PER_SECOND_MAX
+      : Math.max(READ_BYTES_PER_SECOND_MIN, Math.round(READ_AHEAD * cap / ratio));
+    await move.pump?.source.setBandwidth(bytesPerSecond);
+  }
+}
+
+function said(action: Action): [string, string, Record<string, number | null>] {
+  return [ACTION_NAMES[action.kind], action.reason, { ...action.numbers }];
+}
+
+/** As a report's `decisions[].action` names them. */
+const ACTION_NAMES: Readonly<Record<Action["kind"], string>> = {
+  rate: "rate",
+  startMemory: "start memory",
+  parkMemory: "park memory",
+  switch: "switch",
+  throttleDisks: "throttle disks",
+  throttleCpu: "throttle CPU",
+  ask: "ask",
+  withdrawQuestion: "withdraw question",
+  giveUp: "give up",
+};
