@@ -1,14 +1,13 @@
 import { GatewayError } from "../../core/errors.ts";
 import type { Finding, GuestDescription } from "../../guest/guest.ts";
-import { decideSwitch } from "../convergence.ts";
 import type { MigrationReport } from "../report.ts";
-import { begin, diskRound, measure, startMemory } from "./copy.ts";
+import { begin } from "./copy.ts";
 import type { Verdict } from "./courier.ts";
 import { deliverVerdict, fail, finish, restartedError } from "./ending.ts";
 import { Cancelled, errorOf, Move, type SourceActorDeps } from "./move.ts";
-import { repairMemory } from "./repair.ts";
+import { precopy } from "./precopy.ts";
 import { sourceEnded, type SourceState } from "./state.ts";
-import { giveAway, isSilent, notePause, trySwitch } from "./switchover.ts";
+import { stopAndCopy } from "./stop_and_copy.ts";
 
 export type { SourceActorDeps } from "./move.ts";
 

@@ -1,4 +1,5 @@
-import { HANDOVER_WORK_MS } from "../control/forecast.ts";
+import type { Forecast } from "../control/action.ts";
+import { forecastDowntime, GOODPUT_BYTES_PER_SECOND_ASSUMED, HANDOVER_WORK_MS } from "../control/forecast.ts";
 import type { Measurement, MemoryMeasurement } from "../control/measurement.ts";
 import { DirtyRate } from "./dirty_rate.ts";
 import type { Move } from "./move.ts";
@@ -48,7 +49,10 @@ export class Gauge {
     return forecastDowntime({
       waitingBytes: (memory?.parkedWireBytes ?? 0) +
         (memory?.remainingBytes ?? 0) * (memory?.wireRatio ?? 1),
-      goodputBytesPerSecond: goodputOf(measured, this.move.deps.draft.capBytesPerSecond),
+      goodputBytesPerSecond: Math.min(
+        path.bottleneckBytesPerSecond ?? GOODPUT_BYTES_PER_SECOND_ASSUMED,
+        this.move.deps.draft.rateBytesPerSecond ?? Infinity,
+      ),
       handoverWorkMs: measured.handoverWorkMs,
       roundTripMs: path.roundTripMs,
     });

@@ -26,8 +26,9 @@ export async function precopy(move: Move): Promise<void> {
   for (;;) {
     move.interrupt.check();
     if (move.pump !== null && move.sent.repairIsDue) await repairMemory(move);
-    await rounds.makeIfDue();
-    const turn: Turn = await steering.tick(true);
+    if (!steering.isTurnDue) await rounds.makeIfDue();
+    if (!steering.isTurnDue) await steering.tick();
+    const turn: Turn = steering.takeTurn();
     if (turn === "startMemory" && move.pump === null) {
       if (parked === null) await startMemory(move);
       else await restartMemory(move, parked);
@@ -39,8 +40,9 @@ export async function precopy(move: Move): Promise<void> {
       // A machine that stands still anyway has no pause to keep short.
       const forced = move.switchRequested || !move.wasRunning;
       await steering.easeDisks();
-      if (await trySwitch(move, forced, steering.gauge)) return;
-      steering.switchUndone();
+      const undone = await trySwitch(move, forced, steering.gauge);
+      if (undone === null) return;
+      steering.switchUndone(undone.foundMs);
       continue;
     }
     await tickOf(move);

@@ -25,29 +25,37 @@ export type Turn = "startMemory" | "parkMemory" | "switch" | null;
 export class Steering {
   readonly gauge: Gauge;
   readonly #controller = new Controller();
+  #turn: Turn = null;
   #throttledDisks = false;
 
   constructor(private readonly move: Move) {
     this.gauge = new Gauge(move);
   }
 
-  /**
-   * One tick.
-   *
-   * @param mayTurn false while the procedure is busy: what changes its course waits
-   */
-  async tick(mayTurn: boolean): Promise<Turn> {
+  /** One tick. What it decides on the course of the move is kept for the procedure to take. */
+  async tick(): Promise<void> {
     const { draft } = this.move.deps;
     const measured = await this.gauge.measure();
-    const tick = this.#controller.tick(measured, this.wishes(), mayTurn);
+    this.#hearAnswer();
+    const tick = this.#controller.tick(measured, this.wishes());
     this.#show(tick);
-    let turn: Turn = null;
     for (const action of tick.actions) {
-      turn = await this.#carryOut(action) ?? turn;
+      await this.#carryOut(action);
       draft.decide(...said(action));
     }
     this.move.publish(tick.actions.length > 0);
+  }
+
+  /** What the procedure has to do next; told once. */
+  takeTurn(): Turn {
+    const turn = this.#turn;
+    this.#turn = null;
     return turn;
+  }
+
+  /** True while the controller waits for the procedure. */
+  get isTurnDue(): boolean {
+    return this.#turn !== null;
   }
 
   /** Ticks on beside work that takes the link's time: caps and questions do not wait for it. */
@@ -56,7 +64,7 @@ export class Steering {
     const over = new AbortController();
     const ticking = async () => {
       while (!over.signal.aborted) {
-        await this.tick(false);
+        await this.tick();
         await clock.sleep(BESIDE_MS, over.signal).catch(() => {});
       }
     };
@@ -68,13 +76,17 @@ export class Steering {
     }
   }
 
-  /** A switch was begun and undone. */
-  switchUndone(): void {
-    this.#controller.switchUndone(this.move.deps.clock.nowMs());
+  /**
+   * A switch was begun and undone.
+   *
+   * @param foundMs the pause that the gate found, ms of the budget; null where that was not why
+   */
+  switchUndone(foundMs: number | null): void {
+    this.#controller.switchUndone(this.move.deps.clock.nowMs(), foundMs);
   }
 
   wishes(): Wishes {
-    const { deps: { options }, holdRequested, switchRequested, refusedQuestions } = this.move;
+    const { deps: { options }, holdRequested, switchRequested } = this.move;
     const { maxDowntimeMs, rate, whenOver, window, holdMemoryMs } = options;
     return {
       maxDowntimeMs,
@@ -84,7 +96,6 @@ export class Steering {
       window,
       switchNow: switchRequested,
       holdMemoryMs,
-      refusedQuestions,
     };
   }
 
@@ -105,36 +116,44 @@ export class Steering {
     draft.convergence = convergence;
   }
 
-  async #carryOut(action: Action): Promise<Turn> {
+  #hearAnswer(): void {
+    const { answer } = this.move;
+    this.move.answer = null;
+    if (answer !== null && !answer.accept) this.#controller.questionRefused();
+  }
+
+  async #carryOut(action: Action): Promise<void> {
     const { move } = this;
     const { draft, guest, id, link } = move.deps;
     switch (action.kind) {
       case "startMemory":
       case "parkMemory":
-        return action.kind;
+        this.#turn = action.kind;
+        return;
       case "switch":
         draft.predictedDowntimeMs = Math.round(draft.forecast?.downtimeMs ?? 0);
-        return "switch";
+        this.#turn = action.kind;
+        return;
       case "rate":
-        draft.capBytesPerSecond = action.bytesPerSecond;
+        draft.rateBytesPerSecond = action.bytesPerSecond;
         link.setMigrationRateLimit(id, action.bytesPerSecond);
         await this.followRate();
-        return null;
+        return;
       case "throttleDisks":
         await guest.source.throttleDisks(action.bytesPerSecond);
         this.#throttledDisks = action.bytesPerSecond !== null;
         draft.throttle.diskBytesPerSecond = action.bytesPerSecond;
-        return null;
+        return;
       case "throttleCpu":
         await move.pump?.source.throttleCpu(action.share);
         draft.throttle.cpuShare = action.share;
-        return null;
+        return;
       case "ask":
         draft.ask(action.question, action.reason);
-        return null;
+        return;
       case "withdrawQuestion":
-        draft.question = null;
-        return null;
+        draft.withdrawQuestion();
+        return;
       case "giveUp":
         move.interrupt.raise(
           new GatewayError(action.code, `Cannot go on: ${action.reason}`, {
@@ -142,7 +161,7 @@ export class Steering {
               "let its writes be throttled",
           }),
         );
-        return null;
+        return;
     }
   }
 
@@ -150,7 +169,7 @@ export class Steering {
   async followRate(): Promise<void> {
     const { move } = this;
     const { draft } = move.deps;
-    const cap = draft.capBytesPerSecond;
+    const cap = draft.rateBytesPerSecond;
     const ratio = Math.max(0.05, draft.memory.ratio);
     const bytesPerSecond = cap === null
       ? READ_BYTES_PER_SECOND_MAX
