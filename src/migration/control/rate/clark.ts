@@ -1,0 +1,80 @@
+import type { RatePolicy } from "../wishes.ts";
+import { shownRate } from "../words.ts";
+import type { RateDecision, RateInput, RateRule } from "./policy.ts";
+
+type Clark = Extract<RatePolicy, { policy: "clark" }>;
+
+/** Passes before a pool that coalesces are short: a round takes at least this long, ms. */
+const ROUND_MS_MIN = 1_000;
+/** A lower rate is taken only when no round in this time asked for more, ms. */
+const FALL_AFTER_MS = 10_000;
+
+/**
+ * Dynamic rate limiting after Clark et al., NSDI 2005, section 5.1: the first round goes at the
+ * least, each later one at the rate at which the machine wrote in the round before plus an increment,
+ * and the last, with the machine paused, at the most. Rounds are the machine's passes over memory;
+ * where only disks are kept in step, seconds.
+ */
+export class ClarkRate implements RateRule {
+  readonly follows = true;
+  #roundBeganMs = 0;
+  #round: string | null = null;
+  #wantedUntilMs = 0;
+  #bytesPerSecond: number;
+  #dirtyBytesPerSecond: number | null = null;
+
+  constructor(private readonly wish: Omit<Clark, "policy">) {
+    this.#bytesPerSecond = wish.minBytesPerSecond;
+  }
+
+  decide(input: RateInput): RateDecision {
+    const { judgedMs } = input;
+    const round = roundOf(input);
+    const isOver = judgedMs - this.#roundBeganMs >= ROUND_MS_MIN;
+    if (round !== this.#round && isOver || this.#round === null) {
+      this.#round = round;
+      this.#roundBeganMs = judgedMs;
+      this.#begin(input);
+    }
+    const { minBytesPerSecond, maxBytesPerSecond, incrementBytesPerSecond } = this.wish;
+    const dirtyBytesPerSecond = this.#dirtyBytesPerSecond;
+    return {
+      bytesPerSecond: this.#bytesPerSecond,
+      finalBytesPerSecond: maxBytesPerSecond,
+      reason: dirtyBytesPerSecond === null
+        ? `the first round goes at the least, ${shownRate(minBytesPerSecond)}`
+        : `the machine wrote ${shownRate(dirtyBytesPerSecond)} in the last round, and the next ` +
+          `gets ${shownRate(incrementBytesPerSecond)} more, between ` +
+          `${shownRate(minBytesPerSecond)} and ${shownRate(maxBytesPerSecond)}`,
+      numbers: {
+        bytesPerSecond: this.#bytesPerSecond,
+        dirtyBytesPerSecond: dirtyBytesPerSecond === null ? null : Math.round(dirtyBytesPerSecond),
+        minBytesPerSecond,
+        maxBytesPerSecond,
+        incrementBytesPerSecond,
+      },
+    };
+  }
+
+  #begin({ judgedMs, dirtyBytesPerSecond }: RateInput): void {
+    if (dirtyBytesPerSecond === null) return;
+    const { minBytesPerSecond, maxBytesPerSecond, incrementBytesPerSecond } = this.wish;
+    const wanted = Math.round(
+      Math.min(
+        maxBytesPerSecond,
+        Math.max(minBytesPerSecond, dirtyBytesPerSecond + incrementBytesPerSecond),
+      ),
+    );
+    if (wanted < this.#bytesPerSecond && judgedMs < this.#wantedUntilMs) return;
+    this.#bytesPerSecond = wanted;
+    this.#dirtyBytesPerSecond = dirtyBytesPerSecond;
+    this.#wantedUntilMs = judgedMs + FALL_AFTER_MS;
+  }
+}
+
+function roundOf({ judgedMs, measured: { stage, memory } }: RateInput): string {
+  if (stage === "firstRound") return "disks 1";
+  return memory === null
+    ? `disks at ${Math.floor(judgedMs / ROUND_MS_MIN)}`
+    : `memory ${memory.pass}`;
+}

@@ -1,0 +1,150 @@
+import { FAIR_SHARE_LEAST, type RatePolicy } from "../wishes.ts";
+import { shownRate, whole } from "../words.ts";
+import { CapacitySeen } from "./capacity_seen.ts";
+import type { RateDecision, RateInput, RateRule } from "./policy.ts";
+import { QueueSeen } from "./queue_seen.ts";
+
+type Fair = Extract<RatePolicy, { policy: "fair" }>;
+
+/** The first cap, as a share of what the path carries; doubled every second until a queue grows. */
+const START_SHARE = 0.2;
+/** A first step back, those after it where the queue does not fall, and the most for one step. */
+const BACK_FIRST = 0.9;
+const BACK_AGAIN = 0.75;
+/** Growth, as a share of the cap per second: up to where a queue grew last, and beyond. */
+const GROWTH_FAR = 0.25;
+const GROWTH_NEAR = 0.03;
+const NEAR_RATIO = 0.85;
+/** Without any queue for this long that place is forgotten, ms. */
+const FORGET_MS = 10_000;
+/** Quiet before the cap grows, doubled each time that growing made a queue again; ms. */
+const QUIET_MS_MIN = 1_000;
+const QUIET_MS_MAX = 16_000;
+/** A step is judged after this long at the least and at the most, ms. */
+const DRAIN_MS_MIN = 200;
+const DRAIN_MS_MAX = 3_000;
+
+/**
+ * What other traffic leaves: the cap falls as soon as a queue grows on the path, and grows again,
+ * slowly, while there is none. Scavenging in the manner of LEDBAT (RFC 6817) and LEDBAT++, with a
+ * rate in place of a window: a small target for the queueing delay, a step back by a ratio, at most
+ * once for each time a step needs to show, and growth that stops in front of the target. Traffic
+ * that keeps the queue full, as a TCP download does, takes everything but `FAIR_SHARE_LEAST`.
+ */
+export class FairRate implements RateRule {
+  readonly follows = true;
+  readonly #capacity = new CapacitySeen();
+  readonly #queue = new QueueSeen();
+  #bytesPerSecond: number | null = null;
+  #isStarting = true;
+  #lastMs = 0;
+  /** Where a queue grew last. */
+  #edgeBytesPerSecond = Infinity;
+  #quietSinceMs: number | null = null;
+  #grewAtMs = -Infinity;
+  #quietMs = QUIET_MS_MIN;
+  /** The step back that is being judged. */
+  #step: { readonly untilMs: number; readonly queueMs: number } | null = null;
+
+  constructor(private readonly wish: Omit<Fair, "policy">) {}
+
+  decide(input: RateInput): RateDecision {
+    const { judgedMs, measured: { path } } = input;
+    const passedMs = Math.min(1000, Math.max(0, judgedMs - this.#lastMs));
+    this.#lastMs = judgedMs;
+    const capacity = this.#capacity.observe(judgedMs, path.bottleneckBytesPerSecond);
+    const { queueMs, targetMs } = this.#queue.observe(judgedMs, path);
+    const before = this.#bytesPerSecond ?? START_SHARE * capacity;
+    let rate = before;
+    if (queueMs > targetMs) rate = this.#back(before, queueMs, capacity, input);
+    else if (queueMs > targetMs / 2) this.#rest(queueMs);
+    else rate = this.#grow(before, passedMs, input);
+    const most = Math.min(this.wish.maxBytesPerSecond ?? Infinity, capacity * 1.25);
+    const least = Math.min(most, FAIR_SHARE_LEAST * capacity);
+    this.#bytesPerSecond = Math.max(least, Math.min(most, rate));
+    const shown = Math.round(this.#bytesPerSecond);
+    const fell = this.#bytesPerSecond < before;
+    return {
+      bytesPerSecond: shown,
+      // Also with the machine paused: what the others leave is all that a pause can count on.
+      finalBytesPerSecond: shown,
+      reason: fell
+        ? `other traffic waits on the path (${Math.round(queueMs)} ms of queue, ` +
+          `${Math.round(targetMs)} ms are taken as none): down to ${shownRate(shown)}`
+        : `no queue on the path to speak of: up to ${shownRate(shown)}`,
+      numbers: {
+        bytesPerSecond: shown,
+        queueMs: whole(queueMs),
+        targetMs: whole(targetMs),
+        capacityBytesPerSecond: whole(capacity),
+        leastBytesPerSecond: whole(least),
+      },
+    };
+  }
+
+  #back(before: number, queueMs: number, capacity: number, input: RateInput): number {
+    const { judgedMs, measured: { path } } = input;
+    this.#quietSinceMs = null;
+    if (this.#step !== null && judgedMs < this.#step.untilMs) return before;
+    // A queue that falls is on its way out: a second step would only make the swing larger.
+    if (this.#step !== null && queueMs < 0.8 * this.#step.queueMs) {
+      this.#step = this.#stepOf(judgedMs, queueMs, before, before * BACK_FIRST, capacity, path);
+      return before;
+    }
+    // A cap that is not used is not what fills the path.
+    const used = input.waitingBytes > 0
+      ? before
+      : Math.min(before, 2 * input.appliedBytesPerSecond);
+    const surplus = Math.max(0, this.#queue.growth) * capacity / Math.max(1, used);
+    const ratio = this.#step === null
+      ? Math.min(BACK_FIRST, Math.max(BACK_AGAIN, 1 - surplus - 0.05))
+      : BACK_AGAIN;
+    if (this.#step === null) {
+      this.#edgeBytesPerSecond = used;
+      const grewLately = judgedMs - this.#grewAtMs < FORGET_MS;
+      if (!this.#isStarting && grewLately) {
+        this.#quietMs = Math.min(QUIET_MS_MAX, 2 * this.#quietMs);
+      }
+    }
+    this.#isStarting = false;
+    this.#step = this.#stepOf(judgedMs, queueMs, used, used * ratio, capacity, path);
+    return used * ratio;
+  }
+
+  /** A step has to show: the time that the queue takes to drain by it, and a round trip. */
+  #stepOf(
+    judgedMs: number,
+    queueMs: number,
+    from: number,
+    to: number,
+    capacity: number,
+    path: RateInput["measured"]["path"],
+  ): { untilMs: number; queueMs: number } {
+    const drainMs = queueMs * capacity / Math.max(1, from - to);
+    const waitMs = Math.min(DRAIN_MS_MAX, Math.max(DRAIN_MS_MIN, drainMs / 2));
+    return { untilMs: judgedMs + waitMs + (path.roundTripMs ?? 0), queueMs };
+  }
+
+  #rest(queueMs: number): void {
+    this.#quietSinceMs = null;
+    if (this.#step !== null) this.#step = { ...this.#step, queueMs };
+  }
+
+  #grow(before: number, passedMs: number, input: RateInput): number {
+    const { judgedMs } = input;
+    this.#step = null;
+    this.#quietSinceMs ??= judgedMs;
+    const quietForMs = judgedMs - this.#quietSinceMs;
+    if (quietForMs < (this.#isStarting ? 0 : this.#quietMs)) return before;
+    const isUsed = input.waitingBytes > 0 || input.appliedBytesPerSecond > 0.7 * before;
+    if (!isUsed) return before;
+    if (this.#isStarting) return before * Math.pow(2, passedMs / 1000);
+    if (quietForMs > this.#quietMs + FORGET_MS) {
+      this.#edgeBytesPerSecond = Infinity;
+      this.#quietMs = QUIET_MS_MIN;
+    }
+    const isNear = before > NEAR_RATIO * this.#edgeBytesPerSecond;
+    this.#grewAtMs = judgedMs;
+    return before * (1 + (isNear ? GROWTH_NEAR : GROWTH_FAR) * passedMs / 1000);
+  }
+}
