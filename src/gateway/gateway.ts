@@ -197,8 +197,8 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     redirects: () => [],
 
     startMigration: (request) => migrations.start(request),
-    migration: (id) => migrations.report(id),
-    migrations: () => migrations.list(),
+    migration: (id) => migrations.reports.report(id),
+    migrations: () => migrations.reports.list(),
     cancel: (id) => acted(id, () => migrations.source(id, "cancel").cancel()),
     switchover: (id) => acted(id, () => migrations.source(id, "switch over").switchover()),
     hold: (id) => acted(id, () => migrations.source(id, "hold").hold()),
@@ -206,7 +206,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       try {
         return await acted(id, () => migrations.source(id, "roll back").cancel());
       } catch (error) {
-        const report = migrations.report(id);
+        const report = migrations.reports.report(id);
         const elsewhere = report.side === "destination" && !ENDED_STATES.includes(report.state);
         throw elsewhere || toGatewayError(error).code !== "migration_state"
           ? error
@@ -216,7 +216,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     adjudicate: (id, decision) => acted(id, () => migrations.adjudicate(id, decision)),
     change: (id, changes) => acted(id, () => migrations.source(id, "change").change(changes)),
     async deleteLeftovers(id) {
-      const report = migrations.report(id);
+      const report = migrations.reports.report(id);
       const deleted = await deleteLeftovers(report, {
         guests,
         ownership: (guestId) => ledger.ownership(guestId),
@@ -224,12 +224,12 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       });
       kept.drop(report.guest, report.side === "source" ? report.to : report.from);
       for (const path of deleted) await images.forget(path);
-      migrations.leftoversDeleted(id, deleted);
+      migrations.reports.leftoversDeleted(id, deleted);
       audit("leftovers_deleted", { migration: id, deleted });
       return { deleted };
     },
     onReport: (id, listener) =>
-      migrations.onReport((report) => {
+      migrations.reports.onReport((report) => {
         if (id === null || report.id === id) listener(report);
       }),
 
@@ -263,7 +263,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   async function acted(id: string, act: () => void): Promise<MigrationReport> {
     await Promise.resolve();
     act();
-    return migrations.report(id);
+    return migrations.reports.report(id);
   }
 
   return {
