@@ -23,6 +23,7 @@ import { planMove } from "./plan.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
 import { SiteContents, type StoreSettings } from "./site_contents.ts";
+import { requireOpen } from "./switch_window.ts";
 
 export interface GatewayDeps {
   readonly site: string;
@@ -196,7 +197,10 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     peers: () => peers.views(),
     redirects: () => [],
 
-    startMigration: (request) => migrations.start(request),
+    async startMigration(request) {
+      requireOpen(request.options.window, clock.wallMs());
+      return await migrations.start(request);
+    },
     migration: (id) => migrations.reports.report(id),
     migrations: () => migrations.reports.list(),
     cancel: (id) => acted(id, () => migrations.source(id, "cancel").cancel()),
@@ -214,7 +218,11 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       }
     },
     adjudicate: (id, decision) => acted(id, () => migrations.adjudicate(id, decision)),
-    change: (id, changes) => acted(id, () => migrations.source(id, "change").change(changes)),
+    change: (id, changes) =>
+      acted(id, () => {
+        requireOpen(changes.window ?? null, clock.wallMs());
+        migrations.source(id, "change").change(changes);
+      }),
     async deleteLeftovers(id) {
       const report = migrations.reports.report(id);
       const deleted = await deleteLeftovers(report, {

@@ -1,7 +1,7 @@
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { GuestDescription } from "../guest/guest.ts";
 import type { PathMeasurement } from "../link/peer_link.ts";
-import type { MigrationOptions } from "../migration/options.ts";
+import type { MigrationChanges, MigrationOptions } from "../migration/options.ts";
 import type { OwnershipRecord } from "../migration/ports.ts";
 import type { MigrationReport } from "../migration/report.ts";
 
@@ -30,7 +30,8 @@ export interface GatewayService {
    * Runs the preflight with the peer and starts the move.
    *
    * `guest_unknown`, `guest_moving`, `guest_not_source`, `peer_unknown`, `peer_unreachable`,
-   * `destination_not_registered` and the other preflight codes.
+   * `destination_not_registered` and the other preflight codes; `request_invalid` for a window that
+   * has closed already.
    */
   startMigration(request: { guest: string; to: string; options: MigrationOptions }): Promise<
     MigrationReport
@@ -46,10 +47,8 @@ export interface GatewayService {
     id: string,
     decision: { owner: string; reason: string; force: boolean; by: string },
   ): Promise<MigrationReport>;
-  change(
-    id: string,
-    changes: { rate?: number | null; maxDowntimeMs?: number },
-  ): Promise<MigrationReport>;
+  /** Other wishes for a move that runs. `migration_state`, `request_invalid`. */
+  change(id: string, changes: MigrationChanges): Promise<MigrationReport>;
   deleteLeftovers(id: string): Promise<{ deleted: string[] }>;
   /** Each new report of one migration (or of all, id null) until the returned function is called. */
   onReport(id: string | null, listener: (report: MigrationReport) => void): () => void;

@@ -1,3 +1,7 @@
+import type { RatePolicy, Remedy, SwitchWindow } from "./control/wishes.ts";
+import { fixedCap } from "./fixed_cap.ts";
+import type { MigrationOptions, Priority } from "./options.ts";
+
 /**
  * The report of a migration: what the API serves, the demo prints and scripts measure. Field names
  * and meanings are fixed for users outside the project; values that are unknown are `null`.
@@ -51,7 +55,17 @@ export interface MigrationReport {
   predictedDowntimeMs: number | null;
   maxDowntimeMs: number;
   hold: boolean;
+  /** As it was wished. */
+  rate: number | RatePolicy | null;
+  /** The cap that is in force now, whoever found it; null is none. */
   rateBytesPerSecond: number | null;
+  /** Share of the link beside other moves of the same priority, 1 to 1000. */
+  weight: number;
+  priority: Priority;
+  /** What is tried when the pause does not fit, in this order. */
+  whenOver: Remedy[];
+  /** When the switch may happen; null is at any time. */
+  window: SwitchWindow | null;
   progress: number;
   etaMs: number | null;
   memory: { totalBytes: number; remainingBytes: number | null; dirtyBytesPerSecond: number | null };
@@ -112,6 +126,32 @@ export interface Decision {
   action: string;
   reason: string;
   numbers: Record<string, number | null>;
+}
+
+/** What was wished of a move, as its report shows it; the cap is what the wish sets by itself. */
+export function wishesShown(
+  { maxDowntimeMs, hold, rate, weight, priority, whenOver, window }: MigrationOptions,
+): Pick<
+  MigrationReport,
+  | "maxDowntimeMs"
+  | "hold"
+  | "rate"
+  | "rateBytesPerSecond"
+  | "weight"
+  | "priority"
+  | "whenOver"
+  | "window"
+> {
+  return {
+    maxDowntimeMs,
+    hold,
+    rate,
+    rateBytesPerSecond: fixedCap(rate),
+    weight,
+    priority,
+    whenOver: [...whenOver],
+    window,
+  };
 }
 
 export function noSavedBytes(): SavedBytes {

@@ -55,7 +55,9 @@ const change = createRoute({
   method: "patch",
   path: "/v1/migrations/{id}",
   tags,
-  summary: "Change rate cap or downtime budget while it runs",
+  summary: "Change what is wished of a move while it runs",
+  description: "What is not named stays as it is. A rate, a budget and a share of the link take " +
+    "effect within a second; each change is one of the report's decisions.",
   request: { params: migrationPath, body: jsonBody(migrationChange) },
   responses: { 200: reportAnswer("Changed"), ...PROBLEM_ANSWER },
 });

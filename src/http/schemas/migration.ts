@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
-import { migrationOptions } from "../../migration/options.ts";
+import { ratePolicy, REMEDIES, switchWindow } from "../../migration/control/wishes.ts";
+import { CHANGEABLE, migrationOptions, PRIORITIES } from "../../migration/options.ts";
 import { MIGRATION_STATES, type MigrationReport } from "../../migration/report.ts";
 import { errorNote } from "./problem.ts";
 import { guestId } from "./path.ts";
@@ -52,7 +53,14 @@ export const migrationReport: z.ZodType<MigrationReport> = z.object({
   predictedDowntimeMs: msOrNull,
   maxDowntimeMs: z.number(),
   hold: z.boolean(),
-  rateBytesPerSecond: z.number().nullable(),
+  rate: z.union([z.number(), ratePolicy]).nullable().openapi({ description: "As it was wished" }),
+  rateBytesPerSecond: z.number().nullable().openapi({
+    description: "The cap in force now, whoever found it; null: none",
+  }),
+  weight: z.number().int(),
+  priority: z.enum(PRIORITIES),
+  whenOver: z.array(z.enum(REMEDIES)),
+  window: switchWindow.nullable(),
   progress: z.number().min(0).max(1),
   etaMs: msOrNull,
   memory: z.object({
@@ -91,13 +99,19 @@ export const migrationRequest = z.strictObject({
   ...migrationOptions.shape,
 });
 
-const { rate, maxDowntimeMs } = migrationOptions.shape;
+const { shape } = migrationOptions;
 
-/** Body of `PATCH /v1/migrations/{id}`. */
+/** Body of `PATCH /v1/migrations/{id}`: the same without defaults, for what is not named stays. */
 export const migrationChange = z.strictObject({
-  rate: rate.unwrap().optional(),
-  maxDowntimeMs: maxDowntimeMs.unwrap().optional(),
-}).refine((change) => Object.keys(change).length > 0, "at least one of rate, maxDowntimeMs");
+  rate: shape.rate.unwrap().optional(),
+  maxDowntimeMs: shape.maxDowntimeMs.unwrap().optional(),
+  weight: shape.weight.unwrap().optional(),
+  priority: shape.priority.unwrap().optional(),
+  whenOver: shape.whenOver.unwrap().optional(),
+  window: shape.window.unwrap().optional(),
+  hold: shape.hold.unwrap().optional(),
+  holdMemoryMs: shape.holdMemoryMs.unwrap().optional(),
+}).refine((change) => Object.keys(change).length > 0, `at least one of ${CHANGEABLE.join(", ")}`);
 
 /** Body of `POST /v1/migrations/{id}/adjudicate`. */
 export const adjudication = z.strictObject({

@@ -1,5 +1,5 @@
-import type { MigrationReport, MigrationState, Strategy } from "../report.ts";
-import { noSavedBytes } from "../report.ts";
+import { migrationOptions } from "../options.ts";
+import { type MigrationReport, type MigrationState, noSavedBytes, wishesShown } from "../report.ts";
 import type { DestinationState } from "./state.ts";
 
 /**
@@ -115,17 +115,15 @@ function blank(
   | "machine"
   | "error"
 > {
-  const { options } = stored;
+  const options = migrationOptions.parse(stored.options);
   return {
-    strategy: options.strategy as Strategy,
+    strategy: options.strategy,
     startedAt: stored.createdAt,
     endedAt: null,
     totalMs: null,
     downtimeMs: null,
     predictedDowntimeMs: null,
-    maxDowntimeMs: options.maxDowntimeMs as number,
-    hold: options.hold as boolean,
-    rateBytesPerSecond: options.rate as number | null,
+    ...wishesShown(options),
     progress: 0,
     etaMs: null,
     memory: { totalBytes: 0, remainingBytes: null, dirtyBytesPerSecond: null },

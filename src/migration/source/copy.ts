@@ -6,6 +6,7 @@ import { UNIT_BYTES } from "../../image/content_name.ts";
 import { reachOfOffer } from "../../image/page_memory.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import type { SwitchMeasurement } from "../convergence.ts";
+import { fixedCap } from "../fixed_cap.ts";
 import type { RoundReport } from "../report.ts";
 import { takeDiskOffer } from "./disk_offer.ts";
 import { DiskPlanner } from "./disk_planner.ts";
@@ -169,7 +170,7 @@ export async function measure(move: Move): Promise<SwitchMeasurement> {
     diskDirtyBytes,
     memoryWireRatio: draft.memory.ratio,
     diskWireRatio: draft.disk.ratio,
-    goodputBytesPerSecond: lowest(path.bottleneckBytesPerSecond, options.rate),
+    goodputBytesPerSecond: lowest(path.bottleneckBytesPerSecond, fixedCap(options.rate)),
     roundTripMs: path.roundTripMs,
   };
 }

@@ -1,13 +1,15 @@
 import { type Clock, timestamp } from "../../core/clock.ts";
 import type { Finding, GuestDescription, MemoryProgress } from "../../guest/guest.ts";
 import type { PeerLink } from "../../link/peer_link.ts";
+import { fixedCap } from "../fixed_cap.ts";
 import type { MigrationOptions } from "../options.ts";
-import type {
-  Decision,
-  DiskReport,
-  MigrationReport,
-  MigrationState,
-  RoundReport,
+import {
+  type Decision,
+  type DiskReport,
+  type MigrationReport,
+  type MigrationState,
+  type RoundReport,
+  wishesShown,
 } from "../report.ts";
 import type { SourceState } from "./state.ts";
 import { TrafficMeter } from "../traffic.ts";
@@ -38,6 +40,8 @@ export class ReportDraft {
   owner: string;
   downtimeMs: number | null = null;
   predictedDowntimeMs: number | null = null;
+  /** The cap in force, of the wish itself or as its policy has found it. */
+  rateBytesPerSecond: number | null;
   endedAtWallMs: number | null = null;
   runState: "running" | "paused" | "gone" = "running";
   /** Stop-and-copy: the machine stands still and the copy goes on, which is not the switch yet. */
@@ -70,6 +74,7 @@ export class ReportDraft {
     startedWallMs?: number,
   ) {
     this.owner = identity.from;
+    this.rateBytesPerSecond = fixedCap(options.rate);
     this.#startedWallMs = startedWallMs ?? clock.wallMs();
     this.#startedMs = clock.nowMs();
   }
@@ -190,9 +195,8 @@ export class ReportDraft {
         : Math.round(this.endedAtWallMs - this.#startedWallMs),
       downtimeMs: this.downtimeMs,
       predictedDowntimeMs: this.predictedDowntimeMs,
-      maxDowntimeMs: this.options.maxDowntimeMs,
-      hold: this.options.hold,
-      rateBytesPerSecond: this.options.rate,
+      ...wishesShown(this.options),
+      rateBytesPerSecond: this.rateBytesPerSecond,
       progress: this.#progress,
       etaMs: this.#etaMs(state, done, remaining, now),
       memory: {

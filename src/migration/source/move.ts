@@ -7,6 +7,7 @@ import type { WarmIntake } from "../../codec/warm_intake.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import type { Channel, PeerLink } from "../../link/peer_link.ts";
 import { Changes } from "../changes.ts";
+import { fixedCap } from "../fixed_cap.ts";
 import { Interrupt } from "../interrupt.ts";
 import type { Journal } from "../journal.ts";
 import type { KeptAfter, KeptMemory } from "../kept_images.ts";
@@ -133,7 +134,8 @@ export class Move {
         if (event.kind === "stopped") this.#machineStopped();
       }),
     );
-    if (options.rate !== null) link.setMigrationRateLimit(id, options.rate);
+    const cap = fixedCap(options.rate);
+    if (cap !== null) link.setMigrationRateLimit(id, cap);
   }
 
   get state(): SourceState {
