@@ -307,6 +307,11 @@ export const ERRORS = {
     meaning: "The machine's NBD server is run by somebody else, so the gateway cannot use it.",
     preflight: true,
   },
+  no_question: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "A move was answered that asks nothing at present.",
+  },
   offer_stale: {
     retry: "never",
     httpStatus: 409,

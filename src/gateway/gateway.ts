@@ -223,6 +223,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
         requireOpen(changes.window ?? null, clock.wallMs());
         migrations.source(id, "change").change(changes);
       }),
+    answer: (id, said) => acted(id, () => migrations.source(id, "answer").answer(said)),
     async deleteLeftovers(id) {
       const report = migrations.reports.report(id);
       const deleted = await deleteLeftovers(report, {

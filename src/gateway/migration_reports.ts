@@ -4,7 +4,7 @@ import type { Ledger } from "../ledger/ledger.ts";
 import { type DestinationEvent, wasWithdrawn } from "../migration/destination/state.ts";
 import type { MigrationReport } from "../migration/report.ts";
 import type { SourceEvent } from "../migration/source/state.ts";
-import { isLast } from "./kept_reports.ts";
+import { isLast, ofThisVersion } from "./kept_reports.ts";
 import { readPast, reportOfPast } from "./past.ts";
 import { ReportListeners } from "./report_listeners.ts";
 import type { Running, RunningMigrations } from "./running.ts";
@@ -95,7 +95,9 @@ export class MigrationReports {
     const running = moves.get(id);
     if (running) return running.actor.ended && moves.isOffer(running) ? null : render(running);
     const stored = ledger.report(id) as MigrationReport | null;
-    if (stored && isLast(stored)) return stored;
+    if (stored && isLast(stored)) {
+      return ofThisVersion(stored, () => readPast(ledger, id, site)!.stored.options);
+    }
     const past = readPast(ledger, id, site);
     if (!past || (stored === null && wasWithdrawn(past.destinationEvents))) return null;
     return reportOfPast(past, site, clock, stored);

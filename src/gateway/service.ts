@@ -3,7 +3,7 @@ import type { GuestDescription } from "../guest/guest.ts";
 import type { PathMeasurement } from "../link/peer_link.ts";
 import type { MigrationChanges, MigrationOptions } from "../migration/options.ts";
 import type { OwnershipRecord } from "../migration/ports.ts";
-import type { MigrationReport } from "../migration/report.ts";
+import type { MigrationReport, QuestionAnswer } from "../migration/report.ts";
 
 /**
  * Everything that a gateway does for its operator; the HTTP application is a thin layer over it and
@@ -49,6 +49,8 @@ export interface GatewayService {
   ): Promise<MigrationReport>;
   /** Other wishes for a move that runs. `migration_state`, `request_invalid`. */
   change(id: string, changes: MigrationChanges): Promise<MigrationReport>;
+  /** Answers what the move asks. `no_question` where it asks nothing. */
+  answer(id: string, answer: QuestionAnswer): Promise<MigrationReport>;
   deleteLeftovers(id: string): Promise<{ deleted: string[] }>;
   /** Each new report of one migration (or of all, id null) until the returned function is called. */
   onReport(id: string | null, listener: (report: MigrationReport) => void): () => void;

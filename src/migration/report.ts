@@ -1,3 +1,4 @@
+import type { Forecast, Question } from "./control/action.ts";
 import type { RatePolicy, Remedy, SwitchWindow } from "./control/wishes.ts";
 import { fixedCap } from "./fixed_cap.ts";
 import type { MigrationOptions, Priority } from "./options.ts";
@@ -53,6 +54,16 @@ export interface MigrationReport {
   downtimeMs: number | null;
   /** Forecast that the last switch was decided by. */
   predictedDowntimeMs: number | null;
+  /** Of a switch that began now, renewed while it copies; null before anything is known. */
+  forecast: Forecast | null;
+  /** Time that memory would take from its start until the machine could switch; null: unknown. */
+  leadMs: number | null;
+  /** Whether what remains gets less; null while nobody has judged it. */
+  convergence: Convergence | null;
+  /** What is done to the machine itself so that it writes less. */
+  throttle: Throttle;
+  /** What the operator is asked; the move goes on as it is until it is answered. */
+  question: OpenQuestion | null;
   maxDowntimeMs: number;
   hold: boolean;
   /** As it was wished. */
@@ -83,6 +94,35 @@ export interface MigrationReport {
   repairs: number;
   /** What is still there to roll back to or to clean up, in words. */
   leftovers: string[];
+}
+
+export const CONVERGENCE_VERDICTS = ["converging", "notConverging", "unknown"] as const;
+
+/** Whether a move comes closer to its switch, and why that is thought. */
+export interface Convergence {
+  verdict: typeof CONVERGENCE_VERDICTS[number];
+  reason: string;
+}
+
+/** What is taken from the machine; null is nothing. */
+export interface Throttle {
+  /** Cap of its own writes to all its disks together. */
+  diskBytesPerSecond: number | null;
+  /** Share of its CPU time, 0 to 0.99. */
+  cpuShare: number | null;
+}
+
+export interface OpenQuestion extends Question {
+  askedAt: string;
+  /** For people, as a question. */
+  text: string;
+}
+
+/** What an operator says to an open question. */
+export interface QuestionAnswer {
+  accept: boolean;
+  /** The budget that is granted; without it, the one that was asked for. */
+  maxDowntimeMs?: number;
 }
 
 export type Strategy = "precopy" | "stop-and-copy";
@@ -151,6 +191,21 @@ export function wishesShown(
     priority,
     whenOver: [...whenOver],
     window,
+  };
+}
+
+/** The same of what was foreseen of a move, where nothing was. */
+export function nothingForeseen(): Pick<
+  MigrationReport,
+  "predictedDowntimeMs" | "forecast" | "leadMs" | "convergence" | "throttle" | "question"
+> {
+  return {
+    predictedDowntimeMs: null,
+    forecast: null,
+    leadMs: null,
+    convergence: null,
+    throttle: { diskBytesPerSecond: null, cpuShare: null },
+    question: null,
   };
 }
 

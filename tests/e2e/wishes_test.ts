@@ -38,6 +38,9 @@ Deno.test("wishes changed while a move runs are in force, shown at both sites an
     assert.ok(told.includes(action), `${action} is not among ${told}`);
   }
 
+  await assert.rejects(sites.a.answer(id, { accept: true }), { code: "no_question" });
+  await assert.rejects(sites.b.answer(id, { accept: true }), { code: "migration_state" });
+
   await sites.sites.until("a", id, ({ state }) => state === "holding");
   const freed = await sites.a.change(id, { hold: false, rate: null, window: null });
   assert.deepEqual([freed.hold, freed.rate, freed.rateBytesPerSecond, freed.window], [

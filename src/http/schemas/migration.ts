@@ -1,7 +1,11 @@
 import { z } from "@hono/zod-openapi";
 import { ratePolicy, REMEDIES, switchWindow } from "../../migration/control/wishes.ts";
 import { CHANGEABLE, migrationOptions, PRIORITIES } from "../../migration/options.ts";
-import { MIGRATION_STATES, type MigrationReport } from "../../migration/report.ts";
+import {
+  CONVERGENCE_VERDICTS,
+  MIGRATION_STATES,
+  type MigrationReport,
+} from "../../migration/report.ts";
 import { errorNote } from "./problem.ts";
 import { guestId } from "./path.ts";
 
@@ -50,7 +54,41 @@ export const migrationReport: z.ZodType<MigrationReport> = z.object({
   endedAt: z.string().nullable(),
   totalMs: msOrNull,
   downtimeMs: msOrNull,
-  predictedDowntimeMs: msOrNull,
+  predictedDowntimeMs: msOrNull.openapi({
+    description: "Forecast that the last switch was decided by",
+  }),
+  forecast: z.object({
+    downtimeMs: z.number(),
+    budgetedMs: z.number(),
+    transferMs: z.number(),
+    workMs: z.number(),
+    pathMs: z.number(),
+    wireBytes: bytes,
+  }).nullable().openapi({
+    description: "Of a switch that began now, renewed while the move copies. downtimeMs is the " +
+      "pause as clients see it, budgetedMs the part that maxDowntimeMs limits: transferMs for the " +
+      "wireBytes that cross in the pause, and workMs at both ends; pathMs is the way there",
+  }),
+  leadMs: msOrNull.openapi({
+    description: "Time that memory would take from its start until the machine could switch",
+  }),
+  convergence: z.object({ verdict: z.enum(CONVERGENCE_VERDICTS), reason: z.string() }).nullable()
+    .openapi({ description: "Whether what remains gets less; null while nobody has judged it" }),
+  throttle: z.object({
+    diskBytesPerSecond: z.number().nullable(),
+    cpuShare: z.number().min(0).max(0.99).nullable(),
+  }).openapi({
+    description: "What is taken from the machine so that it writes less: a cap of its own disk " +
+      "writes, a share of its CPU time; null: nothing",
+  }),
+  question: z.object({
+    kind: z.enum(["budget"]),
+    askedAt: z.string(),
+    wantedDowntimeMs: z.number(),
+    text: z.string(),
+  }).nullable().openapi({
+    description: "What the operator is asked; the move goes on as it is until it is answered",
+  }),
   maxDowntimeMs: z.number(),
   hold: z.boolean(),
   rate: z.union([z.number(), ratePolicy]).nullable().openapi({ description: "As it was wished" }),
@@ -112,6 +150,17 @@ export const migrationChange = z.strictObject({
   hold: shape.hold.unwrap().optional(),
   holdMemoryMs: shape.holdMemoryMs.unwrap().optional(),
 }).refine((change) => Object.keys(change).length > 0, `at least one of ${CHANGEABLE.join(", ")}`);
+
+/** Body of `POST /v1/migrations/{id}/answer`. */
+export const questionAnswer = z.strictObject({
+  accept: z.boolean().openapi({ description: "False: the next remedy of whenOver is tried" }),
+  maxDowntimeMs: shape.maxDowntimeMs.unwrap().optional().openapi({
+    description: "The budget that is granted; without it, the one that was asked for",
+  }),
+}).refine(({ accept, maxDowntimeMs }) => accept || maxDowntimeMs === undefined, {
+  path: ["maxDowntimeMs"],
+  message: "a budget goes with accept: true",
+});
 
 /** Body of `POST /v1/migrations/{id}/adjudicate`. */
 export const adjudication = z.strictObject({

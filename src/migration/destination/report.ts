@@ -1,5 +1,11 @@
 import { migrationOptions } from "../options.ts";
-import { type MigrationReport, type MigrationState, noSavedBytes, wishesShown } from "../report.ts";
+import {
+  type MigrationReport,
+  type MigrationState,
+  noSavedBytes,
+  nothingForeseen,
+  wishesShown,
+} from "../report.ts";
 import type { DestinationState } from "./state.ts";
 
 /**
@@ -50,6 +56,10 @@ export function destinationReport(known: {
       : state.kind === "conflict"
       ? { site, runState: "paused" }
       : shown.machine ?? { site: stored.peer, runState: "running" },
+    // Asked and answered at the source; what it last sent of it is no question any more here.
+    question: state.kind === "accepted" || state.kind === "receiving"
+      ? shown.question ?? null
+      : null,
     leftovers: state.kind === "refused" || state.kind === "abandoned"
       ? [...known.partialCopies]
       : shown.leftovers ?? [],
@@ -122,7 +132,7 @@ function blank(
     endedAt: null,
     totalMs: null,
     downtimeMs: null,
-    predictedDowntimeMs: null,
+    ...nothingForeseen(),
     ...wishesShown(options),
     progress: 0,
     etaMs: null,

@@ -3,7 +3,8 @@ import type { Finding, GuestDescription } from "../../guest/guest.ts";
 import { decideSwitch } from "../convergence.ts";
 import { toOffered } from "../offered_options.ts";
 import type { MigrationChanges } from "../options.ts";
-import type { MigrationReport } from "../report.ts";
+import type { MigrationReport, QuestionAnswer } from "../report.ts";
+import { answerQuestion } from "./answering.ts";
 import { change } from "./changing.ts";
 import { begin, diskRound, measure, startMemory } from "./copy.ts";
 import type { Verdict } from "./courier.ts";
@@ -182,6 +183,13 @@ export class SourceActor {
     if (this.ended) throw this.#notAllowed("change", "The move has ended");
     if (changes.hold !== undefined) this.#requireCopying("hold");
     change(this.#move, changes);
+    this.#move.changes.notify();
+    this.#move.publish();
+  }
+
+  /** Answers the open question. @throws {GatewayError} `no_question` */
+  answer(answer: QuestionAnswer): void {
+    answerQuestion(this.#move, answer);
     this.#move.changes.notify();
     this.#move.publish();
   }

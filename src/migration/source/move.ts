@@ -14,7 +14,7 @@ import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import type { ToSource } from "../messages.ts";
 import type { MigrationOptions } from "../options.ts";
 import type { ImageRecords } from "../ports.ts";
-import type { MigrationReport } from "../report.ts";
+import type { MigrationReport, QuestionAnswer } from "../report.ts";
 import { Courier, type Verdict } from "./courier.ts";
 import type { DiskPlanner } from "./disk_planner.ts";
 import type { ReportDraft } from "./draft.ts";
@@ -99,6 +99,8 @@ export class Move {
   pausedAtMs: number | null = null;
   holdRequested: boolean;
   switchRequested = false;
+  /** What the operator said to the last question, until it has been taken up. */
+  answer: QuestionAnswer | null = null;
   holding = false;
   /** The session that numbered this move's frames is gone: what is missing can never be sent. */
   framesGone = false;
