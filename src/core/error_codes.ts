@@ -313,6 +313,11 @@ export const ERRORS = {
     meaning:
       "The machine writes faster than the link carries, and the move was to end in that case.",
   },
+  no_question: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "A move was answered that asks nothing at present.",
+  },
   offer_stale: {
     retry: "never",
     httpStatus: 409,

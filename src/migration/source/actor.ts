@@ -1,6 +1,10 @@
 import { GatewayError } from "../../core/errors.ts";
 import type { Finding, GuestDescription } from "../../guest/guest.ts";
-import type { MigrationReport } from "../report.ts";
+import { toOffered } from "../offered_options.ts";
+import type { MigrationChanges } from "../options.ts";
+import type { MigrationReport, QuestionAnswer } from "../report.ts";
+import { answerQuestion } from "./answering.ts";
+import { change } from "./changing.ts";
 import { begin } from "./copy.ts";
 import type { Verdict } from "./courier.ts";
 import { deliverVerdict, fail, finish, restartedError } from "./ending.ts";
@@ -58,7 +62,7 @@ export class SourceActor {
     }
     this.#move.wasRunning = runState === "running";
     const answer = await courier.offer(
-      { type: "offer", guest: guestId, epoch, options, description },
+      { type: "offer", guest: guestId, epoch, options: toOffered(options), description },
       interrupt,
     );
     if (answer.type === "rejected") {
@@ -149,6 +153,7 @@ export class SourceActor {
     this.deps.draft.decide("switch", "the operator asked for it", {});
     this.#move.switchRequested = true;
     this.#move.holdRequested = false;
+    this.deps.options.hold = false;
     this.#move.changes.notify();
   }
 
@@ -157,22 +162,22 @@ export class SourceActor {
     this.#requireCopying("hold");
     this.#move.holdRequested = true;
     this.#move.switchRequested = false;
+    this.deps.options.hold = true;
     this.#move.changes.notify();
   }
 
-  /** Changes cap and budget while the move runs. */
-  change(changes: { rate?: number | null; maxDowntimeMs?: number }): void {
+  /** Takes over other wishes while the move runs. @throws {GatewayError} `migration_state` */
+  change(changes: MigrationChanges): void {
     if (this.ended) throw this.#notAllowed("change", "The move has ended");
-    const { options, link, id, draft } = this.deps;
-    if (changes.rate !== undefined) {
-      options.rate = changes.rate;
-      link.setMigrationRateLimit(id, changes.rate);
-      draft.decide("rate", "the operator set the cap", { bytesPerSecond: changes.rate });
-    }
-    if (changes.maxDowntimeMs !== undefined) {
-      options.maxDowntimeMs = changes.maxDowntimeMs;
-      draft.decide("budget", "the operator set it", { maxDowntimeMs: changes.maxDowntimeMs });
-    }
+    if (changes.hold !== undefined) this.#requireCopying("hold");
+    change(this.#move, changes);
+    this.#move.changes.notify();
+    this.#move.publish();
+  }
+
+  /** Answers the open question. @throws {GatewayError} `no_question` */
+  answer(answer: QuestionAnswer): void {
+    answerQuestion(this.#move, answer);
     this.#move.changes.notify();
     this.#move.publish();
   }

@@ -7,13 +7,14 @@ import type { WarmIntake } from "../../codec/warm_intake.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import type { Channel, PeerLink } from "../../link/peer_link.ts";
 import { Changes } from "../changes.ts";
+import { fixedCap } from "../fixed_cap.ts";
 import { Interrupt } from "../interrupt.ts";
 import type { Journal } from "../journal.ts";
 import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import type { ToSource } from "../messages.ts";
 import type { MigrationOptions } from "../options.ts";
 import type { ImageRecords } from "../ports.ts";
-import type { MigrationReport } from "../report.ts";
+import type { MigrationReport, QuestionAnswer } from "../report.ts";
 import { Courier, type Verdict } from "./courier.ts";
 import type { DiskPlanner } from "./disk_planner.ts";
 import type { ReportDraft } from "./draft.ts";
@@ -98,6 +99,8 @@ export class Move {
   pausedAtMs: number | null = null;
   holdRequested: boolean;
   switchRequested = false;
+  /** What the operator said to the last question, until it has been taken up. */
+  answer: QuestionAnswer | null = null;
   holding = false;
   /** The session that numbered this move's frames is gone: what is missing can never be sent. */
   framesGone = false;
@@ -133,7 +136,8 @@ export class Move {
         if (event.kind === "stopped") this.#machineStopped();
       }),
     );
-    if (options.rate !== null) link.setMigrationRateLimit(id, options.rate);
+    const cap = fixedCap(options.rate);
+    if (cap !== null) link.setMigrationRateLimit(id, cap);
   }
 
   get state(): SourceState {
