@@ -38,7 +38,7 @@ export function addMoveCommands(program: Command, run: Run): void {
   const migrate = program.command("migrate <guest>")
     .description("move a machine to a peer")
     .requiredOption("--to <peer>", "where to")
-    .option("--strategy <name>", "precopy (default) or stop-and-copy")
+    .option("--strategy <name>", "precopy (default), stop-and-copy, or seed (copy, do not move)")
     .option("--hold", "stay in sync and wait for `causeway switchover`, or for --window");
   addWishOptions(migrate)
     .option("--handover <kind>", "fast (default) or confirmed")

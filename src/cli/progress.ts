@@ -104,6 +104,10 @@ export function summary(report: MigrationReport): string[] {
     }
     case "cancelled":
       return [`The move was cancelled${took}: ${report.guest} runs on at ${report.from}, ${wire}`];
+    case "seeded":
+      return [
+        `${report.guest} was copied to ${report.to}${took} and stays at ${report.from}, ${wire}`,
+      ];
     case "rolledBack":
       return [`${report.guest} is back at ${report.from}${took}, ${wire}`];
     case "inDoubt":

@@ -49,6 +49,9 @@ const finding = z.object({
   hint: z.string().max(4096),
 });
 
+/** Reason of a cancel that ends a seeding run. */
+export const SEEDED = "seeded";
+
 export const toDestination = z.discriminatedUnion("type", [
   /** `epoch` is the source's present one; the hand-over will carry the next. */
   z.object({
@@ -66,7 +69,10 @@ export const toDestination = z.discriminatedUnion("type", [
     lastSequences: z.object({ memory: sequence, disk: sequence }),
     run: z.boolean(),
   }),
-  /** Before any handover: the source keeps the machine. `error` is null where it was cancelled. */
+  /**
+   * Before any handover: the source keeps the machine. `error` is null where it was cancelled, or
+   * where all that was to be copied is there (reason `SEEDED`).
+   */
   z.object({
     type: z.literal("cancel"),
     reason: z.string().max(4096),

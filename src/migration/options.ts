@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { STRATEGIES } from "./report.ts";
 import { TECHNIQUES } from "../codec/techniques.ts";
 import { ratePolicy, remedies, REMEDIES_DEFAULT, switchWindow } from "./control/wishes.ts";
 
@@ -26,7 +27,7 @@ const HOLD_MEMORY_MS_MAX = 31 * 86_400_000;
 
 /** What a move was asked for; part of its first ledger event, so a restart knows it. */
 export const migrationOptions = z.object({
-  strategy: z.enum(["precopy", "stop-and-copy"]).default("precopy"),
+  strategy: z.enum(STRATEGIES).default("precopy"),
   maxDowntimeMs: z.number().int().min(DOWNTIME_BUDGET_MS_MIN).max(86_400_000)
     .default(DOWNTIME_BUDGET_MS_DEFAULT),
   hold: z.boolean().default(false),

@@ -20,8 +20,9 @@ export const MIGRATION_STATES = [
   "failed",
   "cancelled",
   "rolledBack",
+  "seeded",
 ] as const;
-/** Where a migration stands, as the contract names it. */
+/** Where a migration stands, as the contract names it; `seeded` is the end of strategy `seed`. */
 export type MigrationState = typeof MIGRATION_STATES[number];
 
 /** States after which nothing happens any more. */
@@ -30,6 +31,7 @@ export const ENDED_STATES: readonly MigrationState[] = [
   "failed",
   "cancelled",
   "rolledBack",
+  "seeded",
 ];
 
 /** One migration as `GET /v1/migrations/{id}` gives it. Times are RFC 3339 UTC. */
@@ -125,8 +127,12 @@ export interface QuestionAnswer {
   maxDowntimeMs?: number;
 }
 
-export type Strategy = "precopy" | "stop-and-copy";
-export const STRATEGIES: readonly Strategy[] = ["precopy", "stop-and-copy"];
+/**
+ * `seed` moves nothing: it copies disks and memory once beside everything else and ends, so that a
+ * later move sends only what differs by then.
+ */
+export const STRATEGIES = ["precopy", "stop-and-copy", "seed"] as const;
+export type Strategy = typeof STRATEGIES[number];
 
 export interface DiskReport {
   id: string;

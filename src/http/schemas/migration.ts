@@ -5,6 +5,7 @@ import {
   CONVERGENCE_VERDICTS,
   MIGRATION_STATES,
   type MigrationReport,
+  STRATEGIES,
 } from "../../migration/report.ts";
 import { errorNote } from "./problem.ts";
 import { guestId } from "./path.ts";
@@ -44,7 +45,7 @@ export const migrationReport: z.ZodType<MigrationReport> = z.object({
   from: z.string(),
   to: z.string(),
   side: z.enum(["source", "destination"]),
-  strategy: z.enum(["precopy", "stop-and-copy"]),
+  strategy: z.enum(STRATEGIES),
   state: z.enum(MIGRATION_STATES),
   phase: z.string(),
   owner: z.string(),

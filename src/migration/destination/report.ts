@@ -26,6 +26,8 @@ export function destinationReport(known: {
   readonly sourceReport: Record<string, unknown> | null;
   /** The source has not told yet how the move ended for it: its figures are not the last ones. */
   readonly unconfirmed?: boolean;
+  /** It ended a seeding run. */
+  readonly seeded?: boolean;
   /** `partialCopies` of its events. */
   readonly partialCopies: readonly string[];
 }): MigrationReport {
@@ -33,7 +35,7 @@ export function destinationReport(known: {
   const shown = (known.sourceReport ?? {}) as Partial<MigrationReport>;
   const mine = known.unconfirmed && state.kind === "running"
     ? "switching"
-    : ownState(state, shown.state);
+    : ownState(state, known.seeded ? "seeded" : shown.state);
   const here = state.kind === "owning" || state.kind === "running";
   const knowsBetter = here || state.kind === "taking" || state.kind === "conflict";
   return {
@@ -64,7 +66,7 @@ export function destinationReport(known: {
       ? [...known.partialCopies]
       : shown.leftovers ?? [],
     error: (state.kind === "refused" || state.kind === "abandoned")
-      ? shown.error ?? (mine === "cancelled" ? null : state.error)
+      ? shown.error ?? (mine !== "failed" ? null : state.error)
       : shown.error ?? null,
   };
 }
@@ -81,8 +83,9 @@ function ownState(state: DestinationState, source: MigrationState | undefined): 
     case "running":
       return "completed";
     case "refused":
-      return source === "cancelled" ? "cancelled" : "failed";
+      return source === "cancelled" || source === "seeded" ? source : "failed";
     case "abandoned":
+      if (source === "seeded") return source;
       return state.error === null || source === "cancelled" ? "cancelled" : "failed";
     case "conflict":
       return "conflict";

@@ -10,6 +10,7 @@ import type { Verdict } from "./courier.ts";
 import { deliverVerdict, fail, finish, restartedError } from "./ending.ts";
 import { Cancelled, errorOf, Move, type SourceActorDeps } from "./move.ts";
 import { precopy } from "./precopy.ts";
+import { seed } from "./seed.ts";
 import { sourceEnded, type SourceState } from "./state.ts";
 import { stopAndCopy } from "./stop_and_copy.ts";
 
@@ -89,7 +90,9 @@ export class SourceActor {
   async run(): Promise<void> {
     try {
       await begin(this.#move);
-      if (this.deps.options.strategy === "stop-and-copy") await stopAndCopy(this.#move);
+      const { strategy } = this.deps.options;
+      if (strategy === "stop-and-copy") await stopAndCopy(this.#move);
+      else if (strategy === "seed") await seed(this.#move);
       else await precopy(this.#move);
     } catch (error) {
       await fail(this.#move, error);

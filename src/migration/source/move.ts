@@ -63,6 +63,9 @@ export interface SourceActorDeps {
 /** A cancel by the operator: the one interrupt that is not a failure. */
 export class Cancelled extends Error {}
 
+/** All that was to be copied is there: the end of a move that only seeds. */
+export class Seeded extends Error {}
+
 /**
  * The working state of one move at its source, shared by the steps of the procedure (`copy.ts`,
  * `switchover.ts`, `ending.ts`). Nothing here decides who runs the machine: that is the journal's.
@@ -252,7 +255,7 @@ export class Move {
     const { strategy } = this.deps.options;
     const { kind } = this.state;
     if ((kind !== "copying" && kind !== "switching") || this.memoryChannel === null) return;
-    if (strategy === "stop-and-copy") {
+    if (strategy !== "precopy") {
       return this.interrupt.raise(
         new GatewayError("batch_mismatch", "Cannot go on: pages arrived with other contents", {
           hint: "The machine runs at the source; start the move again",
