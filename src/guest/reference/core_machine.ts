@@ -61,8 +61,12 @@ export class CoreMachine implements Platform {
     for (const number of this.disks.keys()) this.#fillDisk(number);
   }
 
-  step(): void {
-    this.#program.step(this);
+  stepMemory(): void {
+    this.#program.stepMemory(this);
+  }
+
+  stepDisks(): void {
+    this.#program.stepDisks(this);
   }
 
   audit(): Generator<void, VerifyReport> {

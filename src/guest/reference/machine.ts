@@ -275,7 +275,10 @@ export class Machine implements OutgoingHost, IncomingHost {
   #tick(): void {
     const nowMs = performance.now();
     const behind = Math.floor((nowMs - this.#dueMs) / TICK_MS) + 1;
-    for (let step = 0; step < Math.min(behind, CATCH_UP_TICKS_MAX); step++) this.#core.step();
+    for (let step = 0; step < Math.min(behind, CATCH_UP_TICKS_MAX); step++) {
+      this.#core.stepMemory();
+      this.#core.stepDisks();
+    }
     this.#dueMs = behind > CATCH_UP_TICKS_MAX ? nowMs + TICK_MS : this.#dueMs + behind * TICK_MS;
     this.#outgoing?.stream.sampleRate();
     this.#schedule();
