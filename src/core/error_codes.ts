@@ -421,6 +421,12 @@ export const ERRORS = {
     httpStatus: 200,
     meaning: "A warning: this hypervisor decides by itself when it pauses (QEMU before 8.1).",
   },
+  throttle_not_possible: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "The machine's processors, or what it writes to its disks, cannot be held back.",
+    preflight: true,
+  },
   tun_unavailable: {
     retry: "never",
     httpStatus: 503,

@@ -110,7 +110,9 @@ async function casesOfARunningMove(pair: GuestPair, t: Deno.TestContext): Promis
     const book = notebook(pair.scratchDirectory, "backlog");
     await pair.source.source.begin(book.options);
     for (const round of await pair.source.source.beginDiskRound()) await round.finish(true);
-    while (dirtyBytes(await pair.source.source.dirtyDisks()) === 0) await pair.untilItWorked(pair.source);
+    while (dirtyBytes(await pair.source.source.dirtyDisks()) === 0) {
+      await pair.untilItWorked(pair.source);
+    }
     const rounds = await pair.source.source.beginDiskRound();
     assert.ok(rounds.some(({ extents }) => extents.length > 0), "the next round is empty");
     for (const round of rounds) await round.finish(true);

@@ -58,7 +58,10 @@ Deno.test(
         const first = await copyRound(source, target);
         assert.deepEqual(first.rounds.map(({ diskId }) => diskId), ["vd0", "vd1"]);
         await Promise.all(first.rounds.map((round) => round.finish(true)));
-        await until("the guest writes", async () => dirtyBytes(await source.source.dirtyDisks()) > 0);
+        await until(
+          "the guest writes",
+          async () => dirtyBytes(await source.source.dirtyDisks()) > 0,
+        );
         const second = await copyRound(source, target);
         assert.ok(second.dataBytes > 0, "the guest has written");
         // Not kept: the next round has to bring it again.

@@ -14,6 +14,7 @@ import {
   OutgoingStream,
   outOfOrder,
 } from "./outgoing_stream.ts";
+import { Pace } from "./pace.ts";
 import {
   type MachineConfiguration,
   type MachineDescription,
@@ -29,6 +30,7 @@ const AUDIT_SLICE_MS = 20;
 /** The machine as it runs in its process: core, time, run state and streams. */
 export class Machine implements OutgoingHost, IncomingHost {
   readonly #core: CoreMachine;
+  readonly #pace = new Pace();
   #state: Exclude<RunState, "gone">;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #dueMs = 0;
@@ -112,6 +114,22 @@ export class Machine implements OutgoingHost, IncomingHost {
     if (this.#gatewayMayWrite) throw outOfOrder("start it", "not sealed: its disks are open");
     this.#arrived = false;
     this.#run();
+  }
+
+  /** @param bytesPerSecond for all disks together; null for no cap */
+  capDisks(bytesPerSecond: number | null): void {
+    if (bytesPerSecond !== null && !(bytesPerSecond >= 1)) {
+      throw new RangeError(`the cap of the disks is ${bytesPerSecond}`);
+    }
+    this.#pace.capDisks(bytesPerSecond);
+  }
+
+  get cpuThrottleShare(): number {
+    return this.#pace.cpuThrottleShare;
+  }
+
+  throttleCpu(share: number): void {
+    this.#pace.throttleCpu(share);
   }
 
   /** Freezes the machine while it looks at itself; its state stays what it is. */
@@ -220,11 +238,13 @@ export class Machine implements OutgoingHost, IncomingHost {
 
   gaveAway(): void {
     this.#state = "postmigrate";
+    this.#pace.throttleCpu(0);
     this.#outgoing = null;
   }
 
   ended({ keepPaused }: { keepPaused: boolean }): void {
     this.#outgoing = null;
+    this.#pace.throttleCpu(0);
     if (this.#state !== "paused") return;
     if (keepPaused) this.#keptAtGate = true;
     else if (this.#runsAfterStream) this.#run();
@@ -272,12 +292,25 @@ export class Machine implements OutgoingHost, IncomingHost {
     this.#timer = setTimeout(() => this.#tick(), Math.max(0, this.#dueMs - performance.now()));
   }
 
+  #step(): void {
+    const turn = this.#pace.next();
+    if (turn.memory) this.#core.stepMemory();
+    if (!turn.disks) return;
+    const before = sum(this.#core.diskWrittenBytes);
+    this.#core.stepDisks();
+    this.#pace.wrote(sum(this.#core.diskWrittenBytes) - before);
+  }
+
   #tick(): void {
     const nowMs = performance.now();
     const behind = Math.floor((nowMs - this.#dueMs) / TICK_MS) + 1;
-    for (let step = 0; step < Math.min(behind, CATCH_UP_TICKS_MAX); step++) this.#core.step();
+    for (let step = 0; step < Math.min(behind, CATCH_UP_TICKS_MAX); step++) this.#step();
     this.#dueMs = behind > CATCH_UP_TICKS_MAX ? nowMs + TICK_MS : this.#dueMs + behind * TICK_MS;
     this.#outgoing?.stream.sampleRate();
     this.#schedule();
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
 }

@@ -22,7 +22,7 @@ const BITMAP_PREFIX = "move-";
 export class ReferenceSource implements SourceSide {
   #round = 0;
   #foundPaused = false;
-  #sendFree = false;
+  #options: Pick<MoveOptions, "sendFree" | "mayThrottleCpu"> = {};
   #memory: ReferenceMemorySource | null = null;
 
   constructor(
@@ -49,7 +49,7 @@ export class ReferenceSource implements SourceSide {
     const { runState } = await this.machine.call("describe", {});
     await options.remember({ foundRunState: runState });
     this.#foundPaused = runState === "paused";
-    this.#sendFree = options.sendFree === true;
+    this.#options = options;
     this.#round = 0;
     await this.machine.call("trackEnd", { prefix: BITMAP_PREFIX });
     await this.machine.call("trackBegin", { bitmap: this.#bitmap() });
@@ -73,8 +73,12 @@ export class ReferenceSource implements SourceSide {
     return await this.machine.call("dirtyDisks", { bitmap: this.#bitmap() });
   }
 
+  async throttleDisks(bytesPerSecond: number | null): Promise<void> {
+    await this.machine.call("throttleDisks", { bytesPerSecond });
+  }
+
   async startMemory(): Promise<MemorySource> {
-    this.#memory = await ReferenceMemorySource.open(this.machine, this.clock, this.#sendFree);
+    this.#memory = await ReferenceMemorySource.open(this.machine, this.clock, this.#options);
     return this.#memory;
   }
 
@@ -91,6 +95,7 @@ export class ReferenceSource implements SourceSide {
     this.#memory?.drop();
     this.#memory = null;
     await this.machine.call("memoryCancel", {});
+    await this.machine.call("throttleDisks", { bytesPerSecond: null });
     await this.machine.call("trackEnd", { prefix: BITMAP_PREFIX });
     const { runState } = await this.machine.call("describe", {});
     if (runState !== "paused" && runState !== "postmigrate") return;
@@ -104,6 +109,7 @@ export class ReferenceSource implements SourceSide {
     if (!keep) return await this.machine.end();
     const { runState } = await this.machine.call("describe", {});
     invariant(runState === "postmigrate", `a machine that is ${runState} must not be retired`);
+    await this.machine.call("throttleDisks", { bytesPerSecond: null });
     await this.machine.call("trackEnd", { prefix: BITMAP_PREFIX });
   }
 

@@ -180,6 +180,11 @@ export class ReportDraft {
     this.beginRound("memory", progress.remainingBytes);
   }
 
+  /** What has not been handed to the link of the round that runs, by disk. */
+  diskRemaining(): Map<string, number> {
+    return new Map(this.#disks.map(({ id, remainingBytes }) => [id, remainingBytes ?? 0]));
+  }
+
   /** A disk round starts: `dataBytes` must cross for this disk. */
   diskPlanned(diskId: string, dataBytes: number, first: boolean): void {
     const disk = this.#disk(diskId);

@@ -1,5 +1,9 @@
 import type { Forecast } from "../control/action.ts";
-import { forecastDowntime, GOODPUT_BYTES_PER_SECOND_ASSUMED, HANDOVER_WORK_MS } from "../control/forecast.ts";
+import {
+  forecastDowntime,
+  GOODPUT_BYTES_PER_SECOND_ASSUMED,
+  HANDOVER_WORK_MS,
+} from "../control/forecast.ts";
 import type { Measurement, MemoryMeasurement } from "../control/measurement.ts";
 import { DirtyRate } from "./dirty_rate.ts";
 import type { Move } from "./move.ts";

@@ -93,6 +93,11 @@ export class Move {
   undoing: Interrupt | null = null;
   /** What the disks hold at the destination; there from `begin` on. */
   planner: DiskPlanner | null = null;
+  /** The first round of the disks is over. */
+  disksInStep = false;
+  /** What the machine may be slowed by in this move, as far as is known. */
+  canThrottleDisks = true;
+  canThrottleCpu = false;
   /** Number of the last disk round. */
   round = 0;
   /** What the machine's driver asked to be remembered. */
@@ -186,11 +191,17 @@ export class Move {
     return this.deps.options.disable.includes("free");
   }
 
+  /** Has to be known before memory starts: later wishes cannot add it. */
+  get mayThrottleCpu(): boolean {
+    return this.deps.options.whenOver.includes("throttleCpu");
+  }
+
   moveOptions(): MoveOptions {
     const { scratchDirectory, journal } = this.deps;
     return {
       scratchDirectory,
       sendFree: this.sendFree,
+      mayThrottleCpu: this.mayThrottleCpu,
       remember: (notes) => {
         this.notes = { ...this.notes, ...notes };
         journal.write({ kind: "noted", notes: this.notes });

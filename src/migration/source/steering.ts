@@ -157,7 +157,8 @@ export class Steering {
       case "giveUp":
         move.interrupt.raise(
           new GatewayError(action.code, `Cannot go on: ${action.reason}`, {
-            hint: "The machine runs at the source; give it more time, a larger budget or rate, or " +
+            hint:
+              "The machine runs at the source; give it more time, a larger budget or rate, or " +
               "let its writes be throttled",
           }),
         );

@@ -1,6 +1,8 @@
 import { GatewayError } from "../../core/errors.ts";
+import { checkCpuThrottle } from "../../guest/cpu_throttle.ts";
 import type { MemoryProgress, MemorySource } from "../../guest/guest.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
+import { cpuThrottleParameters } from "../cpu_throttle.ts";
 import { canHoldSwitchover } from "../describe.ts";
 import { ask, memorySizeAnswer } from "../answers.ts";
 import type { Machine } from "../machine.ts";
@@ -35,6 +37,8 @@ export class MemoryStream implements MemorySource {
   readonly #end = new StreamEndDetector();
   readonly #holding = new AbortController();
   #state: "held" | "released" | "finishing" | "ended" | "cancelled" = "held";
+  /** What was asked for. */
+  #throttlePercent = 0;
   #boundBytesPerSecond = BANDWIDTH_DEFAULT;
   #bandwidth = BANDWIDTH_DEFAULT;
   /** Since when the reader waits for QEMU; null while it does not, and QEMU waits for the reader. */
@@ -48,6 +52,7 @@ export class MemoryStream implements MemorySource {
     watch: MigrationWatch,
     conn: Deno.Conn,
     private readonly memoryBytes: number,
+    private readonly mayThrottleCpu: boolean,
   ) {
     this.#machine = machine;
     this.#watch = watch;
@@ -55,13 +60,18 @@ export class MemoryStream implements MemorySource {
   }
 
   /** Lets QEMU connect to `listener` and begins; the settings of the source are in place. */
-  static async start(machine: Machine, listener: StreamListener): Promise<MemoryStream> {
+  static async start(
+    machine: Machine,
+    listener: StreamListener,
+    mayThrottleCpu: boolean,
+  ): Promise<MemoryStream> {
     const watch = new MigrationWatch(machine);
     try {
       const memory = await ask(machine, "query-memory-size-summary", memorySizeAnswer);
       await machine.execute("migrate-set-parameters", {
         "max-bandwidth": BANDWIDTH_DEFAULT,
         "downtime-limit": DOWNTIME_RELEASED_MS,
+        ...(mayThrottleCpu ? cpuThrottleParameters(0) : {}),
       });
       await machine.execute("migrate", { uri: listener.uri });
       const conn = await acceptOne(listener, machine.clock, machine.peerHost);
@@ -70,6 +80,7 @@ export class MemoryStream implements MemorySource {
         watch,
         conn,
         memory["base-memory"] + (memory["plugged-memory"] ?? 0),
+        mayThrottleCpu,
       );
       if (canHoldSwitchover(machine.version)) void stream.#hold();
       return stream;
@@ -127,7 +138,9 @@ export class MemoryStream implements MemorySource {
   }
 
   async progress(): Promise<MemoryProgress> {
-    const { ram } = await this.#watch.migration();
+    const answer = await this.#watch.migration();
+    const { ram } = answer;
+    const takenPercent = answer["cpu-throttle-percentage"] ?? 0;
     return {
       // Without figures yet nothing has been sent: 0 would look like a machine in sync.
       totalBytes: ram?.total ?? this.memoryBytes,
@@ -135,6 +148,7 @@ export class MemoryStream implements MemorySource {
       dirtyBytesPerSecond: (ram?.["dirty-pages-rate"] ?? 0) *
         (ram?.["page-size"] ?? DEFAULT_PAGE_BYTES),
       pass: Math.max(1, ram?.["dirty-sync-count"] ?? 1),
+      cpuThrottleShare: this.mayThrottleCpu ? takenPercent / 100 : null,
     };
   }
 
@@ -144,6 +158,14 @@ export class MemoryStream implements MemorySource {
     if (this.#state !== "held" || this.#bandwidth > this.#boundBytesPerSecond) {
       await this.#setBandwidth(this.#boundBytesPerSecond);
     }
+  }
+
+  async throttleCpu(share: number): Promise<void> {
+    checkCpuThrottle(share, this.mayThrottleCpu);
+    const percent = Math.round(share * 100);
+    if (percent <= this.#throttlePercent) return;
+    this.#throttlePercent = percent;
+    await this.#machine.execute("migrate-set-parameters", cpuThrottleParameters(percent));
   }
 
   async pauseAtGate(): Promise<{ pausedAtMs: number }> {

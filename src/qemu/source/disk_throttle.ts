@@ -1,0 +1,135 @@
+import { GatewayError } from "../../core/errors.ts";
+import { ask, blockStatsAnswer, virtioQueueAnswer } from "../answers.ts";
+import { readDrives } from "../describe.ts";
+import { cappedWrites, type FoundLimits, foundLimits, THROTTLE_GROUP } from "../io_limits.ts";
+import type { Machine } from "../machine.ts";
+import { QmpCommandError } from "../qmp/client.ts";
+
+/** Path below a virtio device's own, under which its requests are counted. */
+const VIRTIO_BACKEND = "/virtio-backend";
+
+type Remember = (notes: { ioLimits: readonly FoundLimits[] }) => Promise<void>;
+
+/** The cap on what a machine writes to its disks, as far as one move has set it. */
+export class DiskThrottle {
+  /** What the drives had before; null while there is no cap of ours. */
+  #found: readonly FoundLimits[] | null = null;
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(private readonly machine: Machine, private readonly remember: Remember) {}
+
+  /**
+   * @param bytesPerSecond null takes the cap away
+   * @throws {GatewayError} `throttle_not_possible`, with no cap left in place
+   */
+  set(bytesPerSecond: number | null): Promise<void> {
+    if (bytesPerSecond !== null && !(bytesPerSecond >= 1)) {
+      throw new RangeError(`the cap of the disks is ${bytesPerSecond}`);
+    }
+    const done = this.#last.then(() =>
+      bytesPerSecond === null ? this.#lift() : this.#cap(bytesPerSecond)
+    );
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  /**
+   * Bytes that the machine has given to its disks and that wait for the cap. A pause lets them
+   * through at once, so they belong to what has to be copied during it. An estimate from the mean
+   * size of a write; 0 without a cap, and for devices that do not count their requests.
+   */
+  async waitingBytes(): Promise<number> {
+    if (this.#found === null) return 0;
+    const { machine } = this;
+    const stats = await ask(machine, "query-blockstats", blockStatsAnswer);
+    const estimates = this.#found.map(async ({ handle }) => {
+      const path = "id" in handle ? handle.id : null;
+      const drive = stats.find(({ qdev }) => qdev === path)?.stats;
+      if (path === null || !path.endsWith(VIRTIO_BACKEND) || !drive?.wr_operations) return 0;
+      const requests = await requestsIn(machine, path);
+      return Math.round(requests * drive.wr_bytes / drive.wr_operations);
+    });
+    return (await Promise.all(estimates)).reduce((sum, bytes) => sum + bytes, 0);
+  }
+
+  async #cap(bytesPerSecond: number): Promise<void> {
+    if (this.#found === null) {
+      const drives = (await readDrives(this.machine)).filter(({ readOnly }) => !readOnly);
+      const found = drives.flatMap(({ throttle }) => throttle === null ? [] : [throttle]);
+      if (found.length === 0 && drives.length > 0) {
+        throw notPossible("QEMU can limit none of them");
+      }
+      await this.remember({ ioLimits: found });
+      this.#found = found;
+    }
+    try {
+      for (const limits of cappedWrites(this.#found, bytesPerSecond)) {
+        await this.machine.execute("block_set_io_throttle", limits);
+      }
+    } catch (thrown) {
+      if (!(thrown instanceof QmpCommandError)) throw thrown;
+      await this.#lift();
+      throw notPossible(thrown.description, thrown);
+    }
+  }
+
+  async #lift(): Promise<void> {
+    if (this.#found === null) return;
+    await putBackLimits(this.machine, this.#found);
+    this.#found = null;
+    // Whoever sets limits from now on is not us: a later `restore` must not undo it.
+    await this.remember({ ioLimits: [] });
+  }
+}
+
+/** Gives drives the limits that they had; ones that are gone meanwhile are passed over. */
+export async function putBackLimits(
+  machine: Machine,
+  found: readonly FoundLimits[],
+): Promise<void> {
+  for (const limits of foundLimits(found)) await setLimits(machine, limits);
+}
+
+/** Takes away caps whose notes are lost: they are known by their group's name. */
+export async function removeOwnLimits(machine: Machine): Promise<void> {
+  for (const { throttle } of await readDrives(machine)) {
+    if (throttle?.limits.group !== THROTTLE_GROUP) continue;
+    const { handle } = throttle;
+    await setLimits(machine, {
+      ...handle,
+      ...{ bps: 0, bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 },
+    });
+  }
+}
+
+async function setLimits(machine: Machine, limits: Record<string, unknown>): Promise<void> {
+  await machine.execute("block_set_io_throttle", limits).catch((thrown) => {
+    if (!(thrown instanceof QmpCommandError)) throw thrown;
+  });
+}
+
+/** Requests of a virtio device that it has not given back; 0 where QEMU does not say. */
+async function requestsIn(machine: Machine, path: string): Promise<number> {
+  try {
+    const device = path.slice(0, -VIRTIO_BACKEND.length);
+    const queues = await machine.execute("qom-get", { path: device, property: "num-queues" });
+    let requests = 0;
+    for (let queue = 0; queue < Number(queues); queue++) {
+      const args = { path, queue };
+      requests +=
+        (await ask(machine, "x-query-virtio-queue-status", virtioQueueAnswer, args)).inuse;
+    }
+    return requests;
+  } catch (thrown) {
+    if (thrown instanceof QmpCommandError) return 0;
+    throw thrown;
+  }
+}
+
+function notPossible(reason: string, cause?: unknown): GatewayError {
+  return new GatewayError(
+    "throttle_not_possible",
+    `Cannot hold back the machine's writes to its disks: ${reason}`,
+    { hint: "Choose another remedy, such as throttling its processors or a larger budget", cause },
+  );
+}
