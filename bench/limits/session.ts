@@ -49,6 +49,8 @@ function joinedCarriers(): [Carrier, Carrier] {
       bottleneckBytesPerSecond: null,
       goodputBytesPerSecond: null,
       lossRatio: null,
+      queueMs: null,
+      jitterMs: null,
       silentMs: null,
     }),
     closed: closed.promise,

@@ -114,6 +114,18 @@ export function renderMetrics({ migrations, peers, process }: MetricsInput): str
       "Share of packets lost on the way to the peer.",
       perPeer(({ path }) => path.lossRatio),
     ),
+    family(
+      "causeway_link_queue_seconds",
+      "gauge",
+      "Queueing delay on the way to the peer, above the least of the last minutes.",
+      perPeer(({ path }) => seconds(path.queueMs)),
+    ),
+    family(
+      "causeway_link_jitter_seconds",
+      "gauge",
+      "Mean deviation of the delay on the way to the peer.",
+      perPeer(({ path }) => seconds(path.jitterMs)),
+    ),
     family("process_resident_memory_bytes", "gauge", "Memory of this process.", [
       [{}, process.residentBytes],
     ]),

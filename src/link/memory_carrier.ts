@@ -148,6 +148,9 @@ class MemoryCarrier implements Carrier {
       bottleneckBytesPerSecond: bytesPerSecond,
       goodputBytesPerSecond: null,
       lossRatio: 0,
+      queueMs: 0,
+      // Of two values that are even between 0 and this.
+      jitterMs: jitterMs / 3,
       silentMs: this.#lastHeardMs === null ? null : clock.nowMs() - this.#lastHeardMs,
     };
   }

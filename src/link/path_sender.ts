@@ -1,6 +1,7 @@
 import { Pacer } from "./pacer.ts";
 import { PacedSender } from "./pacer_bucket.ts";
 import type { Feedback, Mark } from "./path_datagram.ts";
+import { PathDelay } from "./path_delay.ts";
 import { DeliveryRate } from "./path_delivery.ts";
 import { PathEstimate } from "./path_estimate.ts";
 
@@ -12,6 +13,7 @@ const PACED_MS = 20;
 /** The sending side of a path: when bytes may leave, marks for them, and what the reports say; pure. */
 export class PathSender {
   readonly estimate = new PathEstimate();
+  readonly delay = new PathDelay();
   readonly pacer = new Pacer();
   readonly #delivery = new DeliveryRate();
   readonly #paced = new PacedSender();
@@ -62,6 +64,7 @@ export class PathSender {
    */
   take(feedback: Feedback, sentBytes: number, readBytes: number, nowMs: number): boolean {
     if (!this.#delivery.isPlausible(feedback) || !this.estimate.take(feedback, nowMs)) return false;
+    this.delay.take(feedback, nowMs);
     const minRoundTripMs = this.estimate.minRoundTripMs ?? 0;
     this.pacer.take({
       nowMs,

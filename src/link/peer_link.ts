@@ -86,6 +86,13 @@ export interface PathMeasurement {
   /** Payload delivered per second over the last second or so. */
   readonly goodputBytesPerSecond: number | null;
   readonly lossRatio: number | null;
+  /**
+   * Queueing delay of the path now, on the way to the peer: ms above the least of the last minutes,
+   * whoever's bytes wait there.
+   */
+  readonly queueMs: number | null;
+  /** Mean deviation of the one-way delay, ms, from one packet that measures to the next. */
+  readonly jitterMs: number | null;
   /** ms since anything was heard from the peer; null when never. */
   readonly silentMs: number | null;
 }

@@ -176,6 +176,8 @@ export class QuicCarrier implements Carrier {
       bottleneckBytesPerSecond: this.#path.pacer.bottleneckBytesPerSecond,
       goodputBytesPerSecond: this.#path.estimate.goodputBytesPerSecond(nowMs),
       lossRatio: this.#path.estimate.lossRatio(),
+      queueMs: this.#path.delay.queueMs(nowMs),
+      jitterMs: this.#path.delay.jitterMs,
       silentMs: nowMs - this.#lastHeardMs,
     };
   }

@@ -120,6 +120,8 @@ class Driver implements SessionLink, ChannelHost {
       bottleneckBytesPerSecond: measured?.bottleneckBytesPerSecond ?? null,
       goodputBytesPerSecond: this.#session.goodputBytesPerSecond(nowMs),
       lossRatio: measured?.lossRatio ?? null,
+      queueMs: measured?.queueMs ?? null,
+      jitterMs: measured?.jitterMs ?? null,
       silentMs: liveness.lastHeardMs === null ? null : nowMs - liveness.lastHeardMs,
     };
   }

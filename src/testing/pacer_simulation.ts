@@ -38,6 +38,8 @@ export interface PacedPathOptions {
 export interface PacedPathResult {
   /** Payload that has arrived by the end of each 100 ms, from 0 on. */
   readonly receivedBytes: readonly number[];
+  /** What the sender took for the path's queueing delay at the same times. */
+  readonly queueMs: readonly (number | null)[];
   /** Share of the sender's packets that the queue dropped. */
   readonly queueDropRatio: number;
   /** Share of the link's rate that payload took between two times. */
@@ -92,9 +94,13 @@ class PacedPath {
   run(): PacedPathResult {
     const { seconds, profile, changes = [] } = this.options;
     const receivedBytes: number[] = [];
+    const queueMs: (number | null)[] = [];
     for (const { atMs, apply } of changes) this.#events.add(atMs, () => apply(this.#forward));
     for (let ms = 0; ms <= seconds * 1000; ms += SAMPLE_MS) {
-      this.#events.add(ms, () => receivedBytes.push(this.#receivedBytes));
+      this.#events.add(ms, () => {
+        receivedBytes.push(this.#receivedBytes);
+        queueMs.push(this.#sender.delay.queueMs(ms));
+      });
     }
     this.#events.add(0, (ms) => this.#ping(ms));
     this.#events.add(0, (ms) => this.#send(ms));
@@ -102,6 +108,7 @@ class PacedPath {
     const { droppedPackets, offeredPackets } = this.#forward.counters();
     return {
       receivedBytes,
+      queueMs,
       queueDropRatio: droppedPackets.queue / offeredPackets,
       goodputRatio: (fromMs, toMs) => {
         const bytes = receivedBytes[toMs / SAMPLE_MS] - receivedBytes[fromMs / SAMPLE_MS];

@@ -11,6 +11,11 @@ const path = z.object({
   bottleneckBytesPerSecond: measured,
   goodputBytesPerSecond: measured,
   lossRatio: measured,
+  queueMs: measured.openapi({
+    description: "Queueing delay on the way to the peer: ms above the least of the last minutes, " +
+      "whoever's bytes wait there",
+  }),
+  jitterMs: measured.openapi({ description: "Mean deviation of the delay on the way to the peer" }),
   silentMs: measured,
 });
 

@@ -62,6 +62,8 @@ export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
       bottleneckBytesPerSecond: 12_000_000,
       goodputBytesPerSecond: 11_000_000,
       lossRatio: 0.001,
+      queueMs: 3,
+      jitterMs: 1,
       silentMs: 4,
     },
     rateBytesPerSecond: null,
