@@ -1,6 +1,8 @@
 import type { GatewayError } from "../core/errors.ts";
 import type { ChannelKind } from "../wire/channel_kind.ts";
+import type { MigrationShare } from "../wire/migration_share.ts";
 
+export type { MigrationShare, Priority } from "../wire/migration_share.ts";
 export { CHANNEL_KINDS, type ChannelKind } from "../wire/channel_kind.ts";
 
 /**
@@ -28,6 +30,13 @@ export interface PeerLink {
   setRateLimit(bytesPerSecond: number | null): void;
   /** Cap of one migration, bytes per second; null takes it away. */
   setMigrationRateLimit(migrationId: string, bytesPerSecond: number | null): void;
+  /**
+   * What one migration gets of the link that it shares with others to this peer, memory and disks
+   * together, from the next frame on; until its channels are closed here.
+   *
+   * @throws {RangeError} for a weight that is no integer from 1 to 1000
+   */
+  setMigrationShare(migrationId: string, share: MigrationShare): void;
   close(): Promise<void>;
 }
 

@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { SessionLimits } from "../wire/limits.ts";
 import type { ChannelState } from "../wire/migration_channels.ts";
+import type { MigrationShare } from "../wire/migration_share.ts";
 import { type Outgoing, Session, type SessionEvent } from "../wire/session.ts";
 import { Alarm } from "./alarm.ts";
 import type { Carrier } from "./carrier.ts";
@@ -139,6 +140,10 @@ class Driver implements SessionLink, ChannelHost {
       this.#migrationLimits.set(migrationId, new RateLimit(bytesPerSecond, nowMs));
     } else limit.set(bytesPerSecond, nowMs);
     this.#settle();
+  }
+
+  setMigrationShare(migrationId: string, share: MigrationShare): void {
+    this.#session.setShare(migrationId, share);
   }
 
   async close(): Promise<void> {

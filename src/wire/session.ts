@@ -31,6 +31,7 @@ import {
 } from "./limits.ts";
 import { type CarrierState, Liveness, type NewCarrier } from "./liveness.ts";
 import type { ChannelState } from "./migration_channels.ts";
+import { checkShare, type MigrationShare } from "./migration_share.ts";
 import { type MigrationEvent, MigrationTable } from "./migration_table.ts";
 import { frameCost } from "./outbox.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -153,8 +154,15 @@ export class Session {
     return this.#migrations.claim(migrationId, kind, nowMs);
   }
 
+  /** What a migration gets of the link, from the next frame on and until it is closed here. */
+  setShare(migrationId: string, share: MigrationShare): void {
+    checkShare(share);
+    this.#scheduler.setShare(migrationId, share);
+  }
+
   /** Forgets a migration; late frames of it are answered with what was applied. */
   close(migrationId: string, reason: string): void {
+    this.#scheduler.forget(migrationId);
     this.#migrations.close(migrationId, reason);
   }
 
@@ -269,8 +277,8 @@ export class Session {
   nextBulk(carrierId: number, allowed: (migrationId: string) => boolean): Outgoing | null {
     const carrier = this.liveness.primary();
     if (carrier === null || carrier.id !== carrierId || carrier.silent) return null;
-    const channels = this.#migrations.sending();
-    const channel = this.#scheduler.bulk(channels, this.#windowBytes, allowed);
+    const freeBytes = this.#windowBytes - this.heldCosts().sentBytes;
+    const channel = this.#scheduler.bulk(this.#migrations.all, freeBytes, allowed);
     return channel === null ? null : this.#takeFrame(channel, carrier);
   }
 

@@ -186,6 +186,7 @@ export const PURE_MODULES: readonly string[] = [
   "src/image/unit_digests.ts",
   "src/link/pacer.ts",
   "src/link/path_datagram.ts",
+  "src/link/path_delay.ts",
   "src/link/path_estimate.ts",
   "src/link/rate_limit.ts",
   "src/qemu/drives.ts",
