@@ -43,6 +43,7 @@ function joinedCarriers(): [Carrier, Carrier] {
       await (await handlers[peer].promise)(record);
     },
     receive: (handler) => handlers[own].resolve(handler),
+    deliveredBytes: 0,
     path: () => ({
       roundTripMs: null,
       minRoundTripMs: null,

@@ -26,6 +26,8 @@ export interface Carrier {
   /** Set once, before any record is delivered. The next record of a lane waits for its promise. */
   receive(handler: (record: Uint8Array) => Promise<void> | void): void;
   path(): PathMeasurement;
+  /** Bytes that the peer has read so far, framing included, as far as it told. */
+  readonly deliveredBytes: number;
   /** Resolves (never rejects) when no connection of the bundle is left. */
   readonly closed: Promise<{ readonly reason: string }>;
   close(reason: string): Promise<void>;

@@ -168,6 +168,10 @@ export class QuicCarrier implements Carrier {
     }
   }
 
+  get deliveredBytes(): number {
+    return this.#lanes.deliveredBytes;
+  }
+
   path(): PathMeasurement {
     const nowMs = this.#clock.nowMs();
     return {

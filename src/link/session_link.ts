@@ -6,10 +6,22 @@ import type { MigrationShare } from "../wire/migration_share.ts";
 import { type Outgoing, Session, type SessionEvent } from "../wire/session.ts";
 import { Alarm } from "./alarm.ts";
 import type { Carrier } from "./carrier.ts";
+import { Prober } from "./prober.ts";
 import { type ChannelHost, LinkChannel } from "./link_channel.ts";
-import type { Channel, ChannelKind, LinkEvent, PathMeasurement, PeerLink } from "./peer_link.ts";
+import type {
+  Channel,
+  ChannelKind,
+  LinkEvent,
+  PathMeasurement,
+  PathProbe,
+  PeerLink,
+  ProbeOptions,
+} from "./peer_link.ts";
 import { RateLimit } from "./rate_limit.ts";
 import { Redialer } from "./redialer.ts";
+
+/** A move that sent bulk within this is taken to go on: no filler beside it. */
+const BUSY_MS = 1_000;
 
 export interface SessionLinkOptions {
   readonly peerName: string;
@@ -57,6 +69,8 @@ class Driver implements SessionLink, ChannelHost {
   #isClosed = false;
   #isSettling = false;
   readonly #alarm: Alarm;
+  readonly #prober: Prober;
+  #bulkAtMs = -Infinity;
   /** When a rate cap lets the next bulk frame pass; Infinity when none holds one back. */
   #rateReadyAtMs = Infinity;
 
@@ -69,6 +83,12 @@ class Driver implements SessionLink, ChannelHost {
     this.#session = new Session({ limits, firstOpening });
     this.#linkLimit = new RateLimit(null, clock.nowMs());
     this.#alarm = new Alarm(clock, () => this.#onTime());
+    this.#prober = new Prober({
+      clock,
+      carrier: () => this.#inUse(),
+      isBusy: () => this.#session.hasBulk || clock.nowMs() - this.#bulkAtMs < BUSY_MS,
+      wake: () => this.#settle(),
+    });
     this.#redialer = dial === null ? null : new Redialer({
       clock,
       dial,
@@ -113,8 +133,7 @@ class Driver implements SessionLink, ChannelHost {
   path(): PathMeasurement {
     const nowMs = this.#clock.nowMs();
     const { liveness } = this.#session;
-    const primary = liveness.primary();
-    const measured = primary === null ? null : this.#carriers.get(primary.id)?.carrier.path();
+    const measured = this.#inUse()?.path();
     return {
       roundTripMs: measured?.roundTripMs ?? liveness.roundTripMs,
       minRoundTripMs: measured?.minRoundTripMs ?? liveness.minRoundTripMs,
@@ -125,6 +144,16 @@ class Driver implements SessionLink, ChannelHost {
       jitterMs: measured?.jitterMs ?? null,
       silentMs: liveness.lastHeardMs === null ? null : nowMs - liveness.lastHeardMs,
     };
+  }
+
+  /** The connection that frames go over; null without one. */
+  #inUse(): Carrier | null {
+    const primary = this.#session.liveness.primary();
+    return (primary && this.#carriers.get(primary.id)?.carrier) ?? null;
+  }
+
+  probePath(options?: ProbeOptions): Promise<PathProbe> {
+    return this.#prober.probe(options);
   }
 
   setRateLimit(bytesPerSecond: number | null): void {
@@ -326,10 +355,16 @@ class Driver implements SessionLink, ChannelHost {
       if (readyAtMs > nowMs) this.#rateReadyAtMs = Math.min(this.#rateReadyAtMs, readyAtMs);
       return readyAtMs <= nowMs;
     };
-    return this.#session.nextBulk(
+    const bulk = this.#session.nextBulk(
       carrierId,
       (migrationId) => isReady(this.#linkLimit) && isReady(this.#migrationLimits.get(migrationId)),
     );
+    if (bulk !== null) {
+      this.#bulkAtMs = nowMs;
+      return bulk;
+    }
+    if (!this.#prober.hasFiller || this.#session.bulkCarrier()?.id !== carrierId) return null;
+    return isReady(this.#linkLimit) ? { record: this.#prober.next(), migrationId: null } : null;
   }
 
   /** @returns false when the connection is gone; the session sends the record again elsewhere */

@@ -269,17 +269,30 @@ export class Session {
     return channel === null ? null : this.#takeFrame(channel, carrier);
   }
 
+  /** The connection that takes bulk records; null while none does. */
+  bulkCarrier(): CarrierState | null {
+    const carrier = this.liveness.primary();
+    return carrier === null || carrier.silent ? null : carrier;
+  }
+
   /**
    * The next memory or disk frame for this connection; null when none may go.
    *
    * @param allowed false for a migration that is over its rate cap
    */
   nextBulk(carrierId: number, allowed: (migrationId: string) => boolean): Outgoing | null {
-    const carrier = this.liveness.primary();
-    if (carrier === null || carrier.id !== carrierId || carrier.silent) return null;
+    const carrier = this.bulkCarrier();
+    if (carrier === null || carrier.id !== carrierId) return null;
     const freeBytes = this.#windowBytes - this.heldCosts().sentBytes;
     const channel = this.#scheduler.bulk(this.#migrations.all, freeBytes, allowed);
     return channel === null ? null : this.#takeFrame(channel, carrier);
+  }
+
+  /** True while bulk frames wait to be sent or to be applied by the peer. */
+  get hasBulk(): boolean {
+    return this.#migrations.sending().some(({ kind, outbox }) =>
+      isBulk(kind) && outbox.unacknowledgedCost > 0
+    );
   }
 
   /** Costs of bulk frames sent and not acknowledged, and received and not applied. */
