@@ -44,6 +44,8 @@ function joinedCarriers(): [Carrier, Carrier] {
     },
     receive: (handler) => handlers[own].resolve(handler),
     deliveredBytes: 0,
+    packetBytes: (recordBytes) => recordBytes,
+    pace: () => {},
     path: () => ({
       roundTripMs: null,
       minRoundTripMs: null,

@@ -116,6 +116,14 @@ class MemoryCarrier implements Carrier {
     this.closed = new Promise((resolve) => this.#onClosed = resolve);
   }
 
+  packetBytes(recordBytes: number): number {
+    return recordBytes;
+  }
+
+  pace(): void {
+    // Records are the smallest unit here.
+  }
+
   async send(record: Uint8Array, urgent: boolean): Promise<void> {
     const { clock, bytesPerSecond } = this.#path.options;
     await this.#path.ready();

@@ -288,11 +288,19 @@ export class Session {
     return channel === null ? null : this.#takeFrame(channel, carrier);
   }
 
-  /** True while bulk frames wait to be sent or to be applied by the peer. */
+  /** Migrations of which bulk frames wait to be sent, or to be applied by the peer. */
+  *bulkMigrations(): Generator<string> {
+    for (const migration of this.#migrations.all) {
+      for (const { kind, outbox } of migration.channels) {
+        if (!isBulk(kind) || outbox.unacknowledgedCost === 0) continue;
+        yield migration.id;
+        break;
+      }
+    }
+  }
+
   get hasBulk(): boolean {
-    return this.#migrations.sending().some(({ kind, outbox }) =>
-      isBulk(kind) && outbox.unacknowledgedCost > 0
-    );
+    return !this.bulkMigrations().next().done;
   }
 
   /** Costs of bulk frames sent and not acknowledged, and received and not applied. */
