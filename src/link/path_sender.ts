@@ -12,11 +12,14 @@ const PACED_MS = 20;
 
 /** The sending side of a path: when bytes may leave, marks for them, and what the reports say; pure. */
 export class PathSender {
+  /** What may go at most, in bytes on the wire; null: what the path takes. */
+  capBytesPerSecond: number | null = null;
   readonly estimate = new PathEstimate();
   readonly delay = new PathDelay();
   readonly pacer = new Pacer();
   readonly #delivery = new DeliveryRate();
   readonly #paced = new PacedSender();
+  readonly #capped = new PacedSender();
   #unmarkedBytes = 0;
   #pacedAtMs = -Infinity;
 
@@ -32,6 +35,12 @@ export class PathSender {
     return waitMs;
   }
 
+  /** ms until the cap allows more. What waits for it says nothing about the path. */
+  capWaitMs(nowMs: number): number {
+    if (this.capBytesPerSecond === null) return 0;
+    return this.#capped.waitMs(nowMs, this.capBytesPerSecond, this.pacer.memoryMs);
+  }
+
   /** True when enough is under way: nothing may leave before the next report. */
   isWindowFull(nowMs: number): boolean {
     if (this.#delivery.inFlightBytes < this.pacer.windowBytes) return false;
@@ -42,10 +51,19 @@ export class PathSender {
   /**
    * Notes that a chunk leaves now, whether it waited or not.
    *
+   * @param packetBytes what it costs on the wire
    * @returns the mark to send before it; null when it shares a later one
    */
-  sent(chunkBytes: number, headerBytes: number, nowMs: number): Mark | null {
+  sent(
+    chunkBytes: number,
+    headerBytes: number,
+    nowMs: number,
+    packetBytes = chunkBytes + headerBytes,
+  ): Mark | null {
     const { rateBytesPerSecond, memoryMs } = this.pacer;
+    if (this.capBytesPerSecond !== null) {
+      this.#capped.sent(packetBytes, nowMs, this.capBytesPerSecond, memoryMs);
+    }
     this.#paced.sent(chunkBytes + headerBytes, nowMs, rateBytesPerSecond, memoryMs);
     this.#unmarkedBytes += chunkBytes;
     if (this.#unmarkedBytes < MARKED_BYTES_MIN) return null;

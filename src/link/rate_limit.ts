@@ -19,6 +19,10 @@ export class RateLimit {
     this.#atMs = nowMs;
   }
 
+  get bytesPerSecond(): number | null {
+    return this.#bytesPerSecond;
+  }
+
   set(bytesPerSecond: number | null, nowMs: number): void {
     this.#settle(nowMs);
     this.#bytesPerSecond = checked(bytesPerSecond);

@@ -75,6 +75,7 @@ export class SourceActor {
     }
     const findings = await guest.source.preflight(answer.description, {
       sendFree: this.#move.sendFree,
+      mayThrottleDisks: options.whenOver.includes("throttleDisks"),
     });
     draft.findings = [...findings, ...answer.findings, ...notHeld(description)];
     const refusal = draft.findings.find(({ severity }) => severity === "refusal");

@@ -17,6 +17,7 @@ export function change(move: Move, changes: MigrationChanges): void {
     link.setMigrationRateLimit(id, cap);
     draft.rateBytesPerSecond = cap;
   }
+  link.setMigrationShare(id, options);
   if (changes.hold !== undefined) {
     move.holdRequested = changes.hold;
     if (changes.hold) move.switchRequested = false;

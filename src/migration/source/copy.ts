@@ -24,6 +24,7 @@ export async function begin(move: Move): Promise<void> {
   const takesOffer = !move.deps.options.disable.includes("warm");
   await move.courier.say({ type: "begin", warm: takesOffer });
   await guest.source.begin(move.moveOptions());
+  move.canThrottleCpu = move.mayThrottleCpu;
   await move.interrupt.race(move.changes.until(() => move.courier.prepared));
   move.memoryChannel = link.channel(id, "memory");
   move.diskChannel = link.channel(id, "disk");

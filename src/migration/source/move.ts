@@ -146,6 +146,7 @@ export class Move {
     );
     const cap = fixedCap(options.rate);
     if (cap !== null) link.setMigrationRateLimit(id, cap);
+    link.setMigrationShare(id, options);
   }
 
   get state(): SourceState {

@@ -1,4 +1,4 @@
-import { GatewayError } from "../../core/errors.ts";
+import { GatewayError, toGatewayError } from "../../core/errors.ts";
 import type { Action, Tick } from "../control/action.ts";
 import { Controller } from "../control/controller.ts";
 import type { Wishes } from "../control/wishes.ts";
@@ -140,13 +140,17 @@ export class Steering {
         await this.followRate();
         return;
       case "throttleDisks":
-        await guest.source.throttleDisks(action.bytesPerSecond);
-        this.#throttledDisks = action.bytesPerSecond !== null;
-        draft.throttle.diskBytesPerSecond = action.bytesPerSecond;
+        move.canThrottleDisks = await this.#slow(() =>
+          guest.source.throttleDisks(action.bytesPerSecond)
+        );
+        this.#throttledDisks = move.canThrottleDisks && action.bytesPerSecond !== null;
+        draft.throttle.diskBytesPerSecond = this.#throttledDisks ? action.bytesPerSecond : null;
         return;
       case "throttleCpu":
-        await move.pump?.source.throttleCpu(action.share);
-        draft.throttle.cpuShare = action.share;
+        move.canThrottleCpu = await this.#slow(async () =>
+          await move.pump?.source.throttleCpu(action.share)
+        );
+        draft.throttle.cpuShare = move.canThrottleCpu ? action.share : null;
         return;
       case "ask":
         draft.ask(action.question, action.reason);
@@ -163,6 +167,19 @@ export class Steering {
           }),
         );
         return;
+    }
+  }
+
+  /** @returns false where this machine cannot be slowed so: the next remedy has its turn then */
+  async #slow(ask: () => Promise<void>): Promise<boolean> {
+    try {
+      await ask();
+      return true;
+    } catch (thrown) {
+      const error = toGatewayError(thrown);
+      if (error.code !== "throttle_not_possible") throw thrown;
+      this.move.deps.draft.decide("pass over", error.message, {});
+      return false;
     }
   }
 
