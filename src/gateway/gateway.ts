@@ -242,7 +242,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
         if (id === null || report.id === id) listener(report);
       }),
 
-    setLinkRate: (peer, bytesPerSecond) => peers.setRate(peer, bytesPerSecond),
+    setLinkRate: (peer, rate) => peers.setRate(peer, rate),
     plan: (request) =>
       planMove({
         site,

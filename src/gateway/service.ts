@@ -1,6 +1,7 @@
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { GuestDescription } from "../guest/guest.ts";
 import type { PathMeasurement } from "../link/peer_link.ts";
+import type { LinkRate } from "../migration/control/wishes.ts";
 import type { MigrationChanges, MigrationOptions } from "../migration/options.ts";
 import type { OwnershipRecord } from "../migration/ports.ts";
 import type { MigrationReport, QuestionAnswer } from "../migration/report.ts";
@@ -56,7 +57,7 @@ export interface GatewayService {
   onReport(id: string | null, listener: (report: MigrationReport) => void): () => void;
 
   /** `peer_unknown`. */
-  setLinkRate(peer: string, bytesPerSecond: number | null): Promise<void>;
+  setLinkRate(peer: string, rate: LinkRate): Promise<void>;
   /** Forecasts without moving or sampling anything; waits up to 5 s for the link. */
   plan(request: { guest: string; to: string }): Promise<Plan>;
   audit(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
@@ -85,6 +86,9 @@ export interface PeerView {
   fingerprint: string;
   state: "up" | "down";
   path: PathMeasurement;
+  /** Cap over everything that goes there, as it was wished. */
+  rate: LinkRate;
+  /** The cap in force now; null is none. */
   rateBytesPerSecond: number | null;
   lastError: { code: string; message: string; hint: string } | null;
 }

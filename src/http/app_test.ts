@@ -228,6 +228,9 @@ Deno.test("bad input is refused by field, with what is allowed, before the servi
       "maxDowntimeMs: a budget goes with accept: true",
     ],
     ["PATCH", "/v1/peers/east", { rate: 1 }, "rate", "1024"],
+    ["PATCH", "/v1/peers/east", { rate: { policy: "fixed", bytesPerSecond: 9 } }, "rate", "1024"],
+    ["PATCH", "/v1/peers/east", { rate: { policy: "fair" } }, '"fixed" or "schedule"'],
+    ["PATCH", "/v1/peers/east", {}, "rate"],
     ["GET", "/v1/audit?limit=0", undefined, "query", "limit", "1"],
     ["GET", `/v1/guests/${"g".repeat(65)}`, undefined, "path", "id", "1 to 64"],
     ["DELETE", "/v1/guests/web?end=maybe", undefined, "end", '"true"'],
@@ -359,6 +362,15 @@ Deno.test("the rate of a peer is set and its view answered; an unknown one is th
   const answer = await ask("PATCH", "/v1/peers/east", { rate: 4096 });
   assert.equal((await answer.json()).name, "east");
   assert.deepEqual(calls[0], ["setLinkRate", "east", 4096]);
+  const rate = {
+    policy: "schedule",
+    entries: [{ from: "08:00", until: "18:00", days: [1, 2, 3, 4, 5], bytesPerSecond: 250_000 }],
+  };
+  for (const wished of [rate, null]) {
+    const { ask, calls } = setUp();
+    assert.equal((await ask("PATCH", "/v1/peers/east", { rate: wished })).status, 200);
+    assert.deepEqual(calls[0], ["setLinkRate", "east", wished]);
+  }
 });
 
 Deno.test("no answer may be stored, framed or sniffed", async () => {

@@ -52,10 +52,10 @@ Deno.test("wishes that contradict themselves are refused where the contradiction
       {
         rate: {
           policy: "schedule",
-          entries: [{ from: "08:00", until: "08:00", bytesPerSecond: 1 }],
+          entries: [{ from: "08:00", until: "24:00", bytesPerSecond: 1 }],
         },
       },
-      /^rate\.entries\.0\.until: it must differ/,
+      /^rate\.entries\.0\.until: a time of day, HH:MM in UTC/,
     ],
     [window("2026-01-02T00:00:00Z", "2026-01-01T00:00:00Z"), /^window\.until: .* later/],
     // The same moment in two zones.

@@ -99,6 +99,7 @@ export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
       lossRatio: 0.001,
       silentMs: 4,
     },
+    rate: null,
     rateBytesPerSecond: null,
     lastError: null,
     ...changes,

@@ -32,19 +32,14 @@ export const fairPolicy = z.strictObject({
 /** By time of day in UTC; outside of all entries there is no cap. The first that holds counts. */
 export const schedulePolicy = z.strictObject({
   policy: z.literal("schedule"),
-  entries: z.array(
-    z.strictObject({
-      from: timeOfDay,
-      /** Not included; earlier than `from` it is on the day after. */
-      until: timeOfDay,
-      /** On which `from` lies; 0 is Sunday. Without days, every day. */
-      days: z.array(z.number().int().min(0).max(6)).min(1).max(7).optional(),
-      bytesPerSecond: rate.nullable(),
-    }).refine(({ from, until }) => from !== until, {
-      path: ["until"],
-      message: "it must differ from `from`; give a whole day as two entries",
-    }),
-  ).min(1).max(48),
+  entries: z.array(z.strictObject({
+    from: timeOfDay,
+    /** Not included; where it is not after `from` it is on the next day. */
+    until: timeOfDay,
+    /** On which `from` lies; 0 is Sunday. Without days, every day. */
+    days: z.array(z.number().int().min(0).max(6)).min(1).max(7).optional(),
+    bytesPerSecond: rate.nullable(),
+  })).min(1).max(48),
 });
 
 /** How the rate of a move is found, by name. All rates are bytes per second on the wire. */
@@ -57,8 +52,31 @@ export const ratePolicy = z.discriminatedUnion("policy", [
 export type RatePolicy = z.infer<typeof ratePolicy>;
 export type SchedulePolicy = z.infer<typeof schedulePolicy>;
 
+/** Below this not even a link's own heartbeats pass in time. */
+const LINK_RATE_MIN = 1024;
+
+/** Cap over everything that goes to one peer; the other policies are about one move's rounds. */
+export const linkRate = z.union([
+  z.number().int().min(LINK_RATE_MIN),
+  z.discriminatedUnion("policy", [fixedPolicy, schedulePolicy]),
+]).nullable().refine(
+  (wished) => ratesOf(wished).every((bytesPerSecond) => bytesPerSecond >= LINK_RATE_MIN),
+  `a link needs at least ${LINK_RATE_MIN} bytes per second`,
+);
+
+/** A figure is the same as `fixed`; null is no cap. */
+export type LinkRate = number | z.infer<typeof fixedPolicy> | SchedulePolicy | null;
+
+function ratesOf(wished: LinkRate): number[] {
+  if (wished === null || typeof wished === "number") return [];
+  if (wished.policy === "fixed") return [wished.bytesPerSecond];
+  return wished.entries.flatMap(({ bytesPerSecond }) => bytesPerSecond ?? []);
+}
+
 /** What may be done about a machine that writes faster than the link carries, by name. */
 export const REMEDIES = ["throttleDisks", "throttleCpu", "ask", "wait", "giveUp"] as const;
+
+/** One of them. */
 export type Remedy = typeof REMEDIES[number];
 
 /** After these nothing is left to try. */

@@ -235,7 +235,8 @@ export class ReportDraft {
       downtimeMs: this.downtimeMs,
       predictedDowntimeMs: this.predictedDowntimeMs,
       forecast: shownForecast(this.forecast),
-      convergence: this.convergence,
+      convergence: this.convergence &&
+        { verdict: this.convergence.verdict, reason: this.convergence.reason },
       ...(isCopying(state)
         ? {
           leadMs: rounded(this.leadMs),
