@@ -155,7 +155,7 @@ export const migrationChange = z.strictObject({
 /** Body of `POST /v1/migrations/{id}/answer`. */
 export const questionAnswer = z.strictObject({
   accept: z.boolean().openapi({ description: "False: the next remedy of whenOver is tried" }),
-  maxDowntimeMs: shape.maxDowntimeMs.unwrap().optional().openapi({
+  maxDowntimeMs: shape.maxDowntimeMs.unwrap().optional().meta({
     description: "The budget that is granted; without it, the one that was asked for",
   }),
 }).refine(({ accept, maxDowntimeMs }) => accept || maxDowntimeMs === undefined, {

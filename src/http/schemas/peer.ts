@@ -27,7 +27,7 @@ export const peerView: z.ZodType<PeerView> = z.object({
   fingerprint: z.string(),
   state: z.enum(["up", "down"]),
   path,
-  rate: linkRate.openapi({ description: "Cap over all that goes there, as it was wished" }),
+  rate: linkRate.meta({ description: "Cap over all that goes there, as it was wished" }),
   rateBytesPerSecond: z.number().nullable().openapi({
     description: "The cap in force now; null: none",
   }),
@@ -36,7 +36,7 @@ export const peerView: z.ZodType<PeerView> = z.object({
 
 /** Body of `PATCH /v1/peers/{name}`. */
 export const peerChange = z.strictObject({
-  rate: linkRate.openapi({
+  rate: linkRate.meta({
     description: "Bytes per second at most over all that goes there, or a schedule of that by " +
       "time of day in UTC; null: no cap. Until the gateway ends: limits.linkBytesPerSecond of the " +
       "configuration holds after its next start",

@@ -63,6 +63,8 @@ export const linkRate = z.union([
   (wished) => ratesOf(wished).every((bytesPerSecond) => bytesPerSecond >= LINK_RATE_MIN),
   `a link needs at least ${LINK_RATE_MIN} bytes per second`,
 );
+
+/** A figure is the same as `fixed`; null is no cap. */
 export type LinkRate = number | z.infer<typeof fixedPolicy> | SchedulePolicy | null;
 
 function ratesOf(wished: LinkRate): number[] {
@@ -73,6 +75,8 @@ function ratesOf(wished: LinkRate): number[] {
 
 /** What may be done about a machine that writes faster than the link carries, by name. */
 export const REMEDIES = ["throttleDisks", "throttleCpu", "ask", "wait", "giveUp"] as const;
+
+/** One of them. */
 export type Remedy = typeof REMEDIES[number];
 
 /** After these nothing is left to try. */
