@@ -63,18 +63,18 @@ export class Controller {
     const dirtyBytesPerSecond = flow === null ? null : dirtyOf(estimate);
     const figures = { waitingBytes, appliedBytesPerSecond, dirtyBytesPerSecond };
     this.#decideRate(measured, wishes, figures, true, actions);
-    const outlook = this.#outlook(measured, wishes, waitingBytes);
+    const outlook = this.#outlook(measured, wishes, estimate);
     const startMs = this.#estimator.leadMs(measured, outlook.goodputBytesPerSecond);
-    const moment = this.#moments.of(wishes, {
-      judgedMs: this.#judgedMs,
-      measured,
-      isInStep: estimate.isInStep,
-      leadMs: startMs,
-    });
     const verdict = estimate.isInStep
       ? this.#switching.judge(this.#judgedMs, outlook.forecast, outlook.budgetMs)
       : null;
     const convergence = this.#converge(measured, judgement, estimate, outlook);
+    const moment = this.#moments.of(wishes, {
+      judgedMs: this.#judgedMs,
+      measured,
+      isInStep: verdict !== null && (verdict.fits || convergence.verdict === "notConverging"),
+      leadMs: startMs,
+    });
     const scene = { measured, wishes, estimate, outlook, moment, verdict, convergence };
     if (this.#asked === null) actions.push(...this.#act(scene));
     this.#last = {
@@ -121,7 +121,7 @@ export class Controller {
     const figures = { waitingBytes: 0, appliedBytesPerSecond: 0, dirtyBytesPerSecond: null };
     this.#decideRate(measured, wishes, figures, false, actions);
     this.#last ??= {
-      forecast: this.#outlook(measured, wishes, 0).forecast,
+      forecast: this.#outlook(measured, wishes, null).forecast,
       isHolding: false,
       convergence: { verdict: "unknown", reason: "the link is not there", numbers: {} },
       leadMs: null,
@@ -141,10 +141,17 @@ export class Controller {
     if (cap !== null) actions.push({ kind: "rate", ...cap });
   }
 
-  #outlook(measured: Measurement, wishes: Wishes, waitingBytes: number): Outlook {
-    const goodput = this.#estimator.goodput(measured, this.#rate.finalBytesPerSecond);
-    const shortByMs = this.#switching.marginMs(this.#judgedMs);
-    return outlookOf(measured, wishes, waitingBytes, goodput, shortByMs);
+  #outlook(measured: Measurement, wishes: Wishes, estimate: Estimate | null): Outlook {
+    const cap = this.#rate.finalBytesPerSecond;
+    const goodputBytesPerSecond = this.#estimator.goodput(measured, cap);
+    const dirtyBytesPerSecond = estimate === null ? 0 : dirtyOf(estimate);
+    return outlookOf(
+      measured,
+      wishes,
+      estimate?.backlog.waitingBytes ?? 0,
+      { goodputBytesPerSecond, dirtyBytesPerSecond },
+      this.#switching.marginMs(this.#judgedMs),
+    );
   }
 
   #converge(
@@ -161,6 +168,7 @@ export class Controller {
       judgedMs: this.#judgedMs,
       measured,
       isSlowed,
+      isMachineSlowed: this.#remedies.isSlowing,
       estimate,
       outlook,
     });

@@ -45,7 +45,7 @@ export class Estimator {
       const remainingBytes = backlog.waitingBytes + backlog.onTheWayBytes;
       flows.observe(judgedMs, measured, remainingBytes, forTheLink);
     }
-    const { leastMs, mostMs } = lookSpan(path.roundTripMs);
+    const { leastMs, mostMs } = lookSpan(path.roundTripMs, judgedMs);
     const flow = flows.over(leastMs, mostMs);
     const dirty = dirtyOf(measured, flow);
     this.#lead.learn(measured, memory === null || flow === null ? null : dirty.memory + dirty.disk);
@@ -87,7 +87,7 @@ function roundBytes({ disks, diskWireRatio }: Measurement): number {
 
 /**
  * What the machine adds, by part. Both sources are lower bounds: the flow lacks what was written again
- * while it waited, the machine's account what was written again within a pass.
+ * while it waited, the machine's accounts what was written again within a pass or a round.
  */
 function dirtyOf(
   { memory, disks, diskWireRatio }: Measurement,
@@ -96,6 +96,7 @@ function dirtyOf(
   const rawDisk = disks.reduce((sum, disk) => sum + (disk.dirtyBytesPerSecond ?? 0), 0);
   const disk = rawDisk * diskWireRatio;
   const counted = (memory?.dirtyBytesPerSecond ?? 0) * (memory?.wireRatio ?? 0);
-  const added = flow === null || memory === null ? 0 : flow.dirtyBytesPerSecond - disk;
-  return { memory: Math.max(counted, added, 0), disk };
+  const both = counted + disk;
+  const more = both <= 0 ? 1 : Math.max(1, (flow?.dirtyBytesPerSecond ?? 0) / both);
+  return { memory: counted * more, disk: disk * more };
 }

@@ -1,12 +1,20 @@
 import type { Convergence } from "./action.ts";
 import type { Estimate } from "./estimate.ts";
+import type { Flow } from "./flow.ts";
 import type { Measurement } from "./measurement.ts";
 import type { Outlook } from "./outlook.ts";
 import { shownBytes, shownRate, shownTime, whole } from "./words.ts";
 
-/** A copy that needs longer than this to fit, and longer than it has taken, does not converge. */
+/** A copy that needs longer than this to fit, and longer than it has taken, does not converge; ms. */
 const HORIZON_MS = 120_000;
-/** A tendency counts when it has held this long after the first look; its end as well, ms. */
+/** With the machine slowed for it, patience is longer than another step would be right. */
+const SLOWED_HORIZON_MS = 600_000;
+/** The lows of what remains are the same within this. */
+const NOISE_RATIO = 0.03;
+/** Before a whole look there is a verdict only where the machine writes this much too fast. */
+const PLAIN_RATIO = 1.2;
+const WHOLE_LOOK_MS = 9_000;
+/** A tendency counts when it has held this much longer than its opposite, ms. */
 const CONFIRM_MS = 3_000;
 
 /** What the verdict is made from. */
@@ -16,6 +24,8 @@ export interface TendencyInput {
   readonly measured: Measurement;
   /** The link carries far less than a moment ago: it may come back, so that is no finding yet. */
   readonly isSlowed: boolean;
+  /** The machine is slowed so that the copy converges. */
+  readonly isMachineSlowed: boolean;
   readonly estimate: Estimate;
   readonly outlook: Outlook;
 }
@@ -27,11 +37,11 @@ export interface TendencyInput {
  * makes passes short.
  */
 export class Tendency {
-  /** Since when looks say so, ms of judged time. */
-  #badSinceMs: number | null = null;
-  #goodSinceMs: number | null = null;
+  /** From good (negative) to bad, ms of judged time. */
+  #score = 0;
   #isBad = false;
   #verdictSinceMs: number | null = null;
+  #lookedAtMs: number | null = null;
 
   /** How long the verdict has been `notConverging`, ms of judged time. */
   badForMs(judgedMs: number): number {
@@ -40,10 +50,10 @@ export class Tendency {
 
   /** Something was done about it: only what comes after counts. */
   restart(): void {
-    this.#badSinceMs = null;
-    this.#goodSinceMs = null;
+    this.#score = 0;
     this.#isBad = false;
     this.#verdictSinceMs = null;
+    this.#lookedAtMs = null;
   }
 
   judge(input: TendencyInput): Convergence {
@@ -52,46 +62,51 @@ export class Tendency {
     if (flow === null) {
       return { verdict: "unknown", reason: unknownBecause(input), numbers: numbersOf(input, null) };
     }
-    const shrinkBytesPerSecond = (flow.fromBytes - flow.toBytes) * 1000 / flow.spanMs;
-    const tooMuchBytes = waitingBytes - fitBytes;
-    const fitsInMs = tooMuchBytes <= 0
-      ? 0
-      : fitBytes < 0 || shrinkBytesPerSecond <= 0
-      ? Infinity
-      : tooMuchBytes / shrinkBytesPerSecond * 1000;
-    this.#note(judgedMs, fitsInMs <= Math.max(HORIZON_MS, judgedMs));
-    // What fits can be switched: nothing has to be confirmed.
-    if (tooMuchBytes <= 0) this.restart();
+    const fitsInMs = timeToFit(flow, waitingBytes, fitBytes);
     const numbers = numbersOf(input, fitsInMs);
-    if (!this.#isBad) {
-      if (this.#badSinceMs !== null) {
-        const reason = "what remains has stopped shrinking, watching whether it stays so";
-        return { verdict: "unknown", reason, numbers };
-      }
-      const reason = tooMuchBytes <= 0
-        ? "what remains fits the budget"
-        : `what remains (${shownBytes(waitingBytes)}) shrinks, and fits the budget in about ` +
-          shownTime(fitsInMs);
-      return { verdict: "converging", reason, numbers };
-    }
-    return {
-      verdict: "notConverging",
-      reason: fitBytes < 0
+    // What fits can be switched: nothing has to be confirmed.
+    if (fitsInMs === 0) this.restart();
+    const horizonMs = Math.max(input.isMachineSlowed ? SLOWED_HORIZON_MS : HORIZON_MS, judgedMs);
+    const isGood = fitsInMs <= horizonMs;
+    const isPlain = dirtyOf(input.estimate) > PLAIN_RATIO * input.outlook.goodputBytesPerSecond ||
+      fitBytes < 0;
+    if (isGood || isPlain || flow.spanMs >= WHOLE_LOOK_MS) this.#note(judgedMs, isGood);
+    if (this.#isBad) {
+      const reason = fitBytes < 0
         ? `the budget of ${shownTime(input.outlook.budgetMs)} is shorter than the hand-over alone`
-        : reasonOf(input),
-      numbers,
-    };
+        : reasonOf(input);
+      return { verdict: "notConverging", reason, numbers };
+    }
+    if (!isGood) {
+      const reason = "what remains has stopped shrinking, watching whether it stays so";
+      return { verdict: "unknown", reason, numbers };
+    }
+    const reason = fitsInMs === 0
+      ? "what remains fits the budget"
+      : `what remains (${shownBytes(waitingBytes)}) shrinks, and fits the budget in about ` +
+        shownTime(fitsInMs);
+    return { verdict: "converging", reason, numbers };
   }
 
   #note(judgedMs: number, isGood: boolean): void {
-    if (isGood) this.#badSinceMs = null;
-    else this.#goodSinceMs = null;
-    const sinceMs = isGood ? (this.#goodSinceMs ??= judgedMs) : (this.#badSinceMs ??= judgedMs);
-    if (this.#isBad !== !isGood && judgedMs - sinceMs >= CONFIRM_MS) {
-      this.#isBad = !isGood;
-      this.#verdictSinceMs = judgedMs;
-    }
+    const passedMs = judgedMs - (this.#lookedAtMs ?? judgedMs);
+    this.#lookedAtMs = judgedMs;
+    const score = this.#score + (isGood ? -passedMs : passedMs);
+    this.#score = Math.max(-CONFIRM_MS, Math.min(CONFIRM_MS, score));
+    if (Math.abs(this.#score) < CONFIRM_MS || this.#isBad === this.#score > 0) return;
+    this.#isBad = this.#score > 0;
+    this.#verdictSinceMs = judgedMs;
   }
+}
+
+/** Time until what waits fits, by the lows of what remains; Infinity: never. */
+function timeToFit(flow: Flow, waitingBytes: number, fitBytes: number): number {
+  const { earlierLowBytes, laterLowBytes, spanMs } = flow;
+  const tooMuchBytes = waitingBytes - fitBytes;
+  if (tooMuchBytes <= 0) return 0;
+  const shrunkBytes = earlierLowBytes - laterLowBytes;
+  if (fitBytes < 0 || shrunkBytes <= NOISE_RATIO * earlierLowBytes) return Infinity;
+  return tooMuchBytes / shrunkBytes * (spanMs / 2);
 }
 
 function unknownBecause({ measured, isSlowed, estimate }: TendencyInput): string {

@@ -37,6 +37,7 @@ export class FairRate implements RateRule {
   readonly #queue = new QueueSeen();
   #bytesPerSecond: number | null = null;
   #isStarting = true;
+  #isFalling = false;
   #lastMs = 0;
   /** Where a queue grew last. */
   #edgeBytesPerSecond = Infinity;
@@ -63,14 +64,14 @@ export class FairRate implements RateRule {
     const least = Math.min(most, FAIR_SHARE_LEAST * capacity);
     this.#bytesPerSecond = Math.max(least, Math.min(most, rate));
     const shown = Math.round(this.#bytesPerSecond);
-    const fell = this.#bytesPerSecond < before;
+    if (this.#bytesPerSecond !== before) this.#isFalling = this.#bytesPerSecond < before;
     return {
       bytesPerSecond: shown,
       // Also with the machine paused: what the others leave is all that a pause can count on.
       finalBytesPerSecond: shown,
-      reason: fell
-        ? `other traffic waits on the path (${Math.round(queueMs)} ms of queue, ` +
-          `${Math.round(targetMs)} ms are taken as none): down to ${shownRate(shown)}`
+      reason: this.#isFalling
+        ? `a queue of more than ${Math.round(targetMs)} ms was on the path: down to ` +
+          `${shownRate(shown)} for other traffic`
         : `no queue on the path to speak of: up to ${shownRate(shown)}`,
       numbers: {
         bytesPerSecond: shown,

@@ -18,7 +18,6 @@ export class Remedies {
   readonly #disks = new ThrottleDisks();
   readonly #cpu = new ThrottleCpu();
   readonly #ask = new Ask();
-  #current: Remedy = "wait";
 
   /** What is in force, in words; null where nothing is. */
   get status(): string | null {
@@ -32,9 +31,9 @@ export class Remedies {
     return parts.length === 0 ? null : parts.join(", ");
   }
 
-  /** The remedy whose turn it was last. */
-  get current(): Remedy {
-    return this.#current;
+  /** The machine is slowed. */
+  get isSlowing(): boolean {
+    return this.#cpu.share > 0 || this.#disks.bytesPerSecond !== null;
   }
 
   /** The operator's answer to the open question was no. */
@@ -57,12 +56,10 @@ export class Remedies {
     for (const remedy of wishes.whenOver) {
       const turn = this.#turn(remedy, input);
       if (turn.kind === "passed") continue;
-      this.#current = remedy;
       if (remedy === "giveUp" && turn.action) push(this.#disks.lift("the move ends"));
       push(turn.action);
       return actions;
     }
-    this.#current = "wait";
     return actions;
   }
 
