@@ -19,7 +19,7 @@ import { deleteLeftovers } from "./leftovers.ts";
 import { MigrationManager } from "./migrations.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
 import { watchPeers } from "./peer_watch.ts";
-import { planMove } from "./plan.ts";
+import { planMove } from "./plan/plan.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
 import { SiteContents, type StoreSettings } from "./site_contents.ts";

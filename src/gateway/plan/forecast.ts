@@ -1,7 +1,7 @@
-import type { GuestDescription } from "../guest/guest.ts";
-import type { PathMeasurement } from "../link/peer_link.ts";
-import { forecastDowntime, HANDOVER_WORK_MS } from "../migration/control/forecast.ts";
-import type { Plan, PlanRange } from "./service.ts";
+import type { GuestDescription } from "../../guest/guest.ts";
+import type { PathMeasurement } from "../../link/peer_link.ts";
+import { forecastDowntime, HANDOVER_WORK_MS } from "../../migration/control/forecast.ts";
+import type { Plan, PlanRange } from "../service.ts";
 
 /** Shares of the machine's bytes that cross in the best, common and worst case. */
 const WIRE_SHARE = { low: 0.2, expected: 0.45, high: 1.05 };

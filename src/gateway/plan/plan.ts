@@ -1,16 +1,16 @@
-import type { Clock } from "../core/clock.ts";
-import { GatewayError, toGatewayError } from "../core/errors.ts";
-import type { Finding, GuestDescription } from "../guest/guest.ts";
-import type { OwnershipRecord } from "../migration/ports.ts";
-import type { PeerLink } from "../link/peer_link.ts";
-import { notHeld } from "../migration/source/actor.ts";
+import type { Clock } from "../../core/clock.ts";
+import { GatewayError, toGatewayError } from "../../core/errors.ts";
+import type { Finding, GuestDescription } from "../../guest/guest.ts";
+import type { OwnershipRecord } from "../../migration/ports.ts";
+import type { PeerLink } from "../../link/peer_link.ts";
+import { notHeld } from "../../migration/source/actor.ts";
 import { forecast } from "./forecast.ts";
-import type { GuestRegistry } from "./guests.ts";
-import { whenUp } from "./link_up.ts";
-import { requireOwner } from "./ownership.ts";
-import type { PeerRegistry } from "./peers.ts";
-import type { Plan } from "./service.ts";
-import { shownPath } from "./shown_path.ts";
+import type { GuestRegistry } from "../guests.ts";
+import { whenUp } from "../link_up.ts";
+import { requireOwner } from "../ownership.ts";
+import type { PeerRegistry } from "../peers.ts";
+import type { Plan } from "../service.ts";
+import { shownPath } from "../shown_path.ts";
 
 /** A dial takes some round trips; a forecast does not wait for a peer that is away. */
 const LINK_UP_MS_MAX = 5_000;

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { DiskDescription } from "../guest/guest.ts";
-import type { PathMeasurement } from "../link/peer_link.ts";
+import type { DiskDescription } from "../../guest/guest.ts";
+import type { PathMeasurement } from "../../link/peer_link.ts";
 import { ASSUMED_RATE, forecast } from "./forecast.ts";
-import type { PlanRange } from "./service.ts";
+import type { PlanRange } from "../service.ts";
 
 const MIB = 1024 * 1024;
 
