@@ -41,6 +41,7 @@ const HANDLERS: Handlers = {
     machine.disk(disk).endBitmap(bitmap);
     return null;
   },
+  sample: (machine, { windowsMs }) => machine.sample(windowsMs),
   throttleDisks: (machine, { bytesPerSecond }) => done(machine.capDisks(bytesPerSecond)),
   dirtyBytes: (machine, { bitmap }) =>
     machine.disks.reduce((sum, disk) => sum + disk.dirtyBytes(bitmap), 0),
