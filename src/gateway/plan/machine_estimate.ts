@@ -40,11 +40,12 @@ const READ_BYTES_PER_SECOND: Ends<number> = { low: 60e6, expected: 30e6, high: 2
 /** Of the expected work of a hand-over. */
 const WORK_ERROR: Ends<number> = { low: 0.7, expected: 1, high: 1.7 };
 
-/** Share of an image that is not zero, and what that takes on the wire. */
+/** What a look into an image has found. */
 export interface ImageContent {
-  /** Of the image's size. */
-  readonly zeroShare: number;
-  readonly wireRatio: number | null;
+  /** What of it is not zero; null where that cannot be told from the file. */
+  readonly filledBytes: number | null;
+  /** Wire bytes for each byte of that; 0 where all is zero. */
+  readonly wireRatio: number;
 }
 
 export interface MachineInput {
@@ -85,7 +86,7 @@ export function estimateMachine(input: MachineInput): MachineEstimate {
       disks: description.disks.map((disk) => ({
         id: disk.id,
         allocatedBytes: firstCopyBytes(disk, input, end) / diskRatio[end],
-        written: diskWritten(disk, sample)[end],
+        written: diskWritten(disk, input)[end],
       })),
       diskWireRatio: diskRatio[end],
       readBytesPerSecond: READ_BYTES_PER_SECOND[end],
@@ -134,9 +135,8 @@ function firstCopyBytes(
   const content = images.get(id);
   const wire = content === undefined
     ? taken * RATIO_UNKNOWN[end]
-    // The look was over the whole image, its holes included.
-    : Math.min(taken, sizeBytes * (1 - content.zeroShare)) *
-      (OVERHEAD + (content.wireRatio ?? 0) * RATIO_ERROR[end]);
+    : Math.min(taken, content.filledBytes ?? taken) *
+      (OVERHEAD + content.wireRatio * RATIO_ERROR[end]);
   const there = held?.disks.find((disk) => disk.id === id);
   const thereBytes = there?.bytes ?? 0;
   if (thereBytes < HELD_BYTES_MIN || taken === 0) return wire;
@@ -150,7 +150,7 @@ function ratioOfDisks(
   disks: readonly DiskDescription[],
   images: MachineInput["images"],
 ): Ends<number> {
-  const known = disks.flatMap(({ id }) => images.get(id)?.wireRatio ?? []);
+  const known = disks.flatMap(({ id }) => images.get(id)?.wireRatio || []);
   if (known.length === 0 || known.length < disks.length) return RATIO_UNKNOWN;
   const mean = known.reduce((sum, ratio) => sum + ratio, 0) / known.length;
   return ends((end) => OVERHEAD + mean * REWRITE_ERROR[end]);
@@ -158,10 +158,12 @@ function ratioOfDisks(
 
 function diskWritten(
   { id, sizeBytes, readOnly }: DiskDescription,
-  sample: DirtySample | null,
+  { description, sample }: MachineInput,
 ): Ends<WrittenSet> {
   const seen = sample?.disks.find((disk) => disk.id === id);
-  if (readOnly) return ends(() => ({ bytes: 0, bytesPerSecond: 0 }));
+  if (readOnly || description.runState !== "running") {
+    return ends(() => ({ bytes: 0, bytesPerSecond: 0 }));
+  }
   if (seen !== undefined) return diskSet(sizeBytes, seen);
   return ends((end) => ({ bytes: sizeBytes, bytesPerSecond: DISK_WRITTEN_UNKNOWN[end] }));
 }
