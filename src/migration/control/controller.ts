@@ -6,7 +6,7 @@ import { type Judgement, Outages } from "./outage.ts";
 import { type Outlook, outlookOf } from "./outlook.ts";
 import { Rate } from "./rate/rate.ts";
 import { Remedies } from "./remedies/remedies.ts";
-import { parkAction, startAction, switchAction } from "./steps.ts";
+import { parkAction, rateAction, startAction, switchAction } from "./steps.ts";
 import { statusOf, statusWithoutLink } from "./status.ts";
 import { Switching, type SwitchVerdict } from "./switching.ts";
 import { Tendency } from "./tendency.ts";
@@ -138,20 +138,18 @@ export class Controller {
   ): void {
     const input = { judgedMs: this.#judgedMs, measured, ...figures };
     const cap = this.#rate.decide(rate, input, mayStep);
-    if (cap !== null) actions.push({ kind: "rate", ...cap });
+    if (cap !== null) actions.push(rateAction(cap));
   }
 
   #outlook(measured: Measurement, wishes: Wishes, estimate: Estimate | null): Outlook {
-    const cap = this.#rate.finalBytesPerSecond;
-    const goodputBytesPerSecond = this.#estimator.goodput(measured, cap);
-    const dirtyBytesPerSecond = estimate === null ? 0 : dirtyOf(estimate);
-    return outlookOf(
-      measured,
-      wishes,
-      estimate?.backlog.waitingBytes ?? 0,
-      { goodputBytesPerSecond, dirtyBytesPerSecond },
-      this.#switching.marginMs(this.#judgedMs),
-    );
+    return outlookOf(measured, wishes, {
+      waitingBytes: estimate?.backlog.waitingBytes ?? 0,
+      forTheLinkBytes: estimate?.forTheLinkBytes ?? 0,
+      goodputBytesPerSecond: this.#estimator.goodput(measured, this.#rate.finalBytesPerSecond),
+      dirtyMemoryBytesPerSecond: estimate?.dirtyMemoryBytesPerSecond ?? 0,
+      dirtyDiskBytesPerSecond: estimate?.dirtyDiskBytesPerSecond ?? 0,
+      shortByMs: this.#switching.marginMs(this.#judgedMs),
+    });
   }
 
   #converge(
@@ -211,7 +209,7 @@ export class Controller {
     const cap = this.#rate.decideLast(this.#judgedMs);
     return [
       ...(question === null ? [] : [question]),
-      ...(cap === null ? [] : [{ kind: "rate", ...cap } as const]),
+      ...(cap === null ? [] : [rateAction(cap)]),
       switchAction(reason, outlook, wishes),
     ];
   }

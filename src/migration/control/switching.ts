@@ -92,7 +92,11 @@ export class Switching {
       return { fits: true, isRight: false, reason };
     }
     const isPatient = judgedMs - this.#fitsSinceMs < PATIENCE_MS && transferMs > TRANSFER_MS_MIN;
-    if (isPatient && this.#shrinkMsPerS(judgedMs, budgetedMs) > SHRINK_MS_PER_S) {
+    const shrinkMsPerS = this.#shrinkMsPerS(judgedMs, budgetedMs);
+    if (isPatient && shrinkMsPerS === null) {
+      return { fits: true, isRight: false, reason: `${takes}, watching it for a second` };
+    }
+    if (isPatient && shrinkMsPerS! > SHRINK_MS_PER_S) {
       return { fits: true, isRight: false, reason: `${takes}, and is getting shorter` };
     }
     const isSafe = budgetedMs <= SAFE_RATIO * budgetMs;
@@ -110,9 +114,9 @@ export class Switching {
     while (samples[0].atMs < judgedMs - WINDOW_MS) samples.shift();
   }
 
-  #shrinkMsPerS(judgedMs: number, budgetedMs: number): number {
+  #shrinkMsPerS(judgedMs: number, budgetedMs: number): number | null {
     const before = this.#samples.findLast(({ atMs }) => judgedMs - atMs >= SLOPE_MS);
-    if (before === undefined) return 0;
+    if (before === undefined) return null;
     return (before.budgetedMs - budgetedMs) * 1000 / (judgedMs - before.atMs);
   }
 }

@@ -14,6 +14,11 @@ const NOISE_RATIO = 0.03;
 /** Before a whole look there is a verdict only where the machine writes this much too fast. */
 const PLAIN_RATIO = 1.2;
 const WHOLE_LOOK_MS = 9_000;
+/** From this share of the link on, the machine writes as much as it carries. */
+const AS_MUCH_RATIO = 0.8;
+/** A machine that writes less than this share of the link is not what keeps much from shrinking. */
+const LITTLE_RATIO = 0.5;
+const MUCH_MS = 2_000;
 /** A tendency counts when it has held this much longer than its opposite, ms. */
 const CONFIRM_MS = 3_000;
 
@@ -67,7 +72,7 @@ export class Tendency {
     // What fits can be switched: nothing has to be confirmed.
     if (fitsInMs === 0) this.restart();
     const horizonMs = Math.max(input.isMachineSlowed ? SLOWED_HORIZON_MS : HORIZON_MS, judgedMs);
-    const isGood = fitsInMs <= horizonMs;
+    const isGood = fitsInMs <= horizonMs || isOnlySlow(input);
     const isPlain = dirtyOf(input.estimate) > PLAIN_RATIO * input.outlook.goodputBytesPerSecond ||
       fitBytes < 0;
     if (isGood || isPlain || flow.spanMs >= WHOLE_LOOK_MS) this.#note(judgedMs, isGood);
@@ -81,10 +86,13 @@ export class Tendency {
       const reason = "what remains has stopped shrinking, watching whether it stays so";
       return { verdict: "unknown", reason, numbers };
     }
+    const remains = `what remains (${shownBytes(waitingBytes)})`;
     const reason = fitsInMs === 0
       ? "what remains fits the budget"
-      : `what remains (${shownBytes(waitingBytes)}) shrinks, and fits the budget in about ` +
-        shownTime(fitsInMs);
+      : fitsInMs <= horizonMs
+      ? `${remains} shrinks, and fits the budget in about ${shownTime(fitsInMs)}`
+      : `${remains} takes its time at ${shownRate(input.outlook.goodputBytesPerSecond)}, and the ` +
+        "machine writes far less than that";
     return { verdict: "converging", reason, numbers };
   }
 
@@ -109,6 +117,13 @@ function timeToFit(flow: Flow, waitingBytes: number, fitBytes: number): number {
   return tooMuchBytes / shrunkBytes * (spanMs / 2);
 }
 
+/** Much is left of a copy, and little of it is the machine's doing: the link is slow, no more. */
+function isOnlySlow({ estimate, outlook }: TendencyInput): boolean {
+  const { goodputBytesPerSecond, fitBytes } = outlook;
+  return fitBytes > 0 && dirtyOf(estimate) < LITTLE_RATIO * goodputBytesPerSecond &&
+    estimate.backlog.waitingBytes > goodputBytesPerSecond * MUCH_MS / 1000;
+}
+
 function unknownBecause({ measured, isSlowed, estimate }: TendencyInput): string {
   if (isSlowed) return "the link carries far less than a moment ago, watching whether it stays so";
   if (measured.stage === "firstRound") return "the disks are in their first round";
@@ -119,14 +134,18 @@ function unknownBecause({ measured, isSlowed, estimate }: TendencyInput): string
 function reasonOf({ estimate, outlook }: TendencyInput): string {
   const { fitBytes, budgetMs, goodputBytesPerSecond } = outlook;
   const dirtyBytesPerSecond = dirtyOf(estimate);
+  const writes = `the machine writes ${shownRate(dirtyBytesPerSecond)} that have to cross`;
+  const link = shownRate(goodputBytesPerSecond);
   const remains =
     `what remains (${shownBytes(estimate.backlog.waitingBytes)}) does not shrink to ` +
     `the ${shownBytes(fitBytes)} that fit the budget of ${shownTime(budgetMs)}`;
-  return dirtyBytesPerSecond > goodputBytesPerSecond
-    ? `the machine writes ${shownRate(dirtyBytesPerSecond)} that have to cross, the link carries ` +
-      `${shownRate(goodputBytesPerSecond)}: ${remains}`
-    : `the machine writes as much as the link carries (${shownRate(goodputBytesPerSecond)}): ` +
-      remains;
+  if (dirtyBytesPerSecond > goodputBytesPerSecond) {
+    return `${writes}, the link carries ${link}: ${remains}`;
+  }
+  return dirtyBytesPerSecond > AS_MUCH_RATIO * goodputBytesPerSecond
+    ? `the machine writes as much as the link carries (${link}): ${remains}`
+    : `${writes}, less than the ${link} of the link, and yet as much again from one pass to the ` +
+      `next: ${remains}`;
 }
 
 function dirtyOf({ dirtyMemoryBytesPerSecond, dirtyDiskBytesPerSecond }: Estimate): number {

@@ -6,7 +6,7 @@ const UNCHANGED_WIRE_RATIO = 0.002;
 /** A pass over nothing takes this long, ms. */
 const PASS_MS_MIN = 100;
 /** The ratio of what was sent is remembered over this many raw bytes. */
-const RATIO_BYTES = 16 * 1024 * 1024;
+const RATIO_BYTES = 6 * 1024 * 1024;
 
 /** One set of pages: dirty and unread, of that known to the pass, and parked; raw bytes. */
 interface SetState {
@@ -151,6 +151,7 @@ export class MemoryFluid {
     return {
       totalBytes: this.#totalBytes,
       remainingBytes: this.#countedBytes,
+      isCountedLive: false,
       pass: this.#pass,
       dirtyBytesPerSecond: this.#dirtyBytesPerSecond,
       parkedWireBytes: this.parkedWireBytes + linkWireBytes,

@@ -48,6 +48,11 @@ export class PathFluid {
     return this.#queueMs;
   }
 
+  /** Of the queue, what a download keeps there. */
+  get foreignQueueMs(): number {
+    return this.#others() > 0 && this.model.others!.kind === "greedy" ? this.#queueMs : 0;
+  }
+
   get isUp(): boolean {
     return this.#darkForMs < DOWN_AFTER_MS;
   }

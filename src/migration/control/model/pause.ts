@@ -62,8 +62,10 @@ export function pause(world: World, budgetMs: number | null, pausedAtMs: number 
   }
   const workMs = world.machine.handoverWorkMs *
     (1 + (world.random.nextRatio() * 2 - 1) * WORK_SPREAD);
-  const addedMs = world.nowMs - fromMs + world.path.queueMs + workMs;
-  const pathMs = world.path.segment.roundTripMs / 2;
+  // A queue that others keep full is the path's own delay.
+  const { queueMs, foreignQueueMs } = world.path;
+  const addedMs = world.nowMs - fromMs + queueMs - foreignQueueMs + workMs;
+  const pathMs = world.path.segment.roundTripMs / 2 + foreignQueueMs;
   return {
     kind: "switched",
     downtimeMs: addedMs + pathMs,

@@ -1,6 +1,13 @@
 import type { Action } from "../action.ts";
 import { shownRate } from "../words.ts";
-import { LOAD_RATIO, numbersOf, PASSED, type RemedyInput, type Turn } from "./remedy.ts";
+import {
+  isBeyondMachine,
+  LOAD_RATIO,
+  numbersOf,
+  PASSED,
+  type RemedyInput,
+  type Turn,
+} from "./remedy.ts";
 
 /** Disks below this share of the link are not what does not fit. */
 const PART_RATIO_MIN = 0.1;
@@ -34,6 +41,7 @@ export class ThrottleDisks {
   turn(input: RemedyInput): Turn {
     const { measured, dirtyDiskBytesPerSecond: disk, goodputBytesPerSecond: goodput } = input;
     if (!measured.canThrottleDisks || measured.disks.length === 0) return PASSED;
+    if (isBeyondMachine(input)) return PASSED;
     const before = this.#rawBytesPerSecond;
     if (before === null && disk < PART_RATIO_MIN * goodput) return PASSED;
     const floor = rawOf(FLOOR_RATIO * goodput, input);
