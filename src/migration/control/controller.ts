@@ -6,7 +6,7 @@ import { type Judgement, Outages } from "./outage.ts";
 import { type Outlook, outlookOf } from "./outlook.ts";
 import { Rate } from "./rate/rate.ts";
 import { Remedies } from "./remedies/remedies.ts";
-import { parkAction, startAction, switchAction } from "./steps.ts";
+import { parkAction, rateAction, startAction, switchAction } from "./steps.ts";
 import { statusOf, statusWithoutLink } from "./status.ts";
 import { Switching, type SwitchVerdict } from "./switching.ts";
 import { Tendency } from "./tendency.ts";
@@ -63,18 +63,18 @@ export class Controller {
     const dirtyBytesPerSecond = flow === null ? null : dirtyOf(estimate);
     const figures = { waitingBytes, appliedBytesPerSecond, dirtyBytesPerSecond };
     this.#decideRate(measured, wishes, figures, true, actions);
-    const outlook = this.#outlook(measured, wishes, waitingBytes);
+    const outlook = this.#outlook(measured, wishes, estimate);
     const startMs = this.#estimator.leadMs(measured, outlook.goodputBytesPerSecond);
-    const moment = this.#moments.of(wishes, {
-      judgedMs: this.#judgedMs,
-      measured,
-      isInStep: estimate.isInStep,
-      leadMs: startMs,
-    });
     const verdict = estimate.isInStep
       ? this.#switching.judge(this.#judgedMs, outlook.forecast, outlook.budgetMs)
       : null;
     const convergence = this.#converge(measured, judgement, estimate, outlook);
+    const moment = this.#moments.of(wishes, {
+      judgedMs: this.#judgedMs,
+      measured,
+      isInStep: verdict !== null && (verdict.fits || convergence.verdict === "notConverging"),
+      leadMs: startMs,
+    });
     const scene = { measured, wishes, estimate, outlook, moment, verdict, convergence };
     if (this.#asked === null) actions.push(...this.#act(scene));
     this.#last = {
@@ -121,7 +121,7 @@ export class Controller {
     const figures = { waitingBytes: 0, appliedBytesPerSecond: 0, dirtyBytesPerSecond: null };
     this.#decideRate(measured, wishes, figures, false, actions);
     this.#last ??= {
-      forecast: this.#outlook(measured, wishes, 0).forecast,
+      forecast: this.#outlook(measured, wishes, null).forecast,
       isHolding: false,
       convergence: { verdict: "unknown", reason: "the link is not there", numbers: {} },
       leadMs: null,
@@ -138,13 +138,18 @@ export class Controller {
   ): void {
     const input = { judgedMs: this.#judgedMs, measured, ...figures };
     const cap = this.#rate.decide(rate, input, mayStep);
-    if (cap !== null) actions.push({ kind: "rate", ...cap });
+    if (cap !== null) actions.push(rateAction(cap));
   }
 
-  #outlook(measured: Measurement, wishes: Wishes, waitingBytes: number): Outlook {
-    const goodput = this.#estimator.goodput(measured, this.#rate.finalBytesPerSecond);
-    const shortByMs = this.#switching.marginMs(this.#judgedMs);
-    return outlookOf(measured, wishes, waitingBytes, goodput, shortByMs);
+  #outlook(measured: Measurement, wishes: Wishes, estimate: Estimate | null): Outlook {
+    return outlookOf(measured, wishes, {
+      waitingBytes: estimate?.backlog.waitingBytes ?? 0,
+      forTheLinkBytes: estimate?.forTheLinkBytes ?? 0,
+      goodputBytesPerSecond: this.#estimator.goodput(measured, this.#rate.finalBytesPerSecond),
+      dirtyMemoryBytesPerSecond: estimate?.dirtyMemoryBytesPerSecond ?? 0,
+      dirtyDiskBytesPerSecond: estimate?.dirtyDiskBytesPerSecond ?? 0,
+      shortByMs: this.#switching.marginMs(this.#judgedMs),
+    });
   }
 
   #converge(
@@ -161,6 +166,7 @@ export class Controller {
       judgedMs: this.#judgedMs,
       measured,
       isSlowed,
+      isMachineSlowed: this.#remedies.isSlowing,
       estimate,
       outlook,
     });
@@ -203,7 +209,7 @@ export class Controller {
     const cap = this.#rate.decideLast(this.#judgedMs);
     return [
       ...(question === null ? [] : [question]),
-      ...(cap === null ? [] : [{ kind: "rate", ...cap } as const]),
+      ...(cap === null ? [] : [rateAction(cap)]),
       switchAction(reason, outlook, wishes),
     ];
   }

@@ -5,6 +5,11 @@ export interface MemoryMeasurement {
   readonly totalBytes: number;
   /** Dirty by the machine's own account, raw bytes; null before its first answer. */
   readonly remainingBytes: number | null;
+  /**
+   * True where the account is of this moment; false where it is of the beginning of the pass and lacks
+   * what was written since, as QEMU's.
+   */
+  readonly isCountedLive: boolean;
   /** Passes begun over the memory; 1 during the first. */
   readonly pass: number;
   /** By the machine's own account, raw bytes; it counts a page once a pass, so it is a lower bound. */

@@ -1,8 +1,14 @@
 import type { Action } from "./action.ts";
 import type { Measurement } from "./measurement.ts";
 import type { Outlook } from "./outlook.ts";
+import type { RateDecision } from "./rate/rate.ts";
 import type { Wishes } from "./wishes.ts";
 import { whole } from "./words.ts";
+
+/** Another cap comes into force. */
+export function rateAction({ bytesPerSecond, reason, numbers }: RateDecision): Action {
+  return { kind: "rate", bytesPerSecond, reason, numbers };
+}
 
 /** Memory starts, with the time that it is expected to take. */
 export function startAction(

@@ -12,7 +12,7 @@ const TRANSFER_MS_MIN = 40;
 /** Near the least of the last seconds: within this. */
 const NEAR_RATIO = 1.15;
 const NEAR_MS = 15;
-/** A pause nearer than this to its budget is not waited with: a moment later it may not fit. */
+/** One that is not getting shorter is taken at once above this: a moment later it may not fit. */
 const SAFE_RATIO = 0.8;
 const WINDOW_MS = 10_000;
 const SAMPLE_MS = 200;
@@ -47,9 +47,11 @@ export class Switching {
 
   /** Least pause that was forecast in the last seconds; null before any. */
   get leastMs(): number | null {
-    return this.#samples.length === 0
-      ? null
-      : Math.min(...this.#samples.map(({ budgetedMs }) => budgetedMs));
+    let least: number | null = null;
+    for (const { budgetedMs } of this.#samples) {
+      if (least === null || budgetedMs < least) least = budgetedMs;
+    }
+    return least;
   }
 
   /** Another stream, or the machine was slowed: what was forecast before counts no more. */
@@ -89,12 +91,16 @@ export class Switching {
       const reason = `${takes}; ${shownTime(waitMs)} until the next try after an undone one`;
       return { fits: true, isRight: false, reason };
     }
-    const isPatient = judgedMs - this.#fitsSinceMs < PATIENCE_MS &&
-      budgetedMs <= SAFE_RATIO * budgetMs && transferMs > TRANSFER_MS_MIN;
-    if (isPatient && this.#shrinkMsPerS(judgedMs, budgetedMs) > SHRINK_MS_PER_S) {
+    const isPatient = judgedMs - this.#fitsSinceMs < PATIENCE_MS && transferMs > TRANSFER_MS_MIN;
+    const shrinkMsPerS = this.#shrinkMsPerS(judgedMs, budgetedMs);
+    if (isPatient && shrinkMsPerS === null) {
+      return { fits: true, isRight: false, reason: `${takes}, watching it for a second` };
+    }
+    if (isPatient && shrinkMsPerS! > SHRINK_MS_PER_S) {
       return { fits: true, isRight: false, reason: `${takes}, and is getting shorter` };
     }
-    if (isPatient && budgetedMs > NEAR_RATIO * this.leastMs! + NEAR_MS) {
+    const isSafe = budgetedMs <= SAFE_RATIO * budgetMs;
+    if (isPatient && isSafe && budgetedMs > NEAR_RATIO * this.leastMs! + NEAR_MS) {
       return { fits: true, isRight: false, reason: `${takes}, and was shorter a moment ago` };
     }
     return { fits: true, isRight: true, reason: takes };
@@ -108,9 +114,9 @@ export class Switching {
     while (samples[0].atMs < judgedMs - WINDOW_MS) samples.shift();
   }
 
-  #shrinkMsPerS(judgedMs: number, budgetedMs: number): number {
+  #shrinkMsPerS(judgedMs: number, budgetedMs: number): number | null {
     const before = this.#samples.findLast(({ atMs }) => judgedMs - atMs >= SLOPE_MS);
-    if (before === undefined) return 0;
+    if (before === undefined) return null;
     return (before.budgetedMs - budgetedMs) * 1000 / (judgedMs - before.atMs);
   }
 }
