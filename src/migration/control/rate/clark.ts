@@ -6,8 +6,8 @@ type Clark = Extract<RatePolicy, { policy: "clark" }>;
 
 /** A round takes at least this long, ms. */
 const ROUND_MS_MIN = 1_000;
-/** A lower rate is taken only when no round in this time asked for more, ms. */
-const FALL_AFTER_MS = 10_000;
+/** A lower rate is taken only when no round in this time asked for more, and stays as long; ms. */
+const TURN_MS = 10_000;
 
 /**
  * Dynamic rate limiting after Clark et al., NSDI 2005, section 5.1: the first round goes at the
@@ -22,6 +22,7 @@ export class ClarkRate implements RateRule {
   /** Applied when all that waited at the beginning of the round has crossed. */
   #crossedAtBytes = 0;
   #wantedUntilMs = 0;
+  #fellUntilMs = 0;
   #bytesPerSecond: number;
   #dirtyBytesPerSecond: number | null = null;
 
@@ -70,10 +71,12 @@ export class ClarkRate implements RateRule {
         Math.max(minBytesPerSecond, dirtyBytesPerSecond + incrementBytesPerSecond),
       ),
     );
-    if (wanted < this.#bytesPerSecond && judgedMs < this.#wantedUntilMs) return;
+    const isFall = wanted < this.#bytesPerSecond;
+    if (judgedMs < (isFall ? this.#wantedUntilMs : this.#fellUntilMs)) return;
+    if (isFall) this.#fellUntilMs = judgedMs + TURN_MS;
     this.#bytesPerSecond = wanted;
     this.#dirtyBytesPerSecond = dirtyBytesPerSecond;
-    this.#wantedUntilMs = judgedMs + FALL_AFTER_MS;
+    this.#wantedUntilMs = judgedMs + TURN_MS;
   }
 }
 

@@ -17,7 +17,7 @@ const GROWTH_NEAR = 0.03;
 const NEAR_RATIO = 0.85;
 /** Past that place by this, growth doubles each time that it has gone well for so long; ms. */
 const PAST_RATIO = 1.15;
-const GROWTH_DOUBLE_MS = 5_000;
+const GROWTH_DOUBLE_MS = 3_000;
 /** A queue this soon after growing was made by it, ms. */
 const PROBE_MS = 10_000;
 /** Quiet before the cap grows, doubled each time that growing made a queue again; ms. */

@@ -1,0 +1,54 @@
+import assert from "node:assert/strict";
+import { Goodput } from "./goodput.ts";
+import { measurement, path } from "./testing/measurements.ts";
+
+function watch(
+  goodput: Goodput,
+  { rate, waiting, cap = null, seconds = 5 }: {
+    rate: number;
+    waiting: number;
+    cap?: number | null;
+    seconds?: number;
+  },
+): void {
+  for (let atMs = 0; atMs <= seconds * 1000; atMs += 100) {
+    const measured = measurement(atMs, { appliedWireBytes: rate * atMs / 1000 });
+    goodput.observe(atMs, measured, waiting, cap);
+  }
+}
+
+Deno.test("the bottleneck and the cap limit, and the slowest path is assumed before", () => {
+  const goodput = new Goodput();
+  assert.equal(goodput.bytesPerSecond(measurement(0), null), 10e6);
+  assert.equal(goodput.bytesPerSecond(measurement(0), 4e6), 4e6);
+  const unknown = measurement(0, { path: path({ bottleneckBytesPerSecond: null }) });
+  assert.equal(goodput.bytesPerSecond(unknown, null), 500_000);
+  assert.equal(goodput.bytesPerSecond(unknown, 100_000), 100_000);
+});
+
+Deno.test("with a queue all the time, what was carried is what this move gets", () => {
+  const goodput = new Goodput();
+  watch(goodput, { rate: 3e6, waiting: 20e6 });
+  assert.ok(Math.abs(goodput.bytesPerSecond(measurement(5_000), null) - 3.15e6) < 1e5);
+});
+
+Deno.test("an idle link says nothing of what it could carry", () => {
+  const goodput = new Goodput();
+  watch(goodput, { rate: 3e6, waiting: 20e6 });
+  watch(goodput, { rate: 1e5, waiting: 0 });
+  assert.equal(goodput.bytesPerSecond(measurement(5_000), null), 10e6);
+});
+
+Deno.test("a cap that was used up says nothing of what lies above it", () => {
+  const goodput = new Goodput();
+  watch(goodput, { rate: 2e6, waiting: 20e6, cap: 2e6 });
+  assert.equal(goodput.bytesPerSecond(measurement(5_000), null), 10e6);
+  assert.equal(goodput.bytesPerSecond(measurement(5_000), 5e6), 5e6);
+});
+
+Deno.test("nothing from before a gap counts", () => {
+  const goodput = new Goodput();
+  watch(goodput, { rate: 3e6, waiting: 20e6 });
+  goodput.forget();
+  assert.equal(goodput.bytesPerSecond(measurement(5_000), null), 10e6);
+});
