@@ -1,4 +1,5 @@
 import type { Extent } from "../core/extents.ts";
+import type { DirtySample, SampleOptions } from "./dirty_sample.ts";
 import type { MemoryItem } from "./memory_items.ts";
 
 /**
@@ -13,6 +14,13 @@ export interface Guest {
   readonly kind: "qemu" | "reference";
   describe(): Promise<GuestDescription>;
   runState(): Promise<RunState>;
+  /**
+   * Watches how fast the machine changes, for a forecast: nothing of it is changed, paused or slowed.
+   * One watch at a time: another one waits for it.
+   *
+   * @throws {GatewayError} `guest_state` for a machine whose memory is not here
+   */
+  sampleDirtyRate(options: SampleOptions): Promise<DirtySample>;
   /** Calls `listener` for each event until the returned function is called. */
   onEvent(listener: (event: GuestEvent) => void): () => void;
   readonly source: SourceSide;

@@ -113,6 +113,9 @@ export const parametersAnswer = z.record(z.string(), z.unknown());
 
 const tcpAddress = z.object({ type: z.literal("inet"), host: z.string(), port: z.string() });
 
+/** What QEMU could cut off at a word; a migration is among it until all of it is over. */
+export const yankAnswer = z.array(z.object({ type: z.string() }));
+
 export const migrateAnswer = z.object({
   status: z.string().optional(),
   "error-desc": z.string().optional(),

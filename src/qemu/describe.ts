@@ -42,6 +42,11 @@ export function runStateOf(status: string): RunState {
 
 /** `switchover-ack` came with QEMU 8.1. */
 export function canHoldSwitchover(version: string): boolean {
+  return isAtLeast(version, 8, 1);
+}
+
+/** Compares a version such as `10.0.2`. */
+export function isAtLeast(version: string, leastMajor: number, leastMinor: number): boolean {
   const [major, minor] = version.split(".").map(Number);
-  return major > 8 || (major === 8 && minor >= 1);
+  return major > leastMajor || (major === leastMajor && minor >= leastMinor);
 }

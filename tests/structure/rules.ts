@@ -60,7 +60,13 @@ export const ROOMS: readonly RoomRule[] = [
     pure: true,
   },
   // Interfaces that the inner rooms are written against: guests, and the link to a peer.
-  { room: "src/guest/", uses: ["src/core/"], packages: ["zod"], pure: true },
+  // zstd for what a machine's contents would take on the wire.
+  {
+    room: "src/guest/",
+    uses: ["src/core/"],
+    packages: ["node:buffer", "node:zlib", "zod"],
+    pure: true,
+  },
   { room: "src/link/peer_link.ts", uses: ["src/core/", "src/wire/"], pure: true },
   {
     room: "src/migration/",
@@ -170,6 +176,7 @@ export const PURE_MODULES: readonly string[] = [
   "src/guest/reference/audit.ts",
   "src/guest/reference/cpu_state.ts",
   "src/guest/reference/free_ring.ts",
+  "src/guest/reference/pace.ts",
   "src/guest/reference/program.ts",
   "src/image/block_digest.ts",
   "src/image/block_map.ts",
@@ -192,9 +199,12 @@ export const PURE_MODULES: readonly string[] = [
   "src/link/path_probe.ts",
   "src/link/rate_caps.ts",
   "src/link/rate_limit.ts",
+  "src/qemu/cpu_throttle.ts",
   "src/qemu/drives.ts",
+  "src/qemu/io_limits.ts",
   "src/qemu/qmp/line_decoder.ts",
   "src/qemu/qmp/messages.ts",
+  "src/qemu/sample/memory_map.ts",
   "src/qemu/source/hold.ts",
   "src/store/name_index.ts",
   "src/store/options.ts",

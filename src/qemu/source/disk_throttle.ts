@@ -1,4 +1,5 @@
 import { GatewayError } from "../../core/errors.ts";
+import { checkDiskCap } from "../../guest/throttles.ts";
 import { ask, blockStatsAnswer, virtioQueueAnswer } from "../answers.ts";
 import { readDrives } from "../describe.ts";
 import { cappedWrites, type FoundLimits, foundLimits, THROTTLE_GROUP } from "../io_limits.ts";
@@ -23,9 +24,7 @@ export class DiskThrottle {
    * @throws {GatewayError} `throttle_not_possible`, with no cap left in place
    */
   set(bytesPerSecond: number | null): Promise<void> {
-    if (bytesPerSecond !== null && !(bytesPerSecond >= 1)) {
-      throw new RangeError(`the cap of the disks is ${bytesPerSecond}`);
-    }
+    checkDiskCap(bytesPerSecond);
     const done = this.#last.then(() =>
       bytesPerSecond === null ? this.#lift() : this.#cap(bytesPerSecond)
     );

@@ -1,5 +1,15 @@
 import { GatewayError } from "../core/errors.ts";
 
+/**
+ * Checks what `throttleDisks` is asked for.
+ *
+ * @throws {RangeError} for a cap below 1 byte a second; null is none
+ */
+export function checkDiskCap(bytesPerSecond: number | null): void {
+  if (bytesPerSecond === null || bytesPerSecond >= 1) return;
+  throw new RangeError(`the cap of the disks is ${bytesPerSecond}`);
+}
+
 /** Most of its processor time that can be taken away from a machine (QEMU's own bound). */
 export const CPU_THROTTLE_SHARE_MAX = 0.99;
 
