@@ -307,16 +307,16 @@ export const ERRORS = {
     meaning: "The machine's NBD server is run by somebody else, so the gateway cannot use it.",
     preflight: true,
   },
+  no_question: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "A move was answered that asks nothing at present.",
+  },
   not_converging: {
     retry: "never",
     httpStatus: 409,
     meaning:
       "The machine writes faster than the link carries, and the move was to end in that case.",
-  },
-  no_question: {
-    retry: "never",
-    httpStatus: 409,
-    meaning: "A move was answered that asks nothing at present.",
   },
   offer_stale: {
     retry: "never",

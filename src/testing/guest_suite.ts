@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { GatewayError } from "../core/errors.ts";
-import { dirtyBytes } from "../guest/dirty_disks.ts";
+import { dirtyBytes } from "../migration/dirty_disks.ts";
 import type { Guest, GuestEvent, MoveOptions } from "../guest/guest.ts";
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { MemoryPipe, moveAll, notebook } from "./guest_move.ts";

@@ -70,6 +70,8 @@ export class Gauge {
     return {
       totalBytes: progress.totalBytes,
       remainingBytes: progress.remainingBytes,
+      // The reference machine counts as it writes; QEMU looks at its bitmap once a pass.
+      isCountedLive: this.move.deps.guest.kind === "reference",
       pass: progress.pass,
       dirtyBytesPerSecond: progress.dirtyBytesPerSecond,
       parkedWireBytes: parkedWireBytes(this.move),

@@ -1,4 +1,4 @@
-import { dirtyBytes } from "../../guest/dirty_disks.ts";
+import { dirtyBytes } from "../dirty_disks.ts";
 import { diskRound, startMemory } from "./copy.ts";
 import type { Move } from "./move.ts";
 import { repairMemory, restartMemory } from "./repair.ts";

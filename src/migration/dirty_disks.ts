@@ -1,4 +1,4 @@
-import type { DirtyDisk } from "./guest.ts";
+import type { DirtyDisk } from "../guest/guest.ts";
 
 /** What all disks together have waiting, in bytes. */
 export function dirtyBytes(disks: readonly DirtyDisk[]): number {
