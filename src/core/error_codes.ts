@@ -260,6 +260,12 @@ export const ERRORS = {
     httpStatus: 502,
     meaning: "The machine ended its memory stream or could not start it.",
   },
+  memory_too_little: {
+    retry: "never",
+    httpStatus: 507,
+    meaning: "The destination's host may have too little memory for the machine.",
+    preflight: true,
+  },
   method_not_allowed: {
     retry: "never",
     httpStatus: 405,
@@ -379,6 +385,11 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "A read-only disk of the machine travels as a copy, or cannot travel at all.",
     preflight: true,
+  },
+  request_abandoned: {
+    retry: "never",
+    httpStatus: 408,
+    meaning: "Whoever asked for a plan hung up before it was made.",
   },
   request_invalid: {
     retry: "never",

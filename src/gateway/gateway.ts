@@ -20,6 +20,7 @@ import { MigrationManager } from "./migrations.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
 import { watchPeers } from "./peer_watch.ts";
 import { planMove } from "./plan/plan.ts";
+import { ScratchFolders } from "./plan/scratch.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
 import { SiteContents, type StoreSettings } from "./site_contents.ts";
@@ -100,6 +101,8 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     clock,
     log,
   });
+  const scratch = new ScratchFolders(deps.stateDirectory);
+  await scratch.clear();
   const migrations: MigrationManager = new MigrationManager({
     site,
     ledger,
@@ -243,15 +246,21 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       }),
 
     setLinkRate: (peer, rate) => peers.setRate(peer, rate),
-    plan: (request) =>
-      planMove({
-        site,
-        clock,
-        guests,
-        peers,
-        ownership: (guestId) => ledger.ownership(guestId),
-        movingGuest: (guestId) => migrations.movingGuest(guestId),
-      }, request),
+    plan: (request, signal) =>
+      planMove(
+        {
+          site,
+          clock,
+          guests,
+          peers,
+          ownership: (guestId) => ledger.ownership(guestId),
+          movingGuest: (guestId) => migrations.movingGuest(guestId),
+          scratch,
+          newId: deps.newId,
+        },
+        request,
+        signal,
+      ),
     audit: (limit) => ledger.auditEntries(limit),
     health() {
       const checks: Record<string, string> = {

@@ -4,6 +4,7 @@ import type { PageLimits } from "../image/page_memory.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { KeptImages } from "../migration/kept_images.ts";
 import type { ImageRecords } from "../migration/ports.ts";
+import type { ImageRecordFiles } from "./image_records.ts";
 import type { GuestRegistry } from "./guests.ts";
 import type { PeerRegistry } from "./peers.ts";
 import type { SiteContents } from "./site_contents.ts";
@@ -21,7 +22,7 @@ export interface MigrationDeps {
   readonly contents: SiteContents;
   readonly sealer: Sealer;
   readonly kept: KeptImages;
-  readonly images: ImageRecords;
+  readonly images: ImageRecords & Pick<ImageRecordFiles, "has">;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }

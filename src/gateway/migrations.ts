@@ -12,6 +12,7 @@ import { depart, type MoveRequest } from "./departures.ts";
 import type { MigrationDeps } from "./migration_deps.ts";
 import { MigrationReports, render } from "./migration_reports.ts";
 import { auditWithdrawn } from "./offers.ts";
+import { answerPlan } from "./plan/answer.ts";
 import { restoreMigrations } from "./restoring.ts";
 import { type Arrival, arrived, RunningMigrations } from "./running.ts";
 
@@ -42,6 +43,7 @@ export class MigrationManager {
       isRunning: (id) => running.get(id) !== null,
       claim: (guestId) => running.claim(guestId),
       release: (guestId) => running.release(guestId),
+      planned: (peer, question) => answerPlan({ ...deps, running }, peer, question),
       accept: (stored, guest, link, epoch) =>
         this.#arrival({ stored, guest, link, epoch, events: [] }),
       begun: (id) => {

@@ -5,6 +5,9 @@ import type { LinkRate } from "../migration/control/wishes.ts";
 import type { MigrationChanges, MigrationOptions } from "../migration/options.ts";
 import type { OwnershipRecord } from "../migration/ports.ts";
 import type { MigrationReport, QuestionAnswer } from "../migration/report.ts";
+import type { Plan, PlanRequest } from "./plan/report.ts";
+
+export type { Plan, PlanRequest } from "./plan/report.ts";
 
 /**
  * Everything that a gateway does for its operator; the HTTP application is a thin layer over it and
@@ -58,8 +61,12 @@ export interface GatewayService {
 
   /** `peer_unknown`. */
   setLinkRate(peer: string, rate: LinkRate): Promise<void>;
-  /** Forecasts without moving or sampling anything; waits up to 5 s for the link. */
-  plan(request: { guest: string; to: string }): Promise<Plan>;
+  /**
+   * Watches the machine, probes the path, asks the peer and forecasts a move; nothing moves. Takes as
+   * long as the machine is watched, or up to 5 s for a link that is down, until `signal` aborts.
+   * `guest_unknown`, `peer_unknown`, `request_abandoned`.
+   */
+  plan(request: PlanRequest, signal: AbortSignal): Promise<Plan>;
   audit(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
   health(): { status: "ok" | "degraded"; checks: Record<string, string> };
 }
@@ -91,30 +98,4 @@ export interface PeerView {
   /** The cap in force now; null is none. */
   rateBytesPerSecond: number | null;
   lastError: { code: string; message: string; hint: string } | null;
-}
-
-/** From the best to the worst case. */
-export interface PlanRange {
-  low: number;
-  expected: number;
-  high: number;
-}
-
-/** Forecast of a move, by strategy. */
-export interface Plan {
-  guest: string;
-  to: string;
-  path: PathMeasurement;
-  /** What stands in the way, as far as this site alone can tell. */
-  findings: { severity: string; code: string; message: string; hint: string }[];
-  /** What durations are computed with; `assumed` until a move has measured the path. */
-  rate: { source: "measured" | "assumed"; bytesPerSecond: PlanRange };
-  strategies: {
-    strategy: string;
-    totalMs: PlanRange | null;
-    wireBytes: PlanRange | null;
-    downtimeMs: PlanRange | null;
-    fits: boolean | null;
-    remarks: string[];
-  }[];
 }

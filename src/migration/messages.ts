@@ -61,6 +61,8 @@ export const toDestination = z.discriminatedUnion("type", [
     options: offeredOptions,
     description,
   }),
+  /** Asks what would be found for such an offer, and what is there already. No move begins by it. */
+  z.object({ type: z.literal("plan"), guest: z.string().min(1).max(128), epoch, description }),
   /** `warm`: the source takes an offer of memory that is at the destination from before. */
   z.object({ type: z.literal("begin"), warm: z.boolean().default(false) }),
   z.object({
@@ -104,6 +106,17 @@ export const toDestination = z.discriminatedUnion("type", [
 ]);
 export type ToDestination = z.infer<typeof toDestination>;
 
+/** What is at the destination before a move; see `Held`. */
+const held = z.object({
+  memoryBytes: z.number().nonnegative(),
+  disks: z.array(z.object({
+    id: z.string().min(1).max(256),
+    bytes: z.number().nonnegative(),
+    isKnown: z.boolean(),
+  })).max(256).readonly(),
+  storeBytes: z.number().nonnegative(),
+});
+
 export const toSource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("accepted"), description, findings: z.array(finding).max(256) }),
   /**
@@ -129,6 +142,14 @@ export const toSource = z.discriminatedUnion("type", [
     error,
     epoch: epoch.nullable(),
     owner: z.string().max(128).nullable(),
+  }),
+  /** Answer to a `plan`; what stands in its way at once is a `rejected` as for an offer. */
+  z.object({
+    type: z.literal("planned"),
+    description,
+    findings: z.array(finding).max(256),
+    availableMemoryBytes: z.number().nonnegative().nullable(),
+    held,
   }),
   /** Asks a source that may have forgotten (restart) whether this move goes on. */
   z.object({ type: z.literal("waiting") }),

@@ -1,22 +1,31 @@
 import type { Clock } from "../../core/clock.ts";
 import { GatewayError, toGatewayError } from "../../core/errors.ts";
-import type { Finding, GuestDescription } from "../../guest/guest.ts";
+import type { DirtySample } from "../../guest/dirty_sample.ts";
+import type { Finding, Guest, GuestDescription } from "../../guest/guest.ts";
+import type { PathProbe, PeerLink } from "../../link/peer_link.ts";
 import type { OwnershipRecord } from "../../migration/ports.ts";
-import type { PeerLink } from "../../link/peer_link.ts";
 import { notHeld } from "../../migration/source/actor.ts";
-import { forecast } from "./forecast.ts";
 import type { GuestRegistry } from "../guests.ts";
 import { whenUp } from "../link_up.ts";
 import { requireOwner } from "../ownership.ts";
 import type { PeerRegistry } from "../peers.ts";
-import type { Plan } from "../service.ts";
 import { shownPath } from "../shown_path.ts";
+import { askDestination, type DestinationAnswer } from "./ask_destination.ts";
+import { Forecaster } from "./forecaster.ts";
+import { sampleImages } from "./image_sample.ts";
+import { estimateMachine, type ImageContent } from "./machine_estimate.ts";
+import { estimatePath } from "./path_estimate.ts";
+import type { Plan, PlanRequest } from "./report.ts";
+import type { ScratchFolders } from "./scratch.ts";
+import { probeShared } from "./shared_probe.ts";
+import { shownProbe, shownRates, shownSample } from "./shown.ts";
 
 /** A dial takes some round trips; a forecast does not wait for a peer that is away. */
 const LINK_UP_MS_MAX = 5_000;
-/** A link that just came up knows its round trip after one. */
-const ROUND_TRIP_MS_MAX = 2_000;
-const LOOK_MS = 20;
+/** A probe takes no longer than the watch beside it, or this. */
+const PROBE_SECONDS_MAX = 3;
+/** A machine that stands still is watched for its contents alone. */
+const STILL_SECONDS = 1;
 
 export interface PlanDeps {
   readonly site: string;
@@ -25,61 +34,176 @@ export interface PlanDeps {
   readonly peers: PeerRegistry;
   readonly ownership: (guestId: string) => OwnershipRecord | null;
   readonly movingGuest: (guestId: string) => string | null;
+  readonly scratch: ScratchFolders;
+  readonly newId: () => string;
 }
 
 /**
- * Forecasts a move and says what is known here to stand in its way. Nothing is sampled from the
- * machine, and the peer is not asked: its own machine and images are looked at by the preflight.
+ * Forecasts a move and says what stands in its way. The machine is watched, the path probed and the
+ * peer asked, side by side; nothing moves, and nothing is changed at either site.
  *
- * @throws {GatewayError} `guest_unknown`, `guest_unreachable`, `peer_unknown`
+ * @param signal whoever asks has gone: everything ends
+ * @throws {GatewayError} `guest_unknown`, `guest_unreachable`, `peer_unknown`, `request_abandoned`
  */
 export async function planMove(
   deps: PlanDeps,
-  { guest: guestId, to }: { readonly guest: string; readonly to: string },
+  request: PlanRequest,
+  signal: AbortSignal,
 ): Promise<Plan> {
-  const { clock, guests, peers } = deps;
-  const link = await peers.link(to);
-  const machine = await guests.machine(guestId);
-  const description = await machine.describe();
-  const trouble = await linkTrouble(link, to, deps);
-  if (trouble === null) await roundTripKnown(link, clock);
-  const path = link.path();
-  const capBytesPerSecond = peers.rate(to);
-  return {
-    guest: guestId,
-    to,
-    path: shownPath(path),
-    findings: [
-      ...(trouble === null ? [] : [{ severity: "warning" as const, ...trouble.toJSON() }]),
-      ...await localFindings(deps, guestId, description),
-    ],
-    ...forecast({ description, path, capBytesPerSecond }),
-  };
-}
-
-async function linkTrouble(
-  link: PeerLink,
-  to: string,
-  { clock, peers }: PlanDeps,
-): Promise<GatewayError | null> {
+  const over = new AbortController();
+  const abort = () => over.abort(abandoned(request));
+  if (signal.aborted) abort();
+  signal.addEventListener("abort", abort, { once: true });
+  // Loads its modules while the machine is watched.
+  using forecaster = new Forecaster();
   try {
-    await whenUp(link, to, clock, () => peers.lastError(to), LINK_UP_MS_MAX);
-    return null;
+    return await planned(deps, request, forecaster, over.signal);
   } catch (thrown) {
-    return toGatewayError(thrown);
+    throw over.signal.aborted ? over.signal.reason : thrown;
+  } finally {
+    signal.removeEventListener("abort", abort);
+    // What one part of it leaves behind by failing ends with it.
+    over.abort();
   }
 }
 
-async function roundTripKnown(link: PeerLink, clock: Clock): Promise<void> {
-  const untilMs = clock.nowMs() + ROUND_TRIP_MS_MAX;
-  while (link.path().roundTripMs === null && clock.nowMs() < untilMs) await clock.sleep(LOOK_MS);
+async function planned(
+  deps: PlanDeps,
+  request: PlanRequest,
+  forecaster: Forecaster,
+  signal: AbortSignal,
+): Promise<Plan> {
+  const { clock, guests, peers } = deps;
+  const { guest: guestId, to } = request;
+  const link = await peers.link(to);
+  const machine = await guests.machine(guestId);
+  const description = await machine.describe();
+  const [looked, [trouble, probe, asked]] = await Promise.all([
+    lookAt(deps, machine, description, request, signal),
+    reachPeer(deps, link, description, request, signal),
+  ]);
+  const { sample, images, problem } = looked;
+  const answer = asked instanceof GatewayError ? null : asked;
+  const path = estimatePath(probe, link.path(), peers.rate(to));
+  const estimate = estimateMachine({
+    description,
+    sample,
+    images,
+    held: answer?.held ?? null,
+    mayThrottleDisks: true,
+  });
+  const { strategies, changes } = await forecaster.forecast({
+    machine: estimate.machine,
+    path: path.path,
+    isCapped: path.isCapped,
+    strategy: request.strategy ?? null,
+    maxDowntimeMs: request.maxDowntimeMs,
+    rate: request.rate,
+    whenOver: request.whenOver,
+    startWallMs: clock.wallMs(),
+    remarks: [...path.remarks, ...estimate.remarks, ...(problem === null ? [] : [problem])],
+  }, signal);
+  const { source, bytesPerSecond } = path.rate;
+  return {
+    guest: guestId,
+    to,
+    path: shownPath(link.path()),
+    probe: shownProbe(probe),
+    sample: shownSample(sample),
+    destination: answer && {
+      description: answer.description,
+      availableMemoryBytes: answer.availableMemoryBytes,
+      held: answer.held,
+    },
+    findings: [
+      ...(trouble === null ? [] : [{ severity: "warning", ...trouble.toJSON() }]),
+      ...findingsOf(asked),
+      ...await localFindings(deps, request, description, answer),
+    ],
+    rate: { source, bytesPerSecond: shownRates(bytesPerSecond) },
+    strategies,
+    changes,
+  };
 }
 
-/** What of the preflight needs this site alone; changes nothing. */
+/** What of the machine and its images is known after a while of looking at them. */
+interface Looked {
+  readonly sample: DirtySample | null;
+  readonly images: ReadonlyMap<string, ImageContent>;
+  /** Why the machine was not watched. */
+  readonly problem: string | null;
+}
+
+async function lookAt(
+  { movingGuest, scratch }: PlanDeps,
+  machine: Guest,
+  description: GuestDescription,
+  { guest: guestId, seconds }: PlanRequest,
+  signal: AbortSignal,
+): Promise<Looked> {
+  const { runState, disks } = description;
+  const nowhere = { sample: null, images: new Map(), problem: null };
+  if (runState !== "running" && runState !== "paused") return nowhere;
+  const images = sampleImages(disks, Math.random, signal);
+  images.catch(() => {});
+  // A machine that moves may be slowed by its move, and its hypervisor has other things to do.
+  if (movingGuest(guestId) !== null) return { ...nowhere, images: await images };
+  await using folder = await scratch.open();
+  try {
+    const sample = await machine.sampleDirtyRate({
+      seconds: runState === "running" ? seconds : STILL_SECONDS,
+      scratchDirectory: folder.path,
+      signal,
+    });
+    return { sample, images: await images, problem: null };
+  } catch (thrown) {
+    signal.throwIfAborted();
+    const problem = `the machine could not be watched: ${toGatewayError(thrown).message}`;
+    return { sample: null, images: await images, problem };
+  }
+}
+
+/** Connects, probes and asks; what the peer could not be asked, or refuses, is the third. */
+async function reachPeer(
+  deps: PlanDeps,
+  link: PeerLink,
+  description: GuestDescription,
+  { guest, to, seconds }: PlanRequest,
+  signal: AbortSignal,
+): Promise<[GatewayError | null, PathProbe | null, DestinationAnswer | GatewayError | null]> {
+  const { clock, peers, ownership } = deps;
+  try {
+    await whenUp(link, to, clock, () => peers.lastError(to), LINK_UP_MS_MAX, signal);
+  } catch (thrown) {
+    signal.throwIfAborted();
+    return [toGatewayError(thrown), null, null];
+  }
+  const epoch = ownership(guest)?.epoch ?? 1;
+  const [probe, asked] = await Promise.all([
+    probeShared(link, Math.max(PROBE_SECONDS_MAX, seconds), signal),
+    askDestination({ ...deps, link }, { guest, epoch, description }, signal).catch((thrown) => {
+      signal.throwIfAborted();
+      return toGatewayError(thrown);
+    }),
+  ]);
+  return [null, probe, asked];
+}
+
+function findingsOf(asked: DestinationAnswer | GatewayError | null): readonly Finding[] {
+  if (asked === null) return [];
+  if (!(asked instanceof GatewayError)) return asked.findings;
+  return [{
+    severity: asked.code === "peer_unreachable" ? "warning" : "refusal",
+    ...asked.toJSON(),
+  }];
+}
+
+/** What the preflight finds at this site; changes nothing. */
 async function localFindings(
   { site, guests, ownership, movingGuest }: PlanDeps,
-  guestId: string,
+  { guest: guestId, whenOver }: PlanRequest,
   description: GuestDescription,
+  answer: DestinationAnswer | null,
 ): Promise<Finding[]> {
   const moving = movingGuest(guestId);
   if (moving !== null) {
@@ -105,10 +229,18 @@ async function localFindings(
   }
   const { source } = await guests.machine(guestId);
   // From a machine like itself that waits nothing can differ: what is found is about this one.
-  const findings = await source.preflight({ ...description, runState: "incoming" });
+  const counterpart = answer?.description ?? { ...description, runState: "incoming" as const };
+  const mayThrottleDisks = whenOver.includes("throttleDisks");
+  const findings = await source.preflight(counterpart, { mayThrottleDisks });
   return [...findings, ...notHeld(description)];
 }
 
 function refusal(error: GatewayError): Finding {
   return { severity: "refusal", ...error.toJSON() };
+}
+
+function abandoned({ guest }: PlanRequest): GatewayError {
+  return new GatewayError("request_abandoned", `Cannot plan a move of ${guest}: nobody waits`, {
+    hint: "Ask again and wait for the answer: it takes as long as the machine is watched",
+  });
 }

@@ -1,4 +1,5 @@
 import { GatewayError } from "../../core/errors.ts";
+import type { Plan, PlanRequest } from "../../gateway/plan/report.ts";
 import type { GatewayService, GuestView, PeerView } from "../../gateway/service.ts";
 import { guestDefinition } from "../../guest/definition.ts";
 import type { Forecast } from "../../migration/control/action.ts";
@@ -108,6 +109,26 @@ export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
   };
 }
 
+/** A forecast of which nothing is known. */
+export function samplePlan(
+  { guest, to }: Pick<PlanRequest, "guest" | "to">,
+  changes: Partial<Plan> = {},
+): Plan {
+  return {
+    guest,
+    to,
+    path: samplePeer().path,
+    probe: null,
+    sample: null,
+    destination: null,
+    findings: [],
+    rate: { source: "assumed", bytesPerSecond: { low: 1_000, expected: 1_000, high: 1_000 } },
+    strategies: [],
+    changes: [],
+    ...changes,
+  };
+}
+
 function sampleGuest(id: string): GuestView {
   return {
     id,
@@ -169,17 +190,7 @@ export function fakeService(overrides: Partial<GatewayService> = {}) {
       return () => listeners.delete(listener);
     },
     setLinkRate: noted("setLinkRate", () => Promise.resolve()),
-    plan: noted("plan", (request: { guest: string; to: string }) =>
-      Promise.resolve({
-        ...request,
-        path: samplePeer().path,
-        findings: [],
-        rate: {
-          source: "measured" as const,
-          bytesPerSecond: { low: 1_000, expected: 1_000, high: 1_000 },
-        },
-        strategies: [],
-      })),
+    plan: noted("plan", (request: PlanRequest) => Promise.resolve(samplePlan(request))),
     audit: noted("audit", () => [{ at: "2026-01-02T03:04:05.000Z", kind: "x", body: {} }]),
     health: noted(
       "health",
