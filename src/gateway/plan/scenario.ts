@@ -16,8 +16,8 @@ const AROUND_MS: Readonly<Record<End, number>> = { low: 200, expected: 500, high
 const AROUND_ROUND_TRIPS = 3;
 /** A question is answered with yes after so long. */
 const ANSWER_MS = 10_000;
-/** A move that takes longer than this many times its plain copy, and as much again, has no end. */
-const HORIZON_FACTOR = 1.5;
+/** A move that takes longer than this many times its plain copy, and half an hour, has no end. */
+const HORIZON_FACTOR = 1.2;
 const HORIZON_MS = 30 * 60_000;
 
 /** A move whose course is wanted. */

@@ -61,6 +61,7 @@ export function diskSet(
   { writtenBytesPerSecond, distinctBytes, ms }: Omit<DiskSample, "id">,
 ): Ends<WrittenSet> {
   const bytesPerSecond = writtenBytesPerSecond;
+  if (bytesPerSecond <= 0) return ends(() => ({ bytes: 0, bytesPerSecond: 0 }));
   const written = bytesPerSecond * ms / 1000;
   return ends((end) => {
     const most = distinctBytes === null

@@ -103,3 +103,10 @@ Deno.test("a disk that is written in order grows up to its size in the worst cas
   assert.ok(untold.low.bytes < untold.expected.bytes);
   assert.equal(untold.high.bytes, 1_000 * MIB);
 });
+
+Deno.test("a disk that is not written has no set, whether its kind can tell or not", () => {
+  for (const distinctBytes of [0, null]) {
+    const sets = diskSet(1_000 * MIB, { writtenBytesPerSecond: 0, distinctBytes, ms: 4_000 });
+    for (const end of ENDS) assert.deepEqual(sets[end], { bytes: 0, bytesPerSecond: 0 });
+  }
+});
