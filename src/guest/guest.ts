@@ -49,6 +49,11 @@ export interface GuestDescription {
   readonly version: string;
   /** Machine type such as `pc-i440fx-10.0`; null where the kind has none. */
   readonly machineType: string | null;
+  /**
+   * The processor: its name, and its features as far as the kind can list them. Null where it has
+   * none, or is of an older gateway.
+   */
+  readonly cpuModel: string | null;
   readonly memoryBytes: number;
   readonly runState: RunState;
   readonly disks: readonly DiskDescription[];
