@@ -139,7 +139,7 @@ export interface SourceSide {
    * machine had hold on beside it; `restore` and `retire` leave it with exactly these.
    *
    * A pause is not held up: what waits for the cap is written first, at full speed, however much that
-   * is (a guest that writes through its page cache queues some 20 MB for each disk).
+   * is (15 MB were seen of a guest that writes through its page cache).
    *
    * @throws {GatewayError} `throttle_not_possible`, with no cap left in place
    */

@@ -124,7 +124,7 @@ export class MemoryStream implements MemorySource {
   }
 
   async *#read(): AsyncGenerator<MemoryItem[], void, undefined> {
-    const buffer = new Uint8Array(READ_BUFFER_BYTES);
+    const buffer = new Uint8Array(this.#ahead === null ? READ_BUFFER_BYTES : 0);
     for (;;) {
       this.#readingSinceMs = this.#machine.clock.nowMs();
       const bytes = await (this.#ahead?.next() ?? this.#readConn(buffer));
@@ -297,6 +297,8 @@ export class MemoryStream implements MemorySource {
 
   #onAway(isAway: boolean): void {
     this.#isReaderAway = isAway;
+    // QEMU's timer stands still with the machine, and what is left shall not be slowed.
+    if (this.#watch.stoppedAtMs !== null) return;
     const wanted = isAway ? BANDWIDTH_MIN : this.#boundBytesPerSecond;
     void this.#setBandwidth(wanted).catch(() => {
       // Whoever reads the stream learns that the machine has ended.
