@@ -136,6 +136,41 @@ Deno.test(
 );
 
 Deno.test(
+  "processors get what is left to them, and all of it back when the stream is over",
+  NEEDS,
+  () =>
+    withGuest(IDLE, async (guest, process, directory) => {
+      await process.ask(
+        "run (n=0; while :; do n=$((n + 1)); echo $n; done) >/run/turns 2>&1 &",
+      );
+      const turnsPerSecond = async () => {
+        const turns = async () =>
+          Number(/\d{2,}/.exec(await process.ask("run tail -n1 /run/turns"))?.[0]);
+        const [fromMs, before] = [clock.nowMs(), await turns()];
+        await clock.sleep(1_500);
+        return (await turns() - before) / (clock.nowMs() - fromMs) * 1000;
+      };
+      const options = { ...moveOptions(`${directory}/x`), mayThrottleCpu: true };
+      await guest.source.begin(options);
+      const stream = await guest.source.startMemory();
+      const drained = (async () => {
+        for await (const _ of stream.items());
+      })();
+      await until("the second pass", async () => (await stream.progress()).pass >= 2);
+      const free = await turnsPerSecond();
+      await stream.throttleCpu(0.9);
+      await until("QEMU obeys", async () => (await stream.progress()).cpuThrottleShare === 0.9);
+      const slow = await turnsPerSecond();
+      assert.ok(slow < 0.4 * free, `${slow} turns/s of ${free} with a tenth of the processors`);
+      await stream.cancel();
+      await drained;
+      await guest.source.restore(options.notes, options);
+      const after = await turnsPerSecond();
+      assert.ok(after > 2 * slow, `${after} turns/s after the stream, ${slow} during it`);
+    }),
+);
+
+Deno.test(
   "a new bandwidth holds within a second on a stream that runs",
   NEEDS,
   () =>
