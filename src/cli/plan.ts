@@ -88,9 +88,9 @@ function written({ memory, disks }: NonNullable<Plan["sample"]>): string {
 }
 
 function waiting({ description, availableMemoryBytes }: NonNullable<Plan["destination"]>): string {
-  const { kind, version, machineType, disks } = description;
+  const { kind, version, machineType, cpuModel, disks } = description;
   return [
-    `${kind} ${version}${machineType === null ? "" : ` (${machineType})`}`,
+    [`${kind} ${version}`, machineType, cpuModel].filter((part) => part !== null).join(" "),
     ...disks.map(({ id, format, sizeBytes }) => `${id} ${format} ${formatBytes(sizeBytes)}`),
     ...(availableMemoryBytes === null
       ? []

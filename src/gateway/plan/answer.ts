@@ -1,6 +1,6 @@
 import { toGatewayError } from "../../core/errors.ts";
-import type { Finding, GuestDescription } from "../../guest/guest.ts";
-import { availableMemoryBytes } from "../../host/available_memory.ts";
+import type { GuestDescription } from "../../guest/guest.ts";
+import { hostMemory } from "../../host/host_memory.ts";
 import type { ToDestination, ToSource } from "../../migration/messages.ts";
 import { examineIncoming, requireAcceptable } from "../incoming_checks.ts";
 import type { MigrationDeps } from "../migration_deps.ts";
@@ -30,15 +30,15 @@ export async function answerPlan(
     // Refuses a machine that a move has; one that begins a moment later is not held up.
     running.claim(guestId);
     running.release(guestId);
-    const [{ own, findings }, availableBytes] = await Promise.all([
+    const [{ own, findings }, memory] = await Promise.all([
       examineIncoming(deps, guestId, description),
-      availableMemoryBytes(),
+      hostMemory(),
     ]);
     return {
       type: "planned",
       description: own,
-      findings: [...findings, ...memoryFindings(own, availableBytes)],
-      availableMemoryBytes: availableBytes,
+      findings,
+      availableMemoryBytes: memory?.availableBytes ?? null,
       held: await heldHere(deps, guestId, peer, own),
     };
   } catch (thrown) {
@@ -50,21 +50,6 @@ export async function answerPlan(
       owner: record?.owner ?? null,
     };
   }
-}
-
-/** A machine that waits has little of its memory yet; one that was given all of it at once has. */
-function memoryFindings(
-  { memoryBytes }: GuestDescription,
-  availableBytes: number | null,
-): Finding[] {
-  if (availableBytes === null || availableBytes >= memoryBytes) return [];
-  return [{
-    severity: "warning",
-    code: "memory_too_little",
-    message: `The machine has ${memoryBytes} bytes of memory, the destination's host has ` +
-      `${availableBytes} to give`,
-    hint: "Free memory there, unless the waiting machine was given all of its memory at its start",
-  }];
 }
 
 async function heldHere(

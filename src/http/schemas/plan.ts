@@ -76,6 +76,7 @@ const destination = z.object({
     kind: z.enum(["qemu", "reference"]),
     version: z.string(),
     machineType: z.string().nullable(),
+    cpuModel: z.string().nullable(),
     memoryBytes: z.number(),
     runState: z.enum(["running", "paused", "incoming", "postmigrate", "gone"]),
     disks: z.array(z.object({
