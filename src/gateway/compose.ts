@@ -9,6 +9,7 @@ import { attachQemu } from "../qemu/qemu_guest.ts";
 import { WorkerSealer, workersForThisMachine } from "../sealing/worker_sealer.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
 import { lockSite } from "./site_lock.ts";
+import { ScratchFolders } from "./plan/scratch.ts";
 
 /** The composition root of a gateway: everything that the service is built from, for one site. */
 export async function composeGateway(
@@ -20,7 +21,10 @@ export async function composeGateway(
   await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
   using lock = new DisposableStack();
   lock.use(lockSite(config));
+  const scratch = new ScratchFolders(config.stateDirectory);
+  await scratch.clear();
   const gateway = await startGateway({
+    scratch,
     site: config.site,
     ledgerFile: config.ledgerFile,
     stateDirectory: config.stateDirectory,

@@ -20,7 +20,7 @@ import { MigrationManager } from "./migrations.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
 import { watchPeers } from "./peer_watch.ts";
 import { planMove } from "./plan/plan.ts";
-import { ScratchFolders } from "./plan/scratch.ts";
+import type { ScratchFolders } from "./plan/scratch.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
 import { SiteContents, type StoreSettings } from "./site_contents.ts";
@@ -45,6 +45,8 @@ export interface GatewayDeps {
   readonly pages?: PageLimits;
   /** What is kept for later moves; nothing without it. */
   readonly store?: StoreSettings;
+  /** For looks into machines' memory; without it plans go without them. */
+  readonly scratch?: Pick<ScratchFolders, "open">;
   /** Packs batches for all moves and is closed with the gateway; without one its thread does it. */
   readonly sealer?: Sealer & { close(): void };
   /** Bounds of what stays of machines' memory after their moves; the defaults without them. */
@@ -101,8 +103,6 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     clock,
     log,
   });
-  const scratch = new ScratchFolders(deps.stateDirectory);
-  await scratch.clear();
   const migrations: MigrationManager = new MigrationManager({
     site,
     ledger,
@@ -255,7 +255,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
           peers,
           ownership: (guestId) => ledger.ownership(guestId),
           movingGuest: (guestId) => migrations.movingGuest(guestId),
-          scratch,
+          scratch: deps.scratch ?? null,
           newId: deps.newId,
         },
         request,

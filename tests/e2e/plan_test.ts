@@ -169,16 +169,22 @@ Deno.test(
   needs,
   async () => {
     await using sites = await KillableSites.start({ booted: false });
+    await sites.incoming();
     const before = await sites.machine.migrationStatus();
     const api = await sites.a.api();
     const request = { guest: "vm", to: "b", seconds: 1 };
-    const { findings, sample, strategies } = await api.call<Plan>("POST", "/plan", request);
+    const { findings, sample, destination, strategies } = await api.call<Plan>(
+      "POST",
+      "/plan",
+      request,
+    );
     assert.deepEqual(findings, []);
     const { allocatedBytes, sizeBytes } = (await api.call<GuestView>("GET", "/guests/vm"))
       .description!.disks[0];
     assert.ok(allocatedBytes! < sizeBytes, "the image is new and thin");
     assert.equal(sample!.memory.windows.length, 2);
-    assert.ok(sample!.memory.zeroShare! > 0);
+    assert.ok(sample!.memory.zeroShare! > 0, "contents were looked at");
+    assert.equal(destination!.description.runState, "incoming");
     const { wireBytes, totalMs, downtimeMs } = strategies[0];
     assert.ok(wireBytes!.low < 160 * MIB + sizeBytes / 2);
     assert.ok(totalMs!.low > 0 && downtimeMs!.low > 0);

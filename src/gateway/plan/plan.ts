@@ -34,7 +34,7 @@ export interface PlanDeps {
   readonly peers: PeerRegistry;
   readonly ownership: (guestId: string) => OwnershipRecord | null;
   readonly movingGuest: (guestId: string) => string | null;
-  readonly scratch: ScratchFolders;
+  readonly scratch: Pick<ScratchFolders, "open"> | null;
   readonly newId: () => string;
 }
 
@@ -148,11 +148,11 @@ async function lookAt(
   images.catch(() => {});
   // A machine that moves may be slowed by its move, and its hypervisor has other things to do.
   if (movingGuest(guestId) !== null) return { ...nowhere, images: await images };
-  await using folder = await scratch.open();
+  await using folder = await scratch?.open() ?? null;
   try {
     const sample = await machine.sampleDirtyRate({
       seconds: runState === "running" ? seconds : STILL_SECONDS,
-      scratchDirectory: folder.path,
+      scratchDirectory: folder?.path,
       signal,
     });
     return { sample, images: await images, problem: null };
@@ -180,13 +180,25 @@ async function reachPeer(
   }
   const epoch = ownership(guest)?.epoch ?? 1;
   const [probe, asked] = await Promise.all([
-    probeShared(link, Math.max(PROBE_SECONDS_MAX, seconds), signal),
+    probeTwice(link, Math.max(PROBE_SECONDS_MAX, seconds), signal),
     askDestination({ ...deps, link }, { guest, epoch, description }, signal).catch((thrown) => {
       signal.throwIfAborted();
       return toGatewayError(thrown);
     }),
   ]);
   return [null, probe, asked];
+}
+
+/** A link that has just come up may go over to another connection, and a probe ends with its own. */
+async function probeTwice(
+  link: PeerLink,
+  secondsMax: number,
+  signal: AbortSignal,
+): Promise<PathProbe> {
+  const probe = await probeShared(link, secondsMax, signal);
+  const isCutShort = !probe.isSettled && probe.source === "filler" &&
+    probe.seconds < secondsMax / 3;
+  return isCutShort ? await probeShared(link, secondsMax, signal) : probe;
 }
 
 function findingsOf(asked: DestinationAnswer | GatewayError | null): readonly Finding[] {
