@@ -106,7 +106,6 @@ Deno.test("each route asks the service once and encodes its answer", async () =>
     ["DELETE", "/v1/migrations/m-1/leftovers", undefined, 200, "deleteLeftovers", "m-1"],
     ["GET", "/v1/audit", undefined, 200, "audit", 100],
     ["GET", "/v1/audit?limit=7", undefined, 200, "audit", 7],
-    ["POST", "/v1/plan", { guest: "web", to: "east" }, 200, "plan", { guest: "web", to: "east" }],
     [
       "POST",
       "/v1/migrations/m-1/answer",
@@ -415,6 +414,20 @@ Deno.test("the description of the API has every path of the contract", async () 
   ]);
   for (const name of ["Guest", "Migration", "Peer", "Plan", "Problem"]) {
     assert.ok(components.schemas[name], name);
+  }
+});
+
+Deno.test("a plan is asked for with its wishes, and hears of whoever hangs up", async () => {
+  const { ask, calls } = setUp();
+  const wishes = { guest: "web", to: "east", strategy: "precopy", whenOver: ["ask"] };
+  assert.equal((await ask("POST", "/v1/plan", wishes)).status, 200);
+  const [name, request, signal] = calls.at(-1)!;
+  assert.equal(name, "plan");
+  assert.deepEqual(request, { ...wishes, seconds: 4, maxDowntimeMs: 300, rate: null });
+  assert.ok(signal instanceof AbortSignal);
+  for (const wrong of [{ seconds: 0 }, { seconds: 61 }, { strategy: "fly" }, { hold: true }]) {
+    const answer = await ask("POST", "/v1/plan", { guest: "web", to: "east", ...wrong });
+    assert.equal(answer.status, 422, JSON.stringify(wrong));
   }
 });
 

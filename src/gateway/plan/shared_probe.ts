@@ -29,14 +29,17 @@ export async function probeShared(
     return await Promise.race([shared.probe, aborted.promise]);
   } finally {
     signal.removeEventListener("abort", abort);
-    if (--shared.users === 0) shared.over.abort();
+    if (--shared.users === 0) {
+      // Whoever comes now begins a new one.
+      if (running.get(link) === shared) running.delete(link);
+      shared.over.abort();
+    }
   }
 }
 
 function begin(link: PeerLink, secondsMax: number): Running {
   const over = new AbortController();
-  const probe = link.probePath({ secondsMax, signal: over.signal })
-    .finally(() => running.delete(link));
+  const probe = link.probePath({ secondsMax, signal: over.signal });
   // Where all have given up nobody hears of its end.
   probe.catch(() => {});
   const begun = { probe, over, users: 0 };
