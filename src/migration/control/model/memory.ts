@@ -8,13 +8,17 @@ const PASS_MS_MIN = 100;
 /** The ratio of what was sent is remembered over this many raw bytes. */
 const RATIO_BYTES = 6 * 1024 * 1024;
 
-/** One set of pages: dirty and unread, of that known to the pass, and parked; raw bytes. */
+/**
+ * One set of pages: dirty and unread, of that known to the pass, parked, and never sent yet; raw
+ * bytes.
+ */
 interface SetState {
   readonly bytes: number;
   readonly bytesPerSecond: number;
   dirty: number;
   counted: number;
   parked: number;
+  fresh: number;
 }
 
 /**
@@ -36,7 +40,13 @@ export class MemoryFluid {
   #sent = { raw: 1, wire: 1 };
 
   constructor(private readonly machine: MachineModel) {
-    this.#sets = machine.written.map((set) => ({ ...set, dirty: 0, counted: 0, parked: 0 }));
+    this.#sets = machine.written.map((set) => ({
+      ...set,
+      dirty: 0,
+      counted: 0,
+      parked: 0,
+      fresh: set.bytes,
+    }));
     this.#totalBytes = machine.memoryBytes;
     const written = this.#sets.reduce((sum, { bytes }) => sum + bytes, 0);
     this.#coldBytes = Math.max(0, machine.memoryBytes - written);
@@ -110,14 +120,19 @@ export class MemoryFluid {
   send(wireBytes: number): number {
     const cold = Math.min(wireBytes, this.#cold.parked * this.#cold.wireRatio);
     this.#cold.parked -= cold / this.#cold.wireRatio || 0;
-    const { rewriteWireRatio, memoryWireRatio } = this.machine;
-    const ratio = this.#hasCopied ? rewriteWireRatio : memoryWireRatio;
     const parked = this.#sets.reduce((sum, set) => sum + set.parked, 0);
-    const hot = Math.min(wireBytes - cold, parked * ratio);
-    const share = parked <= 0 ? 0 : hot / ratio / parked;
-    for (const set of this.#sets) set.parked -= set.parked * share;
+    const parkedWire = this.#parkedWireBytesOfSets;
+    const hot = Math.min(wireBytes - cold, parkedWire);
+    const share = parkedWire <= 0 ? 0 : hot / parkedWire;
+    for (const set of this.#sets) {
+      set.fresh -= Math.min(set.fresh, set.parked) * share;
+      set.parked -= set.parked * share;
+    }
     const isNew = this.#cold.wireRatio !== UNCHANGED_WIRE_RATIO;
-    this.#count((isNew ? cold / this.#cold.wireRatio : 0) + hot / ratio, (isNew ? cold : 0) + hot);
+    this.#count(
+      (isNew ? cold / this.#cold.wireRatio : 0) + parked * share,
+      (isNew ? cold : 0) + hot,
+    );
     return cold + hot;
   }
 
@@ -128,10 +143,16 @@ export class MemoryFluid {
 
   /** Wire bytes that are parked. */
   get parkedWireBytes(): number {
+    return this.#cold.parked * this.#cold.wireRatio + this.#parkedWireBytesOfSets;
+  }
+
+  /** What was never sent costs what a first copy does, however often it was read again meanwhile. */
+  get #parkedWireBytesOfSets(): number {
     const { rewriteWireRatio, memoryWireRatio } = this.machine;
-    const ratio = this.#hasCopied ? rewriteWireRatio : memoryWireRatio;
-    const parked = this.#sets.reduce((sum, set) => sum + set.parked, 0);
-    return this.#cold.parked * this.#cold.wireRatio + parked * ratio;
+    return this.#sets.reduce((sum, { parked, fresh }) => {
+      const first = Math.min(parked, fresh);
+      return sum + first * memoryWireRatio + (parked - first) * rewriteWireRatio;
+    }, 0);
   }
 
   get parkedRawBytes(): number {
@@ -140,9 +161,12 @@ export class MemoryFluid {
 
   /** In truth, wire bytes that the destination lacks. */
   get missingWireBytes(): number {
-    const ratio = this.#hasCopied ? this.machine.rewriteWireRatio : this.machine.memoryWireRatio;
-    const dirty = this.#sets.reduce((sum, set) => sum + set.dirty, 0);
-    return this.parkedWireBytes + this.#cold.unread * this.#cold.wireRatio + dirty * ratio;
+    const { rewriteWireRatio, memoryWireRatio } = this.machine;
+    const dirty = this.#sets.reduce((sum, set) => {
+      const first = Math.max(0, Math.min(set.dirty, set.fresh - set.parked));
+      return sum + first * memoryWireRatio + (set.dirty - first) * rewriteWireRatio;
+    }, 0);
+    return this.parkedWireBytes + this.#cold.unread * this.#cold.wireRatio + dirty;
   }
 
   /** @param linkWireBytes taken by the link and not applied */
