@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { dirtyBytes } from "../../src/migration/dirty_disks.ts";
 import type { Guest } from "../../src/guest/guest.ts";
 import { createDisk, type QemuProcess, startQemu } from "../../src/testing/qemu_process.ts";
 import type { GuestWorkload } from "../../src/testing/guest_image/guest_argv.ts";
@@ -73,11 +74,11 @@ Deno.test(
       await process.ask("run (dd if=/pool/random of=/dev/vda bs=64k >/dev/null 2>&1; sync) &");
       let foretold = 0;
       await until("writes wait for the cap", async () => {
-        foretold = await guest.source.dirtyDiskBytes();
+        foretold = dirtyBytes(await guest.source.dirtyDisks());
         return foretold > 2 * MEBIBYTE;
       });
       await guest.source.pause();
-      const dirty = await guest.source.dirtyDiskBytes();
+      const dirty = dirtyBytes(await guest.source.dirtyDisks());
       // The pool has 4 MiB; the writes differ in size, so that their mean is not exact.
       assert.ok(dirty > 2 * MEBIBYTE, `${dirty} bytes at the pause`);
       assert.ok(foretold > dirty / 2 && foretold < dirty * 2.5, `${foretold} foretold of ${dirty}`);
