@@ -1,5 +1,5 @@
-/** Unused allowance is kept for this long, so that a late timer costs no rate. */
-export const BURST_MS = 50;
+/** Unused allowance is kept for this long, so that a program that is late costs no rate. */
+export const BURST_MS = 200;
 
 /**
  * A rate cap by debt: a record may start while nothing is owed, and what it costs is paid off at
