@@ -119,7 +119,7 @@ class PacedPath {
         queueMs.push(this.#sender.delay.queueMs(ms));
         tcpBytes.push(flows.reduce((sum, flow) => sum + flow.deliveredBytes, 0));
         const { cap } = this.options;
-        if (cap) this.#sender.capBytesPerSecond = cap(this.#path(ms), ms);
+        if (cap) this.#sender.setCap(cap(this.#path(ms), ms), ms);
       });
     }
     this.#events.add(0, (ms) => this.#ping(ms));
