@@ -48,6 +48,12 @@ export const ERRORS = {
     httpStatus: 500,
     meaning: "The site's configuration file cannot be used; the message names file and field.",
   },
+  cpu_model_differs: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "The processors of both machines are not alike, or have other features.",
+    preflight: true,
+  },
   data_host_not_allowed: {
     retry: "never",
     httpStatus: 422,
@@ -259,6 +265,12 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 502,
     meaning: "The machine ended its memory stream or could not start it.",
+  },
+  memory_too_little: {
+    retry: "never",
+    httpStatus: 507,
+    meaning: "The memory of the machine does not fit the destination's host.",
+    preflight: true,
   },
   method_not_allowed: {
     retry: "never",

@@ -27,6 +27,7 @@ const description = z.object({
   kind: z.enum(["qemu", "reference"]),
   version: z.string().max(64),
   machineType: z.string().max(128).nullable(),
+  cpuModel: z.string().max(4096).nullable().default(null),
   memoryBytes: z.number().int().nonnegative(),
   runState: z.enum(["running", "paused", "incoming", "postmigrate", "gone"]),
   disks: z.array(disk).max(256).readonly(),

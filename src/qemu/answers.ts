@@ -15,6 +15,11 @@ export const memorySizeAnswer = z.object({
   "plugged-memory": count.optional(),
 });
 
+export const cpusAnswer = z.array(z.object({ "qom-path": z.string() }));
+
+/** Memory that the machine was given; what is preallocated is taken already. */
+export const memoryDevicesAnswer = z.array(z.object({ size: count, prealloc: z.boolean() }));
+
 export const qomListAnswer = z.array(z.object({ name: z.string(), type: z.string() }));
 
 const bitmap = z.object({

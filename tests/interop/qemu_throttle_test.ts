@@ -70,18 +70,31 @@ Deno.test(
       const options = moveOptions(`${directory}/x`);
       await guest.source.begin(options);
       for (const round of await guest.source.beginDiskRound()) await round.finish(true);
-      await guest.source.throttleDisks(200_000);
-      await process.ask("run (dd if=/pool/random of=/dev/vda bs=64k >/dev/null 2>&1; sync) &");
+      await guest.source.throttleDisks(100_000);
+      // 4 MiB, through the guest's page cache; its kernel makes few, large writes of it.
+      const write = "dd if=/pool/random of=/dev/vda bs=64k; sync";
+      await process.ask(`run (${write}) >/dev/null 2>&1 &`);
       let foretold = 0;
       await until("writes wait for the cap", async () => {
         foretold = dirtyBytes(await guest.source.dirtyDisks());
         return foretold > 2 * MEBIBYTE;
       });
+      const written = (await guest.sampleDirtyRate({ seconds: 1 })).disks[0];
+      assert.ok(written.writtenBytesPerSecond < MEBIBYTE, "the writes did not wait");
       await guest.source.pause();
       const dirty = dirtyBytes(await guest.source.dirtyDisks());
-      // The pool has 4 MiB; the writes differ in size, so that their mean is not exact.
+      // The writes differ in size, so that their mean is not exact.
       assert.ok(dirty > 2 * MEBIBYTE, `${dirty} bytes at the pause`);
       assert.ok(foretold > dirty / 2 && foretold < dirty * 2.5, `${foretold} foretold of ${dirty}`);
+      // The gateway's own reading is not capped: 2 MiB would take 10 s.
+      const startedMs = clock.nowMs();
+      for (const round of await guest.source.beginDiskRound()) {
+        for (const { kind, offsetBytes, lengthBytes } of round.extents) {
+          if (kind === "data") await round.read(offsetBytes, new Uint8Array(lengthBytes));
+        }
+        await round.finish(true);
+      }
+      assert.ok(clock.nowMs() - startedMs < 5_000, "the last round was slowed");
       await guest.source.restore(options.notes, options);
       assert.equal(await guest.runState(), "running");
     }),
@@ -120,6 +133,41 @@ Deno.test(
       await stream.cancel();
       await drained;
       await guest.source.restore(options.notes, options);
+    }),
+);
+
+Deno.test(
+  "processors get what is left to them, and all of it back when the stream is over",
+  NEEDS,
+  () =>
+    withGuest(IDLE, async (guest, process, directory) => {
+      await process.ask(
+        "run (n=0; while :; do n=$((n + 1)); echo $n; done) >/run/turns 2>&1 &",
+      );
+      const turnsPerSecond = async () => {
+        const turns = async () =>
+          Number(/\d{2,}/.exec(await process.ask("run tail -n1 /run/turns"))?.[0]);
+        const [fromMs, before] = [clock.nowMs(), await turns()];
+        await clock.sleep(1_500);
+        return (await turns() - before) / (clock.nowMs() - fromMs) * 1000;
+      };
+      const options = { ...moveOptions(`${directory}/x`), mayThrottleCpu: true };
+      await guest.source.begin(options);
+      const stream = await guest.source.startMemory();
+      const drained = (async () => {
+        for await (const _ of stream.items());
+      })();
+      await until("the second pass", async () => (await stream.progress()).pass >= 2);
+      const free = await turnsPerSecond();
+      await stream.throttleCpu(0.9);
+      await until("QEMU obeys", async () => (await stream.progress()).cpuThrottleShare === 0.9);
+      const slow = await turnsPerSecond();
+      assert.ok(slow < 0.4 * free, `${slow} turns/s of ${free} with a tenth of the processors`);
+      await stream.cancel();
+      await drained;
+      await guest.source.restore(options.notes, options);
+      const after = await turnsPerSecond();
+      assert.ok(after > 2 * slow, `${after} turns/s after the stream, ${slow} during it`);
     }),
 );
 

@@ -87,6 +87,7 @@ class AttachedReferenceGuest implements ReferenceGuest {
       kind: "reference",
       version: String(protocolVersion),
       machineType: null,
+      cpuModel: null,
       memoryBytes,
       runState,
       disks: disks.map((disk) => ({

@@ -2,8 +2,8 @@ import type { Clock } from "../../core/clock.ts";
 
 /** A consumer that takes nothing for this long counts as away. */
 export const AWAY_AFTER_MS = 2_000;
-/** What is read for a consumer that is away; at QEMU's slowest this lasts for half an hour. */
-export const AHEAD_BYTES_MAX = 64 * 1024 * 1024;
+/** What is read for a consumer that is away; at QEMU's slowest, 1.3 MB/s, it lasts for 100 s. */
+export const AHEAD_BYTES_MAX = 128 * 1024 * 1024;
 const READ_BUFFER_BYTES = 512 * 1024;
 
 /** What a `ReadAhead` needs beside its connection. */
