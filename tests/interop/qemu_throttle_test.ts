@@ -9,6 +9,8 @@ const NEEDS = await requires("qemu", "qemuUtils", "guestImage", "cpio");
 const MEBIBYTE = 1024 * 1024;
 /** QEMU's timer has to find twice in a row, 5 s apart, that no pass has ended. */
 const STOPPED_READING_MS = 11_000;
+/** QEMU sends 32 pages at a time, and looks at its bound ten times a second. */
+const STEP_BYTES_PER_SECOND = 10 * 32 * 4096;
 const IDLE: GuestWorkload = { memoryMiB: 12, memoryKiBPerSecond: 0, diskKiBPerSecond: 0 };
 
 async function withGuest(
@@ -111,6 +113,7 @@ Deno.test(
       const drained = (async () => {
         for await (const _ of stream.items()) await reading;
       })();
+      drained.catch(() => {});
       await until("the second pass", async () => (await stream.progress()).pass >= 2);
       const stopped = Promise.withResolvers<void>();
       reading = stopped.promise;
@@ -156,6 +159,7 @@ Deno.test(
       const drained = (async () => {
         for await (const _ of stream.items());
       })();
+      drained.catch(() => {});
       await until("the second pass", async () => (await stream.progress()).pass >= 2);
       const free = await turnsPerSecond();
       await stream.throttleCpu(0.9);
@@ -188,6 +192,7 @@ Deno.test(
           }
         }
       })();
+      drained.catch(() => {});
       for (const bytesPerSecond of [8 * MEBIBYTE, 2 * MEBIBYTE]) {
         await stream.setBandwidth(bytesPerSecond);
         // What was sent before the change may still be on its way.
@@ -195,8 +200,10 @@ Deno.test(
         const [fromMs, fromBytes] = [clock.nowMs(), readBytes];
         await clock.sleep(1_000);
         const rate = (readBytes - fromBytes) / (clock.nowMs() - fromMs) * 1000;
-        assert.ok(rate < 1.2 * bytesPerSecond, `${rate} bytes/s at a bound of ${bytesPerSecond}`);
-        assert.ok(rate > 0.5 * bytesPerSecond, `${rate} bytes/s at a bound of ${bytesPerSecond}`);
+        const most = 1.1 * bytesPerSecond + STEP_BYTES_PER_SECOND;
+        assert.ok(rate < most, `${rate} bytes/s at a bound of ${bytesPerSecond}`);
+        // A busy host may keep QEMU from more than a part of it, but not below the bound before.
+        assert.ok(rate > 0.25 * bytesPerSecond, `${rate} bytes/s at a bound of ${bytesPerSecond}`);
       }
       await stream.cancel();
       await drained;
