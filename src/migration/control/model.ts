@@ -20,7 +20,7 @@ const TICK_MS = 100;
 const TICK_MS_MAX = 1_000;
 const COPY_TICKS = 200;
 /** A move in which nothing has happened for so long, and nothing will, is over for the model; ms. */
-const QUIET_MS = 90_000;
+const QUIET_MS = 60_000;
 const HORIZON_MS = 4 * 3_600_000;
 
 /** What happens to a modelled move from outside, and how long it is looked at. */
