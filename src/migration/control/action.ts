@@ -35,6 +35,7 @@ export type Action =
 /** What one tick of the controller has found. */
 export interface Tick {
   readonly actions: readonly Action[];
+  /** Of what is copied: without memory while only the disks are kept in step. */
   readonly forecast: Forecast;
   /** True while everything fits and only a hold or a window keeps the machine here. */
   readonly isHolding: boolean;

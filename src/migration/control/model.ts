@@ -180,6 +180,7 @@ class MoveRun {
     const isForced = this.#isForced(action) || !world.machine.isRunning;
     const end = pause(
       world,
+      (measured, pausedMs) => this.#controller.checkAtGate(measured, this.wishes, pausedMs),
       isForced ? null : this.wishes.maxDowntimeMs,
       this.#isStopped ? 0 : null,
     );
