@@ -149,7 +149,9 @@ export class QemuAlone implements Contestant {
   }
 
   async #endMirror(source: QmpClient, force: boolean): Promise<void> {
-    await source.execute("block-job-cancel", { device: JOB, force });
+    // A mirror that is given up may have ended by itself when the migration was cancelled.
+    const hasEnded = force && (await jobs(source)).length === 0;
+    if (!hasEnded) await source.execute("block-job-cancel", { device: JOB, force });
     await until("the mirror's end", async () => (await jobs(source)).length === 0);
     await source.execute("blockdev-del", { "node-name": TARGET_NODE });
   }

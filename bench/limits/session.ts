@@ -43,6 +43,9 @@ function joinedCarriers(): [Carrier, Carrier] {
       await (await handlers[peer].promise)(record);
     },
     receive: (handler) => handlers[own].resolve(handler),
+    deliveredBytes: 0,
+    packetBytes: (recordBytes) => recordBytes,
+    pace: () => {},
     path: () => ({
       roundTripMs: null,
       minRoundTripMs: null,

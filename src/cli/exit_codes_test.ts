@@ -31,6 +31,7 @@ Deno.test("states end with the codes of the contract, unless they are what was a
   assert.equal(exitCodeOfState("copying"), 0);
   assert.equal(exitCodeOfState("failed"), 1);
   assert.equal(exitCodeOfState("cancelled"), 3);
+  assert.equal(exitCodeOfState("seeded"), 0);
   assert.equal(exitCodeOfState("rolledBack"), 3);
   assert.equal(exitCodeOfState("inDoubt"), 4);
   assert.equal(exitCodeOfState("conflict"), 4);

@@ -37,7 +37,9 @@ async function states(reports: AsyncIterable<MigrationReport>): Promise<Migratio
 }
 
 Deno.test("follow() ends with the migration, or where it waits for a person", async () => {
-  for (const end of ["completed", "failed", "cancelled", "rolledBack", "conflict"] as const) {
+  for (
+    const end of ["completed", "failed", "cancelled", "rolledBack", "seeded", "conflict"] as const
+  ) {
     const clock = new VirtualClock();
     const followed = states(
       follow(source(["copying", end, "copying"]), "m-1", clock, new AbortController().signal),

@@ -34,6 +34,7 @@ export class ArrivingReport {
       epoch,
       sourceReport: this.source,
       unconfirmed: this.#isUnconfirmed === true && !this.isLast,
+      seeded: this.actor.isSeeded,
       partialCopies: partialCopies(gaveUp ? this.events() : []),
     });
   }

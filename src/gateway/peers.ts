@@ -3,6 +3,8 @@ import { type ErrorCode, GatewayError } from "../core/errors.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import { createSessionLink, type SessionLink } from "../link/session_link.ts";
+import type { LinkRate } from "../migration/control/wishes.ts";
+import { LinkCap } from "./link_cap.ts";
 import { RefusalAudit } from "./refusal_audit.ts";
 import type { PeerView } from "./service.ts";
 import { shownPath } from "./shown_path.ts";
@@ -19,7 +21,7 @@ interface Entry {
   /** False once the configuration names it no more, and for the peer of a move of the past. */
   isTrusted: boolean;
   readonly link: SessionLink;
-  rateBytesPerSecond: number | null;
+  readonly cap: LinkCap;
   lastError: { code: ErrorCode; message: string; hint: string } | null;
 }
 
@@ -124,29 +126,28 @@ export class PeerRegistry {
   }
 
   /** @throws {GatewayError} `peer_unknown` */
-  async setRate(name: string, bytesPerSecond: number | null): Promise<void> {
+  async setRate(name: string, rate: LinkRate): Promise<void> {
     if (!this.#entries.has(name)) await this.reload();
-    const entry = this.#get(name);
-    entry.rateBytesPerSecond = bytesPerSecond;
-    entry.link.setRateLimit(bytesPerSecond);
+    this.#get(name).cap.set(rate);
   }
 
-  /** The cap of a link, bytes per second; null is none. @throws {GatewayError} `peer_unknown` */
+  /** The cap of a link now, bytes per second; null is none. @throws {GatewayError} `peer_unknown` */
   rate(name: string): number | null {
-    return this.#get(name).rateBytesPerSecond;
+    return this.#get(name).cap.bytesPerSecond;
   }
 
   views(): PeerView[] {
     const shown = [...this.#entries.values()].filter(({ isTrusted, link }) =>
       isTrusted || link.state === "up"
     );
-    return shown.map(({ peer, link, rateBytesPerSecond, lastError }) => ({
+    return shown.map(({ peer, link, cap, lastError }) => ({
       name: peer.name,
       address: peer.address,
       fingerprint: peer.fingerprint,
       state: link.state,
       path: shownPath(link.path()),
-      rateBytesPerSecond,
+      rate: cap.wished,
+      rateBytesPerSecond: cap.bytesPerSecond,
       lastError: link.state === "up" ? null : lastError,
     }));
   }
@@ -159,7 +160,12 @@ export class PeerRegistry {
   }
 
   async close(): Promise<void> {
-    await Promise.all([...this.#entries.values()].map(({ link }) => link.close()));
+    await Promise.all(
+      [...this.#entries.values()].map(({ link, cap }) => {
+        cap.close();
+        return link.close();
+      }),
+    );
   }
 
   #get(name: string): Entry {
@@ -186,9 +192,9 @@ export class PeerRegistry {
       // The address is read at each dial: it may be added or changed later.
       dial: async (signal) => (await this.#endpoint).dial(peer.name, signal),
     });
-    const rateBytesPerSecond = limits?.linkBytesPerSecond ?? null;
-    link.setRateLimit(rateBytesPerSecond);
-    const entry: Entry = { peer, isTrusted, link, rateBytesPerSecond, lastError: null };
+    const cap = new LinkCap(link, clock);
+    cap.set(limits?.linkBytesPerSecond ?? null);
+    const entry: Entry = { peer, isTrusted, link, cap, lastError: null };
     link.onEvent((event) => {
       if (event.kind === "up") entry.lastError = null;
       if (event.kind !== "refused") return;

@@ -17,6 +17,7 @@ export function noWayBack(report: MigrationReport): GatewayError {
       case "failed":
       case "cancelled":
       case "rolledBack":
+      case "seeded":
         return [`it is ${state}, ${guest} lives at ${from} already`, "Nothing is left to undo"];
       case "conflict":
         return [

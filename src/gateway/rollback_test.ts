@@ -15,6 +15,7 @@ const reasonIn = (state: MigrationState) => {
 Deno.test("noWayBack() says why, for every state in which a move cannot be undone", () => {
   assert.match(reasonIn("completed"), /has run at east/);
   assert.match(reasonIn("cancelled"), /lives at west already/);
+  assert.match(reasonIn("seeded"), /lives at west already/);
   assert.match(reasonIn("failed"), /lives at west already/);
   assert.match(reasonIn("rolledBack"), /lives at west already/);
   assert.match(reasonIn("switching"), /east may run it/);

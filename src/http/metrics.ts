@@ -79,6 +79,18 @@ export function renderMetrics({ migrations, peers, process }: MetricsInput): str
       each(({ downtimeMs }) => seconds(downtimeMs)),
     ),
     family(
+      "causeway_migration_forecast_downtime_seconds",
+      "gauge",
+      "The pause that a switch would mean now.",
+      each(({ forecast }) => seconds(forecast?.downtimeMs ?? null)),
+    ),
+    family(
+      "causeway_migration_question_open",
+      "gauge",
+      "1 while the migration asks its operator something.",
+      each(({ question }) => question === null ? 0 : 1),
+    ),
+    family(
       "causeway_migration_duration_seconds",
       "gauge",
       "From the start to the end, or to now.",

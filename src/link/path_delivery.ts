@@ -12,6 +12,11 @@ const NEW_LOSS_MARKS = 25;
 const USUAL_LOSS_WINDOW_MS = 10_000;
 /** Where marks overtake each other, loss is told by so many times more than ever came in late. */
 const OVERTAKEN_SHARE = 4;
+/**
+ * Below this round trip marks that overtake each other have left this computer that way, and what
+ * came in late once would for long hide the losses by which so short a path's queue is kept short.
+ */
+const OVERTAKEN_ROUND_TRIP_MS_MIN = 10;
 
 /** How fast marked bytes lately went and arrived. */
 export interface DeliverySample {
@@ -99,7 +104,7 @@ export class DeliveryRate {
     const first = this.#points[0];
     const arrivedMs = newest.arrivedAtMs - first.arrivedAtMs;
     if (arrivedMs < windowMs) return null;
-    const newLossRatio = this.#watchLoss(newest);
+    const newLossRatio = this.#watchLoss(newest, minRoundTripMs);
     const lossRatio = lossBetween(first, newest);
     // Negative where marks that were overtaken come in; their mean is none.
     const excess = lossRatio - Math.max(0, this.#usualLoss.value ?? 0);
@@ -114,7 +119,7 @@ export class DeliveryRate {
     };
   }
 
-  #watchLoss(newest: Point): number | null {
+  #watchLoss(newest: Point, minRoundTripMs: number): number | null {
     this.#usualLossFrom ??= newest;
     if (newest.number - this.#usualLossFrom.number >= USUAL_LOSS_MARKS) {
       this.#usualLoss.add(lossBetween(this.#usualLossFrom, newest), newest.sentMs);
@@ -122,7 +127,9 @@ export class DeliveryRate {
     }
     const from = this.#newLossFrom ??= newest;
     const marks = newest.number - from.number;
-    const overtaken = -Math.min(0, this.#lost.value ?? 0);
+    const overtaken = minRoundTripMs < OVERTAKEN_ROUND_TRIP_MS_MIN
+      ? 0
+      : -Math.min(0, this.#lost.value ?? 0);
     if (marks < Math.max(NEW_LOSS_MARKS, OVERTAKEN_SHARE * overtaken)) return null;
     this.#newLossFrom = newest;
     const lost = marks * lossBetween(from, newest);

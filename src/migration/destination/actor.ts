@@ -2,7 +2,7 @@ import { type GatewayError, toGatewayError } from "../../core/errors.ts";
 import type { Finding, GuestDescription, MoveOptions } from "../../guest/guest.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
-import { encodeMessage, type ToDestination, type ToSource } from "../messages.ts";
+import { encodeMessage, SEEDED, type ToDestination, type ToSource } from "../messages.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
 import type { StoredError } from "../source/state.ts";
 import type { DestinationActorDeps } from "./deps.ts";
@@ -24,6 +24,8 @@ export class DestinationActor {
   #control: Channel;
   /** A cancel by the source that is being carried out: nothing is left to refuse. */
   #cancelling: Promise<void> | null = null;
+  /** The source ended a seeding run: what was to be copied is here. */
+  isSeeded = false;
   /** The machine was told of the move: before that, a move that ends leaves it as it waits. */
   #touched = false;
   #reception: Reception | null = null;
@@ -86,6 +88,7 @@ export class DestinationActor {
         case "repairing":
           return this.#repairs.heard(message.number);
         case "cancel":
+          this.isSeeded = message.reason === SEEDED;
           return await this.#cancelled(message.error);
         case "query":
           return await this.#answer(message);

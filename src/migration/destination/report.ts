@@ -1,5 +1,11 @@
-import type { MigrationReport, MigrationState, Strategy } from "../report.ts";
-import { noSavedBytes } from "../report.ts";
+import { migrationOptions } from "../options.ts";
+import {
+  type MigrationReport,
+  type MigrationState,
+  noSavedBytes,
+  nothingForeseen,
+  wishesShown,
+} from "../report.ts";
 import type { DestinationState } from "./state.ts";
 
 /**
@@ -20,6 +26,8 @@ export function destinationReport(known: {
   readonly sourceReport: Record<string, unknown> | null;
   /** The source has not told yet how the move ended for it: its figures are not the last ones. */
   readonly unconfirmed?: boolean;
+  /** It ended a seeding run. */
+  readonly seeded?: boolean;
   /** `partialCopies` of its events. */
   readonly partialCopies: readonly string[];
 }): MigrationReport {
@@ -27,7 +35,7 @@ export function destinationReport(known: {
   const shown = (known.sourceReport ?? {}) as Partial<MigrationReport>;
   const mine = known.unconfirmed && state.kind === "running"
     ? "switching"
-    : ownState(state, shown.state);
+    : ownState(state, known.seeded ? "seeded" : shown.state);
   const here = state.kind === "owning" || state.kind === "running";
   const knowsBetter = here || state.kind === "taking" || state.kind === "conflict";
   return {
@@ -50,11 +58,15 @@ export function destinationReport(known: {
       : state.kind === "conflict"
       ? { site, runState: "paused" }
       : shown.machine ?? { site: stored.peer, runState: "running" },
+    // Asked and answered at the source; what it last sent of it is no question any more here.
+    question: state.kind === "accepted" || state.kind === "receiving"
+      ? shown.question ?? null
+      : null,
     leftovers: state.kind === "refused" || state.kind === "abandoned"
       ? [...known.partialCopies]
       : shown.leftovers ?? [],
     error: (state.kind === "refused" || state.kind === "abandoned")
-      ? shown.error ?? (mine === "cancelled" ? null : state.error)
+      ? shown.error ?? (mine !== "failed" ? null : state.error)
       : shown.error ?? null,
   };
 }
@@ -71,8 +83,9 @@ function ownState(state: DestinationState, source: MigrationState | undefined): 
     case "running":
       return "completed";
     case "refused":
-      return source === "cancelled" ? "cancelled" : "failed";
+      return source === "cancelled" || source === "seeded" ? source : "failed";
     case "abandoned":
+      if (source === "seeded") return source;
       return state.error === null || source === "cancelled" ? "cancelled" : "failed";
     case "conflict":
       return "conflict";
@@ -115,17 +128,15 @@ function blank(
   | "machine"
   | "error"
 > {
-  const { options } = stored;
+  const options = migrationOptions.parse(stored.options);
   return {
-    strategy: options.strategy as Strategy,
+    strategy: options.strategy,
     startedAt: stored.createdAt,
     endedAt: null,
     totalMs: null,
     downtimeMs: null,
-    predictedDowntimeMs: null,
-    maxDowntimeMs: options.maxDowntimeMs as number,
-    hold: options.hold as boolean,
-    rateBytesPerSecond: options.rate as number | null,
+    ...nothingForeseen(),
+    ...wishesShown(options),
     progress: 0,
     etaMs: null,
     memory: { totalBytes: 0, remainingBytes: null, dirtyBytesPerSecond: null },

@@ -1,7 +1,8 @@
 import { GatewayError, toGatewayError } from "../../core/errors.ts";
 import type { KeptAfter } from "../kept_images.ts";
+import { SEEDED } from "../messages.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
-import { Cancelled, type Move } from "./move.ts";
+import { Cancelled, type Move, Seeded } from "./move.ts";
 import { decideOutcome } from "./outcome.ts";
 import { trackImages } from "../tracked_images.ts";
 import { endError, sourceEnded, type UndoneEnd } from "./state.ts";
@@ -21,9 +22,7 @@ export async function fail(move: Move, error: unknown): Promise<void> {
     return;
   }
   if (sourceEnded(state) || state.kind === "conflict") return;
-  const end: UndoneEnd = error instanceof Cancelled
-    ? { kind: "cancelled" }
-    : { kind: "failed", error: toGatewayError(error).toJSON() };
+  const end = endOf(error);
   if (end.kind === "failed") log("warn", `${id}: ${end.error.code}: ${end.error.message}`);
   const begun = () => {
     if (move.state.kind !== "undoing") journal.write({ kind: "undoBegan", end });
@@ -40,6 +39,12 @@ export async function fail(move: Move, error: unknown): Promise<void> {
     begun();
     journal.write({ kind: "undone" });
   });
+}
+
+function endOf(error: unknown): UndoneEnd {
+  if (error instanceof Seeded) return { kind: "seeded" };
+  if (error instanceof Cancelled) return { kind: "cancelled" };
+  return { kind: "failed", error: toGatewayError(error).toJSON() };
 }
 
 /** Gives the machine back to this site and records the end. State: `undoing`. */
@@ -85,9 +90,10 @@ export async function finish(move: Move): Promise<void> {
   if (move.state.kind === "retiring") await retire(move);
   // Before the last words: a next move may begin while they are on their way.
   move.letGoOfMemory(keptAfter(move));
-  if (move.state.kind === "failed" || move.state.kind === "cancelled") {
+  const { kind } = move.state;
+  if (kind === "failed" || kind === "cancelled" || kind === "seeded") {
     const error = endError(move.state);
-    const reason = error?.message ?? "cancelled";
+    const reason = error?.message ?? (kind === "seeded" ? SEEDED : kind);
     await move.courier.say({ type: "cancel", reason, error }).catch(() => {});
   }
   move.publish();

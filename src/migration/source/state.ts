@@ -29,7 +29,8 @@ export type SourceState =
   | { readonly kind: "conflict"; readonly epoch: number; readonly reason: string }
   | { readonly kind: "completed"; readonly downtimeMs: number | null }
   | { readonly kind: "failed"; readonly error: StoredError }
-  | { readonly kind: "cancelled" };
+  | { readonly kind: "cancelled" }
+  | { readonly kind: "seeded" };
 
 export interface StoredError {
   readonly code: string;
@@ -40,6 +41,8 @@ export interface StoredError {
 /** Why a migration is being undone; the machine runs at the source afterwards. */
 export type UndoneEnd =
   | { readonly kind: "cancelled" }
+  /** Nothing was to be moved, only copied. */
+  | { readonly kind: "seeded" }
   | { readonly kind: "failed"; readonly error: StoredError };
 
 /** What the ledger holds of the source's end of a migration. */
@@ -92,11 +95,12 @@ export const SOURCE_TRANSITIONS = {
     conflicted: "conflict",
   },
   retiring: { retired: "completed", conflicted: "conflict" },
-  undoing: { undone: ["failed", "cancelled"], conflicted: "conflict" },
+  undoing: { undone: ["failed", "cancelled", "seeded"], conflicted: "conflict" },
   conflict: { adjudicated: ["undoing", "retiring"] },
   completed: {},
   failed: { conflicted: "conflict" },
   cancelled: {},
+  seeded: {},
 } as const satisfies Record<
   SourceState["kind"],
   Partial<
@@ -175,7 +179,7 @@ export function replaySource(events: Iterable<SourceEvent>): SourceState {
   return state;
 }
 
-/** Why a move ended, or is being undone; null for one that was cancelled, or goes on. */
+/** Why a move ended, or is being undone; null for one that did as it was told, or goes on. */
 export function endError(state: SourceState): StoredError | null {
   if (state.kind === "failed") return state.error;
   return state.kind === "undoing" && state.end.kind === "failed" ? state.end.error : null;
@@ -183,5 +187,6 @@ export function endError(state: SourceState): StoredError | null {
 
 /** True after the last event that concerns who runs the machine. */
 export function sourceEnded(state: SourceState): boolean {
-  return state.kind === "completed" || state.kind === "failed" || state.kind === "cancelled";
+  const { kind } = state;
+  return kind === "completed" || kind === "failed" || kind === "cancelled" || kind === "seeded";
 }
