@@ -223,14 +223,14 @@ export class Controller {
     return [...actions, parkAction(moment.reason, outlook, wishes)];
   }
 
-  #switch({ outlook, wishes }: Scene, reason: string): Action[] {
+  #switch({ outlook, wishes, moment }: Scene, reason: string): Action[] {
     this.#asked = "switch";
     const question = this.#remedies.answered("the switch begins");
     const cap = this.#rate.decideLast(this.#judgedMs);
     return [
       ...(question === null ? [] : [question]),
       ...(cap === null ? [] : [rateAction(cap)]),
-      switchAction(reason, outlook, wishes),
+      switchAction(reason, moment.isForced, outlook, wishes),
     ];
   }
 

@@ -63,6 +63,7 @@ Deno.test("memory is started once, and the switch is asked for once", () => {
   assert.deepEqual(kinds(step.actions), ["switch"]);
   const { numbers } = step.actions[0];
   assert.equal(numbers.budgetMs, 300);
+  assert.ok(step.actions[0].kind === "switch" && !step.actions[0].isForced);
   assert.equal(numbers.predictedDowntimeMs! - numbers.budgetedMs!, 50);
 });
 
@@ -89,6 +90,7 @@ Deno.test("the word switches whatever the pause takes, but not before the link i
   assert.deepEqual(kinds(there.actions), ["switch"]);
   assert.match(there.actions[0].reason, /the word to switch was given, whatever the pause takes/);
   assert.ok(there.actions[0].numbers.budgetedMs! > 300);
+  assert.ok(there.actions[0].kind === "switch" && there.actions[0].isForced);
 });
 
 Deno.test("a load that the link cannot carry is slowed, step by step, never in an outage", () => {

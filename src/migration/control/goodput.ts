@@ -19,6 +19,8 @@ export class Goodput {
   readonly #samples: { readonly atMs: number; readonly appliedBytes: number }[] = [];
   /** Carried with something waiting all the time: no more than this. */
   #mostBytesPerSecond: number | null = null;
+  /** A cap counts headers and repeats as well: of it, this was for the move. */
+  #capYield = 1;
   /** Was carried over a second, whatever limited it: at least this. */
   #leastBytesPerSecond = 0;
 
@@ -54,6 +56,7 @@ export class Goodput {
     const seen = (appliedWireBytes - first.appliedBytes) * 1000 / spanMs;
     const isCapped = capBytesPerSecond !== null && seen >= CAP_USED_RATIO * capBytesPerSecond;
     this.#mostBytesPerSecond = isCapped ? null : Math.max(1, seen * SEEN_HEADROOM);
+    if (isCapped) this.#capYield = Math.min(1, seen / capBytesPerSecond);
     // A path that carries less than it did is known anew.
     this.#leastBytesPerSecond = seen;
   }
@@ -70,6 +73,6 @@ export class Goodput {
     const assumed = Math.max(GOODPUT_BYTES_PER_SECOND_ASSUMED, this.#leastBytesPerSecond);
     // A link that is always capped never learns its bottleneck.
     const carried = path.bottleneckBytesPerSecond ?? (most === Infinity ? assumed : most);
-    return Math.min(carried, most, capBytesPerSecond ?? Infinity);
+    return Math.min(carried, most, (capBytesPerSecond ?? Infinity) * this.#capYield);
   }
 }

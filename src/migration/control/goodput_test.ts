@@ -58,6 +58,13 @@ Deno.test("a link that is always capped never learns its bottleneck, and yet car
   assert.equal(goodput.bytesPerSecond(unknown, 5e6), 2e6);
 });
 
+Deno.test("a cap counts more than what the move gets of it", () => {
+  const goodput = new Goodput();
+  watch(goodput, { rate: 1.8e6, waiting: 20e6, cap: 2e6 });
+  assert.equal(Math.round(goodput.bytesPerSecond(measurement(5_000), 2e6)), 1.8e6);
+  assert.equal(Math.round(goodput.bytesPerSecond(measurement(5_000), 4e6)), 3.6e6);
+});
+
 Deno.test("a limit from before a gap does not count, what was carried is the best guess", () => {
   const goodput = new Goodput();
   watch(goodput, { rate: 3e6, waiting: 20e6 });

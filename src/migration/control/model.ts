@@ -177,7 +177,7 @@ class MoveRun {
 
   #switch(action: Action): PauseEnd {
     const world = this.#world;
-    const isForced = this.#isForced(action) || !world.machine.isRunning;
+    const isForced = (action.kind === "switch" && action.isForced) || !world.machine.isRunning;
     const end = pause(
       world,
       (measured, pausedMs) => this.#controller.checkAtGate(measured, this.wishes, pausedMs),
@@ -189,10 +189,6 @@ class MoveRun {
       this.#controller.switchUndone(world.nowMs, end.foundMs);
     }
     return end;
-  }
-
-  #isForced({ numbers }: Action): boolean {
-    return this.wishes.switchNow && (numbers.budgetedMs ?? 0) > this.wishes.maxDowntimeMs;
   }
 
   #end(
@@ -214,7 +210,7 @@ class MoveRun {
       budgetedMs,
       predictedDowntimeMs: last?.numbers.predictedDowntimeMs ?? null,
       budgetMs: this.wishes.maxDowntimeMs,
-      isForced: last !== undefined && (this.#isForced(last) || !world.machine.isRunning),
+      isForced: last?.kind === "switch" && (last.isForced || !world.machine.isRunning),
       pause: switched,
       undoneSwitches: this.#undone,
       actions: this.#actions,
