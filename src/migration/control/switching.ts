@@ -70,8 +70,17 @@ export class Switching {
     this.#margin = { ms: this.marginMs(judgedMs) + shortByMs, atMs: judgedMs };
   }
 
-  /** To be called with each forecast while memory is copied, its first pass over. */
-  judge(judgedMs: number, forecast: Forecast, budgetMs: number): SwitchVerdict {
+  /**
+   * To be called with each forecast while memory is copied, its first pass over.
+   *
+   * @param usableMs of the budget, what a forecast may take
+   */
+  judge(
+    judgedMs: number,
+    forecast: Forecast,
+    budgetMs: number,
+    usableMs = budgetMs,
+  ): SwitchVerdict {
     const { budgetedMs, transferMs } = forecast;
     this.#note(judgedMs, budgetedMs);
     if (budgetMs === Infinity) {
@@ -79,9 +88,14 @@ export class Switching {
       return { fits: true, isRight, reason: "the machine stands still, no pause to keep short" };
     }
     const budget = `of the ${shownTime(budgetMs)} budget`;
-    if (budgetedMs > budgetMs) {
+    if (budgetedMs > usableMs) {
       this.#fitsSinceMs = null;
-      const reason = `the pause would take ${shownTime(budgetedMs)} ${budget}`;
+      const kept = usableMs < budgetMs
+        ? `, less ${
+          shownTime(budgetMs - usableMs)
+        } because an earlier one took longer than forecast`
+        : "";
+      const reason = `the pause would take ${shownTime(budgetedMs)} ${budget}${kept}`;
       return { fits: false, isRight: false, reason };
     }
     this.#fitsSinceMs ??= judgedMs;
@@ -99,7 +113,7 @@ export class Switching {
     if (isPatient && shrinkMsPerS! > SHRINK_MS_PER_S) {
       return { fits: true, isRight: false, reason: `${takes}, and is getting shorter` };
     }
-    const isSafe = budgetedMs <= SAFE_RATIO * budgetMs;
+    const isSafe = budgetedMs <= SAFE_RATIO * usableMs;
     if (isPatient && isSafe && budgetedMs > NEAR_RATIO * this.leastMs! + NEAR_MS) {
       return { fits: true, isRight: false, reason: `${takes}, and was shorter a moment ago` };
     }
