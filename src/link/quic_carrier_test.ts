@@ -64,6 +64,29 @@ Deno.test("records of any size arrive whole in both directions at once", () =>
     await assert.rejects(near.send(new Uint8Array(1), true), failsWith("link_closed", "b"));
   }));
 
+Deno.test("pace() spreads a record that is under way, by what it costs on the wire", () =>
+  withPair(async ({ dial }) => {
+    const [near, far] = await dial();
+    far.receive(() => {});
+    const record = new Uint8Array(200_000);
+    assert.ok(near.packetBytes(record.length) > 1.04 * record.length, "headers are paid for");
+    assert.ok(near.packetBytes(100) > 180, "of a small one most of all");
+    near.pace(1_000_000);
+    let startMs = clock.nowMs();
+    await near.send(record, false);
+    const tookMs = clock.nowMs() - startMs;
+    assert.ok(tookMs > 190, `${tookMs} ms`);
+    // At this pace it would take a minute.
+    near.pace(20_000);
+    startMs = clock.nowMs();
+    const slow = near.send(new Uint8Array(RECORD_BYTES_MAX), false);
+    await near.send(new Uint8Array(100), true);
+    near.pace(null);
+    await slow;
+    assert.ok(clock.nowMs() - startMs < 10_000, `${clock.nowMs() - startMs} ms`);
+    await near.close("done");
+  }));
+
 Deno.test("what was sent before close() arrives, on every lane", () =>
   withPair(async ({ dial }) => {
     const [near, far] = await dial();

@@ -65,7 +65,9 @@ export async function casesOfWatching(pair: GuestPair, t: Deno.TestContext): Pro
     const capped = writtenBytesPerSecond(sample);
     const most = 1.1 * CAP_BYTES_PER_SECOND + 2 * WRITE_BYTES * 1000 / ms;
     assert.ok(capped <= most, `${capped} bytes/s at a cap of ${CAP_BYTES_PER_SECOND}`);
-    assert.ok(Number.isSafeInteger(await pair.source.source.dirtyDiskBytes()));
+    for (const { bytes } of await pair.source.source.dirtyDisks()) {
+      assert.ok(Number.isSafeInteger(bytes));
+    }
     await pair.source.source.restore(book.notes, book.options);
     await writesMoreThan(pair.source, most);
   });

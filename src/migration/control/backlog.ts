@@ -34,7 +34,7 @@ export function backlogOf(
   // The pipe alone holds rate times round trip of a link that is busy; more than that is a queue.
   const pipeBytes = appliedBytesPerSecond * (path.minRoundTripMs ?? path.roundTripMs ?? 0) / 1000;
   const onTheWayBytes = Math.min(unappliedBytes, pipeBytes);
-  const parkedBytes = Math.max(unappliedBytes, memory?.parkedWireBytes ?? 0) - onTheWayBytes;
+  const parkedBytes = Math.max(0, (memory?.parkedWireBytes ?? unappliedBytes) - onTheWayBytes);
   const diskRawBytes = disks.reduce((sum, disk) => sum + disk.dirtyBytes + disk.remainingBytes, 0);
   const diskBytes = diskRawBytes * diskWireRatio;
   const memoryBytes = memory === null ? 0 : dirtyMemoryBytes(memory, passAgeMs) * memory.wireRatio;

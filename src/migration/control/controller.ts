@@ -2,6 +2,7 @@ import type { Action, Convergence, Tick } from "./action.ts";
 import { type Estimate, Estimator } from "./estimate.ts";
 import type { Measurement } from "./measurement.ts";
 import { type Moment, Moments } from "./moment.ts";
+import { checkAtGate, type GateCheck } from "./gate.ts";
 import { type Judgement, Outages } from "./outage.ts";
 import { type Outlook, outlookOf } from "./outlook.ts";
 import { Rate } from "./rate/rate.ts";
@@ -66,7 +67,12 @@ export class Controller {
     const outlook = this.#outlook(measured, wishes, estimate);
     const startMs = this.#estimator.leadMs(measured, outlook.goodputBytesPerSecond);
     const verdict = estimate.isInStep
-      ? this.#switching.judge(this.#judgedMs, outlook.forecast, outlook.budgetMs)
+      ? this.#switching.judge(
+        this.#judgedMs,
+        outlook.forecast,
+        outlook.budgetMs,
+        outlook.usableMs,
+      )
       : null;
     const convergence = this.#converge(measured, judgement, estimate, outlook);
     const moment = this.#moments.of(wishes, {
@@ -100,6 +106,20 @@ export class Controller {
     this.#asked = null;
     this.#isAgain = true;
     this.#forget();
+  }
+
+  /**
+   * The last check, with the machine paused at its gate and the last round of its disks sent.
+   *
+   * @param pausedMs for which it has stood still
+   */
+  checkAtGate(
+    measured: Measurement,
+    { maxDowntimeMs }: Pick<Wishes, "maxDowntimeMs">,
+    pausedMs: number,
+  ): GateCheck {
+    const goodput = this.#estimator.goodput(measured, this.#rate.finalBytesPerSecond);
+    return checkAtGate(measured, goodput, maxDowntimeMs, pausedMs);
   }
 
   /** The operator's answer to the open question was no: the next remedy has its turn. */
@@ -178,11 +198,11 @@ export class Controller {
     if (stage === "disks") return moment.wantsMemory ? this.#startMemory(scene) : [];
     if (!moment.wantsMemory) return this.#parkMemory(scene);
     if (moment.isForced) return this.#switch(scene, `${moment.reason}, whatever the pause takes`);
-    if (verdict === null) return [];
     if (!moment.hasCome) return this.#remedies.release("the move only holds");
-    if (verdict.isRight) return this.#switch(scene, verdict.reason);
     const again = this.#isAgain ? this.#remedies.again() : [];
     this.#isAgain = false;
+    if (verdict === null) return again;
+    if (verdict.isRight) return [...again, ...this.#switch(scene, verdict.reason)];
     const actions = this.#remedies.decide(this.#remedyInput(scene));
     if (actions.some(({ kind }) => kind === "giveUp")) this.#asked = "giveUp";
     // A step is judged by what comes after it.
@@ -203,14 +223,14 @@ export class Controller {
     return [...actions, parkAction(moment.reason, outlook, wishes)];
   }
 
-  #switch({ outlook, wishes }: Scene, reason: string): Action[] {
+  #switch({ outlook, wishes, moment }: Scene, reason: string): Action[] {
     this.#asked = "switch";
     const question = this.#remedies.answered("the switch begins");
     const cap = this.#rate.decideLast(this.#judgedMs);
     return [
       ...(question === null ? [] : [question]),
       ...(cap === null ? [] : [rateAction(cap)]),
-      switchAction(reason, outlook, wishes),
+      switchAction(reason, moment.isForced, outlook, wishes),
     ];
   }
 

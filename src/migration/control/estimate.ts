@@ -50,7 +50,11 @@ export class Estimator {
     const forTheLinkBytes = isCopying
       ? backlog.waitingBytes
       : backlog.parkedBytes + roundBytes(measured);
-    this.#goodput.observe(judgedMs, measured, forTheLinkBytes, capBytesPerSecond);
+    this.#goodput.observe(judgedMs, measured, {
+      appliedBytesPerSecond,
+      waitingBytes: forTheLinkBytes,
+      capBytesPerSecond,
+    });
     if (stage !== "firstRound") {
       const remainingBytes = backlog.waitingBytes + backlog.onTheWayBytes;
       flows.observe(judgedMs, measured, remainingBytes, forTheLinkBytes);

@@ -21,8 +21,6 @@ export interface ForecastInput {
   readonly goodputBytesPerSecond: number;
   readonly handoverWorkMs: number;
   readonly roundTripMs: number | null;
-  /** Added to the work: by how much forecasts of this move were too short before. */
-  readonly marginMs?: number;
 }
 
 /**
@@ -31,10 +29,9 @@ export interface ForecastInput {
  * the budget, because no decision here can shorten it (docs/decisions/003-downtime-budget.md).
  */
 export function forecastDowntime(input: ForecastInput): Forecast {
-  const { goodputBytesPerSecond, handoverWorkMs, roundTripMs, marginMs = 0 } = input;
+  const { goodputBytesPerSecond, handoverWorkMs: workMs, roundTripMs } = input;
   const wireBytes = input.waitingBytes + DEVICE_STATE_WIRE_BYTES;
   const transferMs = wireBytes / Math.max(1, goodputBytesPerSecond) * 1000;
-  const workMs = handoverWorkMs + marginMs;
   const pathMs = (roundTripMs ?? 0) / 2;
   const budgetedMs = transferMs + workMs;
   return { downtimeMs: budgetedMs + pathMs, budgetedMs, transferMs, workMs, pathMs, wireBytes };
@@ -46,12 +43,12 @@ export function forecastDowntime(input: ForecastInput): Forecast {
  */
 export function bytesThatFit(
   budgetMs: number,
-  { goodputBytesPerSecond, handoverWorkMs, marginMs = 0 }: Omit<
+  { goodputBytesPerSecond, handoverWorkMs }: Pick<
     ForecastInput,
-    "waitingBytes" | "roundTripMs"
+    "goodputBytesPerSecond" | "handoverWorkMs"
   >,
 ): number {
-  const transferMs = budgetMs - handoverWorkMs - marginMs;
+  const transferMs = budgetMs - handoverWorkMs;
   return transferMs / 1000 * goodputBytesPerSecond - DEVICE_STATE_WIRE_BYTES;
 }
 

@@ -34,10 +34,6 @@ Deno.test("the path's delay is not held against the budget", () => {
   assert.equal(forecastDowntime({ ...idle, roundTripMs: null }).pathMs, 0);
 });
 
-Deno.test("what earlier forecasts were too short by is added to the work", () => {
-  assert.equal(forecastDowntime({ ...idle, marginMs: 40 }).workMs, 130);
-});
-
 Deno.test("more to send, or a slower link, never makes the forecast shorter", () => {
   const bytes = fc.nat(1e9);
   fc.assert(fc.property(bytes, bytes, fc.integer({ min: 1, max: 1e9 }), (waiting, more, rate) => {

@@ -13,7 +13,11 @@ function watch(
 ): void {
   for (let atMs = 0; atMs <= seconds * 1000; atMs += 100) {
     const measured = measurement(atMs, { appliedWireBytes: rate * atMs / 1000 });
-    goodput.observe(atMs, measured, waiting, cap);
+    goodput.observe(atMs, measured, {
+      appliedBytesPerSecond: atMs > 0 ? rate : 0,
+      waitingBytes: waiting,
+      capBytesPerSecond: cap,
+    });
   }
 }
 
@@ -46,9 +50,26 @@ Deno.test("a cap that was used up says nothing of what lies above it", () => {
   assert.equal(goodput.bytesPerSecond(measurement(5_000), 5e6), 5e6);
 });
 
-Deno.test("nothing from before a gap counts", () => {
+Deno.test("a link that is always capped never learns its bottleneck, and yet carries its cap", () => {
+  const goodput = new Goodput();
+  watch(goodput, { rate: 2e6, waiting: 20e6, cap: 2e6 });
+  const unknown = measurement(5_000, { path: path({ bottleneckBytesPerSecond: null }) });
+  assert.equal(goodput.bytesPerSecond(unknown, 2e6), 2e6);
+  assert.equal(goodput.bytesPerSecond(unknown, 5e6), 2e6);
+});
+
+Deno.test("a cap counts more than what the move gets of it", () => {
+  const goodput = new Goodput();
+  watch(goodput, { rate: 1.8e6, waiting: 20e6, cap: 2e6 });
+  assert.equal(Math.round(goodput.bytesPerSecond(measurement(5_000), 2e6)), 1.8e6);
+  assert.equal(Math.round(goodput.bytesPerSecond(measurement(5_000), 4e6)), 3.6e6);
+});
+
+Deno.test("a limit from before a gap does not count, what was carried is the best guess", () => {
   const goodput = new Goodput();
   watch(goodput, { rate: 3e6, waiting: 20e6 });
   goodput.forget();
   assert.equal(goodput.bytesPerSecond(measurement(5_000), null), 10e6);
+  const unknown = measurement(5_000, { path: path({ bottleneckBytesPerSecond: null }) });
+  assert.equal(goodput.bytesPerSecond(unknown, null), 3e6);
 });

@@ -20,7 +20,7 @@ const TICK_MS = 100;
 const TICK_MS_MAX = 1_000;
 const COPY_TICKS = 200;
 /** A move in which nothing has happened for so long, and nothing will, is over for the model; ms. */
-const QUIET_MS = 90_000;
+const QUIET_MS = 60_000;
 const HORIZON_MS = 4 * 3_600_000;
 
 /** What happens to a modelled move from outside, and how long it is looked at. */
@@ -177,9 +177,10 @@ class MoveRun {
 
   #switch(action: Action): PauseEnd {
     const world = this.#world;
-    const isForced = this.#isForced(action) || !world.machine.isRunning;
+    const isForced = (action.kind === "switch" && action.isForced) || !world.machine.isRunning;
     const end = pause(
       world,
+      (measured, pausedMs) => this.#controller.checkAtGate(measured, this.wishes, pausedMs),
       isForced ? null : this.wishes.maxDowntimeMs,
       this.#isStopped ? 0 : null,
     );
@@ -188,10 +189,6 @@ class MoveRun {
       this.#controller.switchUndone(world.nowMs, end.foundMs);
     }
     return end;
-  }
-
-  #isForced({ numbers }: Action): boolean {
-    return this.wishes.switchNow && (numbers.budgetedMs ?? 0) > this.wishes.maxDowntimeMs;
   }
 
   #end(
@@ -213,7 +210,7 @@ class MoveRun {
       budgetedMs,
       predictedDowntimeMs: last?.numbers.predictedDowntimeMs ?? null,
       budgetMs: this.wishes.maxDowntimeMs,
-      isForced: last !== undefined && (this.#isForced(last) || !world.machine.isRunning),
+      isForced: last?.kind === "switch" && (last.isForced || !world.machine.isRunning),
       pause: switched,
       undoneSwitches: this.#undone,
       actions: this.#actions,

@@ -14,6 +14,8 @@ export interface Outlook {
   readonly forecast: Forecast;
   /** Infinity for a machine that stands still anyway: it has no pause to keep short. */
   readonly budgetMs: number;
+  /** The budget less what earlier forecasts of this move were too short by. */
+  readonly usableMs: number;
   /** Waiting wire bytes that would just fit; negative: not even an idle machine does. */
   readonly fitBytes: number;
   readonly goodputBytesPerSecond: number;
@@ -41,13 +43,14 @@ export function outlookOf(
   const { goodputBytesPerSecond } = input;
   const marginMsMax = MARGIN_RATIO_MAX * Math.max(0, maxDowntimeMs - handoverWorkMs);
   const marginMs = Math.min(marginMsMax, input.shortByMs);
-  const work = { goodputBytesPerSecond, handoverWorkMs, marginMs };
+  const work = { goodputBytesPerSecond, handoverWorkMs };
   const budgetMs = measured.isRunning ? maxDowntimeMs : Infinity;
   const waitingBytes = atPause(input);
   return {
     forecast: forecastDowntime({ ...work, waitingBytes, roundTripMs }),
     budgetMs,
-    fitBytes: bytesThatFit(budgetMs, work),
+    usableMs: budgetMs - marginMs,
+    fitBytes: bytesThatFit(budgetMs - marginMs, work),
     goodputBytesPerSecond,
   };
 }

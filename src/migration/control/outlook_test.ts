@@ -29,9 +29,15 @@ Deno.test("the machine writes on until it stands", () => {
 });
 
 Deno.test("errors of earlier forecasts take at most half of what the budget leaves", () => {
-  assert.equal(pause({ shortByMs: 50 }).forecast.workMs, 140);
-  assert.equal(pause({ shortByMs: 5_000 }).forecast.workMs, 195);
-  assert.equal(pause({ shortByMs: 5_000 }, 60).forecast.workMs, 90);
+  assert.equal(pause({ shortByMs: 50 }).usableMs, 250);
+  assert.equal(pause({ shortByMs: 5_000 }).usableMs, 195);
+  assert.equal(pause({ shortByMs: 5_000 }, 60).usableMs, 60);
+  assert.ok(pause({ shortByMs: 50 }).fitBytes < pause({}).fitBytes);
+  assert.equal(
+    pause({ shortByMs: 50 }).forecast.workMs,
+    90,
+    "the forecast is not the worse for it",
+  );
 });
 
 Deno.test("a machine that stands still has no budget", () => {

@@ -44,12 +44,14 @@ export function parkAction(
 /** The machine pauses, with the forecast of how long. */
 export function switchAction(
   reason: string,
+  isForced: boolean,
   { forecast, goodputBytesPerSecond }: Outlook,
   { maxDowntimeMs }: Wishes,
 ): Action {
   const { downtimeMs, budgetedMs, transferMs, workMs, pathMs, wireBytes } = forecast;
   return {
     kind: "switch",
+    isForced,
     reason,
     numbers: {
       predictedDowntimeMs: whole(downtimeMs),

@@ -44,6 +44,12 @@ Deno.test("a pause that fits and still shrinks is left to, but not for ever", ()
   assert.ok(switchesAt((atMs) => Math.max(130, 2_000 - 0.16 * atMs))! <= 12_700);
 });
 
+Deno.test("a long pause that fits is left to shrink for longer", () => {
+  // 4 s fit a budget of 5 s, and half a second is what it comes down to.
+  const at = switchesAt((atMs) => Math.max(500, 4_000 - 0.4 * atMs), 5_000)!;
+  assert.ok(at > 8_750 && at < 9_500, String(at));
+});
+
 Deno.test("a pause that fits and stays is taken after a second's look", () => {
   assert.equal(switchesAt(() => 250), 1_000);
 });

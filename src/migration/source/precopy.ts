@@ -36,11 +36,11 @@ export async function precopy(move: Move): Promise<void> {
       await steering.followRate();
     } else if (turn === "parkMemory" && move.pump !== null) {
       parked = await parkMemory(move);
-    } else if (turn === "switch" && move.pump !== null) {
+    } else if ((turn === "switch" || turn === "forcedSwitch") && move.pump !== null) {
       // A machine that stands still anyway has no pause to keep short.
-      const forced = move.switchRequested || !move.wasRunning;
+      const forced = turn === "forcedSwitch" || !move.wasRunning;
       await steering.easeDisks();
-      const undone = await trySwitch(move, forced, steering.gauge);
+      const undone = await trySwitch(move, forced, steering);
       if (undone === null) return;
       steering.switchUndone(undone.foundMs);
       continue;

@@ -1,8 +1,7 @@
 import type { DiskRound } from "../../guest/guest.ts";
-import { overBudgetAtGate } from "../control/forecast.ts";
+import type { GateCheck } from "../control/gate.ts";
 import { Interrupt } from "../interrupt.ts";
 import { beginRound, sendRound } from "./copy.ts";
-import type { Gauge } from "./measuring.ts";
 import type { Move } from "./move.ts";
 import { restartMemory } from "./repair.ts";
 import { RepairAsked, SwitchUndone } from "./switch_undone.ts";
@@ -11,6 +10,11 @@ import { RepairAsked, SwitchUndone } from "./switch_undone.ts";
 const SWITCH_SILENCE_MS_MIN = 1000;
 /** How often the link is looked at while the machine stands still. */
 const SILENCE_CHECK_MS = 100;
+
+/** Who has the last word at the gate. */
+interface GateChecker {
+  checkAtGate(pausedMs: number): Promise<GateCheck>;
+}
 
 /** A switch that was undone. */
 export interface Undone {
@@ -23,10 +27,14 @@ export interface Undone {
  * last check says that the pause would not fit: then it runs on as if nothing had been.
  *
  * @param forced the operator asked for it: the budget does not undo it
- * @param gauge measures what has still to cross
+ * @param check says whether the pause would fit, with the machine at its gate
  * @returns null when the machine was given away; else the switch was undone and the copy goes on
  */
-export async function trySwitch(move: Move, forced: boolean, gauge: Gauge): Promise<Undone | null> {
+export async function trySwitch(
+  move: Move,
+  forced: boolean,
+  check: GateChecker,
+): Promise<Undone | null> {
   const { journal, draft, options, clock } = move.deps;
   journal.write({ kind: "switchBegan" });
   move.holding = false;
@@ -40,15 +48,15 @@ export async function trySwitch(move: Move, forced: boolean, gauge: Gauge): Prom
   if (move.sent.repairIsDue) undoing.raise(new RepairAsked());
   try {
     await undoing.race(sendRound(move, rounds, "final", undoing.signal));
-    const remaining = await gauge.rest();
     const pausedMs = clock.nowMs() - pausedAtMs;
-    if (!forced && overBudgetAtGate(pausedMs, remaining, options.maxDowntimeMs)) {
-      const foundMs = Math.round(pausedMs + remaining.budgetedMs);
+    const gate = await check.checkAtGate(pausedMs);
+    if (!forced && gate.isOver) {
+      const foundMs = Math.round(gate.foundMs);
       const reason = `at the gate the pause would take ${foundMs} ms of the ` +
         `${options.maxDowntimeMs} ms budget`;
       draft.decide("undo the switch", reason, {
         pausedMs: Math.round(pausedMs),
-        transferMs: Math.round(remaining.transferMs),
+        transferMs: Math.round(gate.rest.transferMs),
       });
       await undoSwitch(move, rounds, reason);
       return { foundMs };

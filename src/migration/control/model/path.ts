@@ -11,6 +11,8 @@ const DOWN_AFTER_MS = 8_000;
 const OWN_RATIO = 0.97;
 const BESIDE_GREEDY_RATIO = 0.5;
 const GOODPUT_MS = 1_000;
+/** A bottleneck is learnt only by filling it, to this share. */
+const FILLED_RATIO = 0.9;
 
 /**
  * A path as a fluid: what is handed over is applied after one way and the queue, and known to be so
@@ -29,6 +31,7 @@ export class PathFluid {
   #darkForMs = 0;
   #leastRoundTripMs = Infinity;
   #fullMs = 0;
+  #hasBeenFilled = false;
 
   constructor(private readonly model: PathModel, private readonly random: Random) {}
 
@@ -83,6 +86,9 @@ export class PathFluid {
     this.#sentBytes += bytes;
     this.#sent.push({ pathMs: this.#pathMs, bytes: this.#sentBytes });
     const { isDark, bytesPerSecond, roundTripMs } = this.segment;
+    if (bytes * 1000 / ms > FILLED_RATIO * this.#rate(bytesPerSecond, null)) {
+      this.#hasBeenFilled = true;
+    }
     if (!isDark) this.#fill(bytes * 1000 / ms / bytesPerSecond, ms);
     const lateMs = roundTripMs + this.#queueMs;
     this.#acknowledgedBytes = Math.max(
@@ -103,7 +109,7 @@ export class PathFluid {
     const last = this.#applied.at(-1);
     const spanMs = first && last ? last.atMs - first.atMs : 0;
     const shake = this.random.nextRatio() * jitterMs;
-    const isKnown = this.#nowMs > 1_000 + 4 * roundTripMs;
+    const isKnown = this.#hasBeenFilled && this.#nowMs > 1_000 + 4 * roundTripMs;
     const estimate = this.#rate(bytesPerSecond, null) * (1 + this.#noise * NOISE_RATIO);
     const cap = capBytesPerSecond === null ? Infinity : bytesPerSecond * OWN_RATIO;
     return {

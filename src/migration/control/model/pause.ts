@@ -1,5 +1,6 @@
-import { backlogOf } from "../backlog.ts";
-import { DEVICE_STATE_WIRE_BYTES, forecastDowntime, overBudgetAtGate } from "../forecast.ts";
+import { DEVICE_STATE_WIRE_BYTES } from "../forecast.ts";
+import type { GateCheck } from "../gate.ts";
+import type { Measurement } from "../measurement.ts";
 import type { World } from "./world.ts";
 
 /** Steps of a pause, ms. */
@@ -31,10 +32,16 @@ export type PauseEnd = {
  * From the release to the hand-over or back, as the source does it: the last disk round, the check at
  * the gate, the last pages and the device state.
  *
+ * @param check the last one, at the gate
  * @param budgetMs null: nothing but silence undoes it
  * @param pausedAtMs of a machine that stood still before; null: it pauses now
  */
-export function pause(world: World, budgetMs: number | null, pausedAtMs: number | null): PauseEnd {
+export function pause(
+  world: World,
+  check: (measured: Measurement, pausedMs: number) => GateCheck,
+  budgetMs: number | null,
+  pausedAtMs: number | null,
+): PauseEnd {
   for (let ms = 0; ms < RELEASE_MS; ms += STEP_MS) world.step(STEP_MS);
   const fromMs = pausedAtMs ?? world.nowMs;
   world.isPaused = true;
@@ -45,11 +52,9 @@ export function pause(world: World, budgetMs: number | null, pausedAtMs: number 
   let atGateMs: number | null = null;
   for (;;) {
     if (atGateMs === null && world.disks.remainingWireBytes < 1) {
-      atGateMs = world.nowMs - fromMs + restMs(world);
-      const rest = { budgetedMs: restMs(world) };
-      if (budgetMs !== null && overBudgetAtGate(world.nowMs - fromMs, rest, budgetMs)) {
-        return undo(world, atGateMs);
-      }
+      const { foundMs, isOver } = check(world.measure(), world.nowMs - fromMs);
+      atGateMs = foundMs;
+      if (budgetMs !== null && isOver) return undo(world, foundMs);
     }
     const isDrained = atGateMs !== null && world.memory.missingWireBytes < 1;
     if (isDrained && deviceBytes <= 0) break;
@@ -82,26 +87,6 @@ function sendDevice(world: World, deviceBytes: number): number {
   world.nowMs += STEP_MS;
   world.path.hand(bytes, STEP_MS);
   return bytes;
-}
-
-/** The forecast that the source makes at the gate. */
-function restMs(world: World): number {
-  const measured = world.measure();
-  const { path, handoverWorkMs } = measured;
-  const backlog = backlogOf(measured, {
-    appliedBytesPerSecond: path.goodputBytesPerSecond ?? 0,
-    passAgeMs: 0,
-  });
-  const goodput = Math.min(
-    path.bottleneckBytesPerSecond ?? 500_000,
-    world.capBytesPerSecond ?? Infinity,
-  );
-  return forecastDowntime({
-    waitingBytes: backlog.waitingBytes,
-    goodputBytesPerSecond: goodput,
-    handoverWorkMs,
-    roundTripMs: path.roundTripMs,
-  }).budgetedMs;
 }
 
 /** The machine runs on, with a stream from the beginning and its disks at full speed. */

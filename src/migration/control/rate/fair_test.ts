@@ -104,6 +104,21 @@ Deno.test("where the path's queue is not measured the round trip stands for it",
   assert.ok(queued < calm);
 });
 
+Deno.test("a path that was never filled has no known bottleneck, and the cap grows all the same", () => {
+  const rule = new FairRate({ maxBytesPerSecond: null });
+  let rate = 0;
+  for (let judgedMs = 0; judgedMs < 10_000; judgedMs += 100) {
+    rate = rule.decide({
+      judgedMs,
+      measured: measurement(judgedMs, { path: path({ bottleneckBytesPerSecond: null }) }),
+      appliedBytesPerSecond: rate,
+      waitingBytes: 1e9,
+      dirtyBytesPerSecond: null,
+    }).bytesPerSecond!;
+  }
+  assert.ok(rate > CAPACITY, String(rate));
+});
+
 Deno.test("a cap that is not used does not grow", () => {
   const rule = new FairRate({ maxBytesPerSecond: null });
   let rate = 0;
