@@ -11,7 +11,7 @@ import type { OwnSide } from "./handshake_run.ts";
 import { type ContactRefusal, QuicAcceptor } from "./quic_accept.ts";
 import { type QuicCarrier, SILENCE_MS_MAX } from "./quic_carrier.ts";
 import { ALPN } from "./quic_connect.ts";
-import { dialBundle } from "./quic_dial.ts";
+import { dialQuic } from "./quic_dial.ts";
 import { listenTls, type TlsListener } from "./tls_listener.ts";
 
 /** A port that is free for UDP may be taken for TCP: tries to find one that is free for both. */
@@ -68,7 +68,7 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
     async dial(peerName, signal) {
       const peer = peerNamed(await loadPeers(config.path), peerName);
       try {
-        const carrier = await dialBundle({ own, peer, clock, signal, silenceMsMax });
+        const carrier = await dialQuic({ own, peer, clock, signal, silenceMsMax });
         dialled.add(carrier);
         void carrier.closed.then(() => dialled.delete(carrier));
         return carrier;
