@@ -70,7 +70,7 @@ export const ROOMS: readonly RoomRule[] = [
     pure: true,
   },
 
-  { room: "src/host/", uses: ["src/core/"] },
+  { room: "src/host/", uses: ["src/core/"], packages: ["node:process"] },
   // Batches packed by workers, each a thread of its own.
   { room: "src/sealing/", uses: ["src/core/", "src/codec/"] },
   { room: "src/nbd/protocol/", uses: ["src/core/"], pure: true },
@@ -114,6 +114,7 @@ export const ROOMS: readonly RoomRule[] = [
       "src/core/",
       "src/wire/",
       "src/config/",
+      "src/host/",
       "src/identity/",
       "src/config/address.ts",
       "src/link/peer_link.ts",
@@ -188,6 +189,7 @@ export const PURE_MODULES: readonly string[] = [
   "src/link/path_datagram.ts",
   "src/link/path_estimate.ts",
   "src/link/rate_limit.ts",
+  "src/link/tls_path.ts",
   "src/qemu/drives.ts",
   "src/qemu/qmp/line_decoder.ts",
   "src/qemu/qmp/messages.ts",
