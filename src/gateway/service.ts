@@ -4,6 +4,7 @@ import type { PathMeasurement } from "../link/peer_link.ts";
 import type { MigrationOptions } from "../migration/options.ts";
 import type { OwnershipRecord } from "../migration/ports.ts";
 import type { MigrationReport } from "../migration/report.ts";
+import type { CarrierView } from "./shown_carrier.ts";
 
 /**
  * Everything that a gateway does for its operator; the HTTP application is a thin layer over it and
@@ -83,6 +84,8 @@ export interface PeerView {
   address: string | null;
   fingerprint: string;
   state: "up" | "down";
+  /** What carries the link; null while nothing does. */
+  carrier: CarrierView | null;
   path: PathMeasurement;
   rateBytesPerSecond: number | null;
   lastError: { code: string; message: string; hint: string } | null;

@@ -185,6 +185,7 @@ export const PURE_MODULES: readonly string[] = [
   "src/image/pool.ts",
   "src/image/spill.ts",
   "src/image/unit_digests.ts",
+  "src/link/carrier_judge.ts",
   "src/link/pacer.ts",
   "src/link/path_datagram.ts",
   "src/link/path_estimate.ts",
