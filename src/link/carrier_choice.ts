@@ -3,6 +3,7 @@ import type { Carrier, CarrierKind } from "./carrier.ts";
 import { CarrierJudge, type Verdict } from "./carrier_judge.ts";
 import { CarrierRace, type DialKind } from "./carrier_race.ts";
 import type { SessionLink } from "./session_link.ts";
+import { tcpTuner } from "./tcp_tuning.ts";
 
 /** Which carriers a site uses; "auto" is QUIC where it passes and nothing measures better. */
 export type CarrierMode = "auto" | CarrierKind;
@@ -70,8 +71,8 @@ export class CarrierChoice {
   #inUse: CarrierInUse | null = null;
   #inUseCarrier: Carrier | null = null;
   #lastCpu: { readonly atMs: number; readonly cpuMs: number } | null = null;
-  /** Of the last connections over TCP. */
-  #congestionControl: string | null = null;
+  /** Of the last connections over TCP; before them what they will be given. */
+  #congestionControl = tcpTuner() === null ? null : "bbr";
 
   constructor(options: CarrierChoiceOptions) {
     this.#options = options;
@@ -110,7 +111,7 @@ export class CarrierChoice {
   watch(link: SessionLink): void {
     this.#link = link;
     link.onEvent(() => this.look());
-    void this.#run();
+    if (this.#options.mode === "auto") void this.#run();
   }
 
   /** What carries the link now; null while nothing does. */
@@ -159,6 +160,8 @@ export class CarrierChoice {
     const link = this.#link!;
     const cpuShare = this.#cpuShare();
     const carrier = link.inUse()?.carrier;
+    // Found out by a command: it may be known a little later than the connection.
+    if (carrier?.kind === "tls") this.#congestionControl = carrier.congestionControl ?? null;
     const kind = carrier?.kind;
     if (mode !== "auto" || (kind !== "quic" && kind !== "tls") || this.#isDiallingBeside) return;
     const { goodputBytesPerSecond, lossRatio } = link.path();
@@ -248,7 +251,6 @@ export class CarrierChoice {
     }
     const { carrier } = now;
     if (carrier === this.#inUseCarrier) return;
-    if (carrier.kind === "tls") this.#congestionControl = carrier.congestionControl ?? null;
     if (carrier.kind === "quic") {
       this.#wanted = "quic";
       this.#udpIsBlocked = false;
@@ -258,7 +260,9 @@ export class CarrierChoice {
       kind: carrier.kind,
       reason: this.#reasons.get(carrier) ?? "the peer dialled it",
       sinceMs: this.#options.clock.wallMs(),
-      congestionControl: carrier.congestionControl ?? null,
+      get congestionControl() {
+        return carrier.congestionControl ?? null;
+      },
     };
     this.#options.onChange(this.#inUse);
   }

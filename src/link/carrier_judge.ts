@@ -17,11 +17,12 @@ export const GOODPUT_GAIN = 1.15;
 const GOODPUT_ALIKE = 0.97;
 const COST_GAIN = 0.7;
 
-/** QUIC that takes a whole core is limited by it. */
+/** QUIC that takes a whole core is limited by it; below this rate it takes far less by itself. */
 const CPU_SHARE_BUSY = 0.85;
+const CPU_GOODPUT_MIN = 20e6;
 /** Loss at which UDP may be what somebody in between throttles. */
 const LOSS_SUSPECT = 0.05;
-/** Loss at which TCP with another congestion control than BBR is not worth a trial. */
+/** Loss from which on TCP is worth a trial only where it is known to have BBR. */
 const LOSS_FATAL = 0.001;
 
 /** What a link did since the last look at it. */
@@ -34,7 +35,7 @@ export interface CarrierSample {
   /** CPU of this process since the last look, in cores; null where it cannot be told. */
   readonly cpuShare: number | null;
   readonly lossRatio: number | null;
-  /** What TCP would use here, as far as known. */
+  /** What TCP has here, or would have, as far as known. */
   readonly congestionControl: string | null;
   /** False while the other kind is known not to pass: figures are taken and nothing is tried. */
   readonly canTry: boolean;
@@ -151,10 +152,12 @@ export class CarrierJudge {
   }
 }
 
-function whyTryTls(sample: CarrierSample, { cpuShare, lossRatio }: Figure): string | null {
-  const lossy = lossRatio !== null && lossRatio > LOSS_FATAL;
-  if (lossy && sample.congestionControl !== null && sample.congestionControl !== "bbr") return null;
-  if (cpuShare !== null && cpuShare >= CPU_SHARE_BUSY) {
+function whyTryTls(sample: CarrierSample, figure: Figure): string | null {
+  const { cpuShare, lossRatio, goodputBytesPerSecond } = figure;
+  const isLossy = lossRatio !== null && lossRatio > LOSS_FATAL;
+  if (isLossy && sample.congestionControl !== "bbr") return null;
+  const isFast = goodputBytesPerSecond >= CPU_GOODPUT_MIN;
+  if (isFast && cpuShare !== null && cpuShare >= CPU_SHARE_BUSY) {
     return `QUIC is limited by the processor (${cpuShare.toFixed(2)} cores)`;
   }
   if (lossRatio !== null && lossRatio >= LOSS_SUSPECT) {
