@@ -59,11 +59,11 @@ Deno.test("the window follows the best rate of ten seconds, within its bounds", 
   reader.read(1e5, 1_000, false);
   assert.equal(reader.path.windowBytes, TLS_WINDOW_BYTES_MIN);
   reader.read(10e6, 1_000, true);
-  near(reader.path.windowBytes, 10e6 * 0.4);
+  near(reader.path.windowBytes, 10e6 * 0.35);
   reader.read(5e6, 5_000, true);
-  near(reader.path.windowBytes, 10e6 * 0.4);
+  near(reader.path.windowBytes, 10e6 * 0.35);
   reader.read(5e6, 12_000, true);
-  near(reader.path.windowBytes, 5e6 * 0.4);
+  near(reader.path.windowBytes, 5e6 * 0.35);
   reader.read(1e9, 1_000, true);
   assert.equal(reader.path.windowBytes, TLS_WINDOW_BYTES_MAX);
 });
