@@ -2,7 +2,7 @@
  * `deno task bench`: every bench with its canonical inputs, or with tiny ones that only show that it
  * runs.
  *
- *     bench/run.ts [--quick] [--only limits,store,cost,goodput,codec,free,bytes] [--out DIR]
+ *     bench/run.ts [--quick] [--only limits,store,cost,goodput,share,codec,free,bytes] [--out DIR]
  *
  * With `--out`, each writes its runs and where they were made to `DIR/NAME.json`.
  */
@@ -34,6 +34,21 @@ const BENCHES: readonly Bench[] = [
     name: "goodput",
     script: "goodput.ts",
     quickArgs: ["--profiles", "metro", "--seconds", "4", "--repeat", "1"],
+    needs: ["namespaces", "tun"],
+  },
+  {
+    name: "share",
+    script: "share.ts",
+    quickArgs: [
+      "--parts",
+      "step",
+      "--profiles",
+      "transatlantic",
+      "--seconds",
+      "1",
+      "--repeat",
+      "1",
+    ],
     needs: ["namespaces", "tun"],
   },
   {

@@ -1,10 +1,7 @@
-import { join } from "node:path";
-import { TextLineStream } from "./lines.ts";
-import { initSite } from "../../src/config/init.ts";
-import { trustPeer } from "../../src/config/trust.ts";
 import type { WanProfile } from "../../src/emulator/settings.ts";
 import { startTunLink, type TunCounters } from "../../src/emulator/tun_link.ts";
 import type { CarrierKind } from "../../src/link/carrier.ts";
+import { DEVICE, LEFT_ADDRESS, makeSites, NETWORK, PORT, RIGHT_ADDRESS, startEnd } from "./ends.ts";
 import type { EndLine } from "./messages.ts";
 import { namespacePair, useCongestionControl } from "./namespaces.ts";
 
@@ -50,12 +47,6 @@ export interface MeasureOptions {
   readonly seed: number;
 }
 
-const DEVICE = "wan0";
-const NETWORK = "10.207.1.0/24";
-const LEFT_ADDRESS = "10.207.1.1";
-const RIGHT_ADDRESS = "10.207.1.2";
-const PORT = 7420;
-
 /** Sends for `seconds` through a fresh link of the profile and counts what arrives. */
 export async function measure(options: MeasureOptions): Promise<Measurement> {
   await using namespaces = await namespacePair();
@@ -72,15 +63,15 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   try {
     const seconds = String(options.seconds);
     const [receiverArgs, senderArgs] = contestant.startsWith("causeway")
-      ? await carrierSites(dir, seconds, contestant === "causeway" ? "quic" : "tls")
+      ? await carrierEnds(dir, seconds, contestant === "causeway" ? "quic" : "tls")
       : [
         ["tcp_end.ts", "receive", `${RIGHT_ADDRESS}:${PORT}`],
         ["tcp_end.ts", "send", `${RIGHT_ADDRESS}:${PORT}`, seconds],
       ];
     const permissions = contestant === "causeway-tls" ? ["--allow-ffi"] : [];
-    const receiver = startEnd(namespaces.right, receiverArgs, permissions);
+    const receiver = startEnd(namespaces.right, receiverArgs, undefined, permissions);
     await receiver.listening;
-    const sender = startEnd(namespaces.left, senderArgs, permissions);
+    const sender = startEnd(namespaces.left, senderArgs, undefined, permissions);
     const senderLines = await sender.lines;
     if (!senderLines.some(({ event }) => event === "done")) {
       receiver.stop();
@@ -95,71 +86,16 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   }
 }
 
-async function carrierSites(
+async function carrierEnds(
   dir: string,
   seconds: string,
   kind: CarrierKind,
 ): Promise<[string[], string[]]> {
-  const make = (site: string, address: string) =>
-    initSite({ site, dir: join(dir, site), link: `${address}:${PORT}` });
-  const left = await make("left", LEFT_ADDRESS);
-  const right = await make("right", RIGHT_ADDRESS);
-  await trustPeer({
-    config: left.configPath,
-    peer: "right",
-    certificate: right.certificatePath,
-    address: `${RIGHT_ADDRESS}:${PORT}`,
-  });
-  await trustPeer({ config: right.configPath, peer: "left", certificate: left.certificatePath });
+  const { left, right } = await makeSites(dir);
   return [
-    ["carrier_end.ts", "receive", right.configPath],
-    ["carrier_end.ts", "send", left.configPath, "right", seconds, kind],
+    ["carrier_end.ts", "receive", right],
+    ["carrier_end.ts", "send", left, "right", seconds, kind],
   ];
-}
-
-interface RunningEnd {
-  readonly listening: Promise<void>;
-  /** Everything it printed, once it has ended. */
-  readonly lines: Promise<EndLine[]>;
-  stop(): void;
-}
-
-function startEnd(
-  netns: string,
-  [script, ...args]: string[],
-  permissions: readonly string[],
-): RunningEnd {
-  const path = `${import.meta.dirname}/${script}`;
-  const child = new Deno.Command("ip", {
-    args: [
-      ...["netns", "exec", netns, Deno.execPath(), "run", "--unstable-net"],
-      ...["--allow-net", "--allow-read", "--allow-env", ...permissions, path, ...args],
-    ],
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  const { promise: listening, resolve } = Promise.withResolvers<void>();
-  const lines = (async () => {
-    const seen: EndLine[] = [];
-    for await (const text of child.stdout.pipeThrough(TextLineStream())) {
-      const line = JSON.parse(text) as EndLine;
-      seen.push(line);
-      if (line.event === "listening") resolve();
-    }
-    await child.status;
-    return seen;
-  })();
-  return {
-    listening,
-    lines,
-    stop: () => {
-      try {
-        child.kill("SIGTERM");
-      } catch {
-        // It has ended by itself.
-      }
-    },
-  };
 }
 
 function evaluate(

@@ -1,6 +1,6 @@
 import type { GuestDescription } from "../guest/guest.ts";
 import type { PathMeasurement } from "../link/peer_link.ts";
-import { DEVICE_STATE_BYTES, predictDowntime } from "../migration/convergence.ts";
+import { forecastDowntime, HANDOVER_WORK_MS } from "../migration/control/forecast.ts";
 import type { Plan, PlanRange } from "./service.ts";
 
 /** Shares of the machine's bytes that cross in the best, common and worst case. */
@@ -50,14 +50,10 @@ export function forecast(
   const pathMs = ROUND_TRIPS * (roundTripMs ?? 0);
   const totalMs = each((end) => Math.round(wireBytes[end] / rate[slowIsHigh(end)] * 1000 + pathMs));
   const pauseMs = each((end) => {
-    const { downtimeMs } = predictDowntime({
-      memoryRemainingBytes: 0,
-      firstPass: false,
-      parkedWireBytes: DEVICE_STATE_BYTES,
-      diskDirtyBytes: 0,
-      memoryWireRatio: 1,
-      diskWireRatio: 1,
+    const { downtimeMs } = forecastDowntime({
+      waitingBytes: 0,
       goodputBytesPerSecond: rate[slowIsHigh(end)],
+      handoverWorkMs: HANDOVER_WORK_MS,
       roundTripMs,
     });
     return Math.round(downtimeMs * PAUSE_FACTOR[end]);

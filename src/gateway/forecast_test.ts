@@ -14,6 +14,8 @@ function path(changes: Partial<PathMeasurement> = {}): PathMeasurement {
     bottleneckBytesPerSecond: null,
     goodputBytesPerSecond: null,
     lossRatio: null,
+    queueMs: null,
+    jitterMs: null,
     silentMs: 0,
     ...changes,
   };

@@ -24,6 +24,7 @@ import { planMove } from "./plan.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
 import { SiteContents, type StoreSettings } from "./site_contents.ts";
+import { requireOpen } from "./switch_window.ts";
 
 export interface GatewayDeps {
   readonly site: string;
@@ -204,9 +205,12 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     peers: () => peers.views(),
     redirects: () => [],
 
-    startMigration: (request) => migrations.start(request),
-    migration: (id) => migrations.report(id),
-    migrations: () => migrations.list(),
+    async startMigration(request) {
+      requireOpen(request.options.window, clock.wallMs());
+      return await migrations.start(request);
+    },
+    migration: (id) => migrations.reports.report(id),
+    migrations: () => migrations.reports.list(),
     cancel: (id) => acted(id, () => migrations.source(id, "cancel").cancel()),
     switchover: (id) => acted(id, () => migrations.source(id, "switch over").switchover()),
     hold: (id) => acted(id, () => migrations.source(id, "hold").hold()),
@@ -214,7 +218,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       try {
         return await acted(id, () => migrations.source(id, "roll back").cancel());
       } catch (error) {
-        const report = migrations.report(id);
+        const report = migrations.reports.report(id);
         const elsewhere = report.side === "destination" && !ENDED_STATES.includes(report.state);
         throw elsewhere || toGatewayError(error).code !== "migration_state"
           ? error
@@ -222,9 +226,14 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       }
     },
     adjudicate: (id, decision) => acted(id, () => migrations.adjudicate(id, decision)),
-    change: (id, changes) => acted(id, () => migrations.source(id, "change").change(changes)),
+    change: (id, changes) =>
+      acted(id, () => {
+        requireOpen(changes.window ?? null, clock.wallMs());
+        migrations.source(id, "change").change(changes);
+      }),
+    answer: (id, said) => acted(id, () => migrations.source(id, "answer").answer(said)),
     async deleteLeftovers(id) {
-      const report = migrations.report(id);
+      const report = migrations.reports.report(id);
       const deleted = await deleteLeftovers(report, {
         guests,
         ownership: (guestId) => ledger.ownership(guestId),
@@ -232,16 +241,16 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       });
       kept.drop(report.guest, report.side === "source" ? report.to : report.from);
       for (const path of deleted) await images.forget(path);
-      migrations.leftoversDeleted(id, deleted);
+      migrations.reports.leftoversDeleted(id, deleted);
       audit("leftovers_deleted", { migration: id, deleted });
       return { deleted };
     },
     onReport: (id, listener) =>
-      migrations.onReport((report) => {
+      migrations.reports.onReport((report) => {
         if (id === null || report.id === id) listener(report);
       }),
 
-    setLinkRate: (peer, bytesPerSecond) => peers.setRate(peer, bytesPerSecond),
+    setLinkRate: (peer, rate) => peers.setRate(peer, rate),
     plan: (request) =>
       planMove({
         site,
@@ -271,7 +280,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   async function acted(id: string, act: () => void): Promise<MigrationReport> {
     await Promise.resolve();
     act();
-    return migrations.report(id);
+    return migrations.reports.report(id);
   }
 
   return {

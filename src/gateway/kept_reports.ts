@@ -1,7 +1,14 @@
 import type { Clock } from "../core/clock.ts";
 import { toGatewayError } from "../core/errors.ts";
 import type { Ledger } from "../ledger/ledger.ts";
-import { ENDED_STATES, type MigrationReport, type MigrationState } from "../migration/report.ts";
+import { migrationOptions } from "../migration/options.ts";
+import {
+  ENDED_STATES,
+  type MigrationReport,
+  type MigrationState,
+  nothingForeseen,
+  wishesShown,
+} from "../migration/report.ts";
 
 /** What a gateway that dies may lose of a report. */
 const INTERVAL_MS = 1_000;
@@ -11,6 +18,21 @@ const KEPT_STATES: readonly MigrationState[] = ["copying", "holding"];
 /** True for a report that nothing more is added to; others were kept while the move went on. */
 export function isLast({ state }: MigrationReport): boolean {
   return ENDED_STATES.includes(state) || state === "conflict";
+}
+
+/**
+ * A report that any version kept, as this one gives it: what reports did not have then is there as
+ * unknown, or as what held without being said (contract: unknown values are null, never absent).
+ *
+ * @param options of the migration, from the ledger
+ */
+export function ofThisVersion(
+  kept: MigrationReport,
+  options: () => Record<string, unknown>,
+): MigrationReport {
+  const hasAll = (kept as Partial<MigrationReport>).whenOver !== undefined;
+  if (hasAll) return kept;
+  return { ...nothingForeseen(), ...wishesShown(migrationOptions.parse(options())), ...kept };
 }
 
 /**

@@ -19,6 +19,8 @@ const NO_PATH: PathMeasurement = {
   bottleneckBytesPerSecond: null,
   goodputBytesPerSecond: null,
   lossRatio: null,
+  queueMs: null,
+  jitterMs: null,
   silentMs: null,
 };
 

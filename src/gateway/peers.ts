@@ -4,6 +4,8 @@ import type { CarrierEndpoint } from "../link/carrier.ts";
 import { CarrierChoice, type CarrierMode } from "../link/carrier_choice.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import { createSessionLink, type SessionLink } from "../link/session_link.ts";
+import type { LinkRate } from "../migration/control/wishes.ts";
+import { LinkCap } from "./link_cap.ts";
 import { RefusalAudit } from "./refusal_audit.ts";
 import type { PeerView } from "./service.ts";
 import { carrierText, shownCarrier } from "./shown_carrier.ts";
@@ -22,7 +24,7 @@ interface Entry {
   isTrusted: boolean;
   readonly link: SessionLink;
   readonly choice: CarrierChoice;
-  rateBytesPerSecond: number | null;
+  readonly cap: LinkCap;
   lastError: { code: ErrorCode; message: string; hint: string } | null;
 }
 
@@ -137,30 +139,29 @@ export class PeerRegistry {
   }
 
   /** @throws {GatewayError} `peer_unknown` */
-  async setRate(name: string, bytesPerSecond: number | null): Promise<void> {
+  async setRate(name: string, rate: LinkRate): Promise<void> {
     if (!this.#entries.has(name)) await this.reload();
-    const entry = this.#get(name);
-    entry.rateBytesPerSecond = bytesPerSecond;
-    entry.link.setRateLimit(bytesPerSecond);
+    this.#get(name).cap.set(rate);
   }
 
-  /** The cap of a link, bytes per second; null is none. @throws {GatewayError} `peer_unknown` */
+  /** The cap of a link now, bytes per second; null is none. @throws {GatewayError} `peer_unknown` */
   rate(name: string): number | null {
-    return this.#get(name).rateBytesPerSecond;
+    return this.#get(name).cap.bytesPerSecond;
   }
 
   views(): PeerView[] {
     const shown = [...this.#entries.values()].filter(({ isTrusted, link }) =>
       isTrusted || link.state === "up"
     );
-    return shown.map(({ peer, link, choice, rateBytesPerSecond, lastError }) => ({
+    return shown.map(({ peer, link, choice, cap, lastError }) => ({
       name: peer.name,
       address: peer.address,
       fingerprint: peer.fingerprint,
       state: link.state,
       carrier: shownCarrier(choice.inUse),
       path: shownPath(link.path()),
-      rateBytesPerSecond,
+      rate: cap.wished,
+      rateBytesPerSecond: cap.bytesPerSecond,
       lastError: link.state === "up" ? null : lastError,
     }));
   }
@@ -173,8 +174,13 @@ export class PeerRegistry {
   }
 
   async close(): Promise<void> {
-    for (const { choice } of this.#entries.values()) choice.close();
-    await Promise.all([...this.#entries.values()].map(({ link }) => link.close()));
+    await Promise.all(
+      [...this.#entries.values()].map(({ link, choice, cap }) => {
+        cap.close();
+        choice.close();
+        return link.close();
+      }),
+    );
   }
 
   #get(name: string): Entry {
@@ -202,16 +208,9 @@ export class PeerRegistry {
       dial: (signal) => choice.dial(signal),
     });
     choice.watch(link);
-    const rateBytesPerSecond = limits?.linkBytesPerSecond ?? null;
-    link.setRateLimit(rateBytesPerSecond);
-    const entry: Entry = {
-      peer,
-      isTrusted,
-      link,
-      choice,
-      rateBytesPerSecond,
-      lastError: null,
-    };
+    const cap = new LinkCap(link, clock);
+    cap.set(limits?.linkBytesPerSecond ?? null);
+    const entry: Entry = { peer, isTrusted, link, choice, cap, lastError: null };
     link.onEvent((event) => {
       if (event.kind === "up") entry.lastError = null;
       if (event.kind !== "refused") return;

@@ -1,9 +1,10 @@
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { GuestDescription } from "../guest/guest.ts";
 import type { PathMeasurement } from "../link/peer_link.ts";
-import type { MigrationOptions } from "../migration/options.ts";
+import type { LinkRate } from "../migration/control/wishes.ts";
+import type { MigrationChanges, MigrationOptions } from "../migration/options.ts";
 import type { OwnershipRecord } from "../migration/ports.ts";
-import type { MigrationReport } from "../migration/report.ts";
+import type { MigrationReport, QuestionAnswer } from "../migration/report.ts";
 import type { CarrierView } from "./shown_carrier.ts";
 
 /**
@@ -31,7 +32,8 @@ export interface GatewayService {
    * Runs the preflight with the peer and starts the move.
    *
    * `guest_unknown`, `guest_moving`, `guest_not_source`, `peer_unknown`, `peer_unreachable`,
-   * `destination_not_registered` and the other preflight codes.
+   * `destination_not_registered` and the other preflight codes; `request_invalid` for a window that
+   * has closed already.
    */
   startMigration(request: { guest: string; to: string; options: MigrationOptions }): Promise<
     MigrationReport
@@ -47,16 +49,16 @@ export interface GatewayService {
     id: string,
     decision: { owner: string; reason: string; force: boolean; by: string },
   ): Promise<MigrationReport>;
-  change(
-    id: string,
-    changes: { rate?: number | null; maxDowntimeMs?: number },
-  ): Promise<MigrationReport>;
+  /** Other wishes for a move that runs. `migration_state`, `request_invalid`. */
+  change(id: string, changes: MigrationChanges): Promise<MigrationReport>;
+  /** Answers what the move asks. `no_question` where it asks nothing. */
+  answer(id: string, answer: QuestionAnswer): Promise<MigrationReport>;
   deleteLeftovers(id: string): Promise<{ deleted: string[] }>;
   /** Each new report of one migration (or of all, id null) until the returned function is called. */
   onReport(id: string | null, listener: (report: MigrationReport) => void): () => void;
 
   /** `peer_unknown`. */
-  setLinkRate(peer: string, bytesPerSecond: number | null): Promise<void>;
+  setLinkRate(peer: string, rate: LinkRate): Promise<void>;
   /** Forecasts without moving or sampling anything; waits up to 5 s for the link. */
   plan(request: { guest: string; to: string }): Promise<Plan>;
   audit(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
@@ -87,6 +89,9 @@ export interface PeerView {
   /** What carries the link; null while nothing does. */
   carrier: CarrierView | null;
   path: PathMeasurement;
+  /** Cap over everything that goes there, as it was wished. */
+  rate: LinkRate;
+  /** The cap in force now; null is none. */
   rateBytesPerSecond: number | null;
   lastError: { code: string; message: string; hint: string } | null;
 }

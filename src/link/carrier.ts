@@ -31,6 +31,19 @@ export interface Carrier {
   path(): PathMeasurement;
   /** TCP's, where the system's own paces the connections and it can be told; else absent or null. */
   readonly congestionControl?: string | null;
+  /**
+   * What a record of this length costs on the wire, as well as the carrier can tell: bytes of IP
+   * packets, with everything around the record and what is sent again. Rate caps count by it.
+   */
+  packetBytes(recordBytes: number): number;
+  /**
+   * Spreads what is sent evenly over time, at no more than this rate on the wire; null: as fast as
+   * the path takes it. Holds at once, for a record that is under way as well. Urgent records are
+   * counted, and do not wait for it.
+   */
+  pace(bytesPerSecond: number | null): void;
+  /** Bytes that the peer has read so far, framing included, as far as it told. */
+  readonly deliveredBytes: number;
   /** Resolves (never rejects) when no connection of the bundle is left. */
   readonly closed: Promise<{ readonly reason: string }>;
   close(reason: string): Promise<void>;

@@ -2,13 +2,26 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { SessionLimits } from "../wire/limits.ts";
 import type { ChannelState } from "../wire/migration_channels.ts";
+import type { MigrationShare } from "../wire/migration_share.ts";
 import { type Outgoing, Session, type SessionEvent } from "../wire/session.ts";
 import { Alarm } from "./alarm.ts";
 import type { Carrier } from "./carrier.ts";
+import { Prober } from "./prober.ts";
 import { type ChannelHost, LinkChannel } from "./link_channel.ts";
-import type { Channel, ChannelKind, LinkEvent, PathMeasurement, PeerLink } from "./peer_link.ts";
-import { RateLimit } from "./rate_limit.ts";
+import type {
+  Channel,
+  ChannelKind,
+  LinkEvent,
+  PathMeasurement,
+  PathProbe,
+  PeerLink,
+  ProbeOptions,
+} from "./peer_link.ts";
+import { RateCaps } from "./rate_caps.ts";
 import { Redialer } from "./redialer.ts";
+
+/** A move that sent bulk within this is taken to go on: no filler beside it. */
+const BUSY_MS = 1_000;
 
 export interface SessionLinkOptions {
   readonly peerName: string;
@@ -59,12 +72,13 @@ class Driver implements SessionLink, ChannelHost {
   readonly #channels = new Map<ChannelState, LinkChannel>();
   readonly #listeners = new Set<(event: LinkEvent) => void>();
   readonly #onNewMigration: ((migrationId: string) => void)[] = [];
-  readonly #linkLimit: RateLimit;
-  readonly #migrationLimits = new Map<string, RateLimit>();
+  readonly #caps: RateCaps;
   #lastCarrierId = 0;
   #isClosed = false;
   #isSettling = false;
   readonly #alarm: Alarm;
+  readonly #prober: Prober;
+  #bulkAtMs = -Infinity;
   /** When a rate cap lets the next bulk frame pass; Infinity when none holds one back. */
   #rateReadyAtMs = Infinity;
   /** As the connection in use has measured it, or one before. */
@@ -77,8 +91,14 @@ class Driver implements SessionLink, ChannelHost {
     // Openings rise across links of one process, should this link be closed and made again.
     const firstOpening = Math.max(1, Math.floor(clock.wallMs())) * 1000;
     this.#session = new Session({ limits, firstOpening });
-    this.#linkLimit = new RateLimit(null, clock.nowMs());
+    this.#caps = new RateCaps(clock.nowMs());
     this.#alarm = new Alarm(clock, () => this.#onTime());
+    this.#prober = new Prober({
+      clock,
+      carrier: () => this.inUse()?.carrier ?? null,
+      isBusy: () => this.#session.hasBulk || clock.nowMs() - this.#bulkAtMs < BUSY_MS,
+      wake: () => this.#settle(),
+    });
     this.#redialer = dial === null ? null : new Redialer({
       clock,
       dial,
@@ -106,7 +126,7 @@ class Driver implements SessionLink, ChannelHost {
   }
 
   closeChannels(migrationId: string): void {
-    this.#migrationLimits.delete(migrationId);
+    this.#caps.forget(migrationId);
     this.#session.close(migrationId, "the migration was closed here");
     this.#settle();
   }
@@ -132,23 +152,28 @@ class Driver implements SessionLink, ChannelHost {
       bottleneckBytesPerSecond: measured ? this.#bottleneck : null,
       goodputBytesPerSecond: this.#session.goodputBytesPerSecond(nowMs),
       lossRatio: measured?.lossRatio ?? null,
+      queueMs: measured?.queueMs ?? null,
+      jitterMs: measured?.jitterMs ?? null,
       silentMs: liveness.lastHeardMs === null ? null : nowMs - liveness.lastHeardMs,
     };
   }
 
+  probePath(options?: ProbeOptions): Promise<PathProbe> {
+    return this.#prober.probe(options);
+  }
+
   setRateLimit(bytesPerSecond: number | null): void {
-    this.#linkLimit.set(bytesPerSecond, this.#clock.nowMs());
+    this.#caps.setLink(bytesPerSecond, this.#clock.nowMs());
     this.#settle();
   }
 
   setMigrationRateLimit(migrationId: string, bytesPerSecond: number | null): void {
-    const nowMs = this.#clock.nowMs();
-    const limit = this.#migrationLimits.get(migrationId);
-    if (bytesPerSecond === null) this.#migrationLimits.delete(migrationId);
-    else if (limit === undefined) {
-      this.#migrationLimits.set(migrationId, new RateLimit(bytesPerSecond, nowMs));
-    } else limit.set(bytesPerSecond, nowMs);
+    this.#caps.setMigration(migrationId, bytesPerSecond, this.#clock.nowMs());
     this.#settle();
+  }
+
+  setMigrationShare(migrationId: string, share: MigrationShare): void {
+    this.#session.setShare(migrationId, share);
   }
 
   async close(): Promise<void> {
@@ -291,6 +316,8 @@ class Driver implements SessionLink, ChannelHost {
     }
     if (this.#isClosed) return;
     this.#rateReadyAtMs = Infinity;
+    const pace = this.#caps.paceBytesPerSecond(this.#session.bulkMigrations());
+    for (const { carrier } of this.#carriers.values()) carrier.pace(pace);
     for (const attached of this.#carriers.values()) {
       void this.#sendUrgent(attached);
       void this.#sendBulk(attached);
@@ -341,25 +368,24 @@ class Driver implements SessionLink, ChannelHost {
 
   #nextBulk(carrierId: number): Outgoing | null {
     const nowMs = this.#clock.nowMs();
-    const isReady = (limit: RateLimit | undefined) => {
-      const readyAtMs = limit?.readyAtMs(nowMs) ?? nowMs;
+    const isReady = (migrationId: string | null) => {
+      const readyAtMs = this.#caps.readyAtMs(migrationId, nowMs);
       if (readyAtMs > nowMs) this.#rateReadyAtMs = Math.min(this.#rateReadyAtMs, readyAtMs);
       return readyAtMs <= nowMs;
     };
-    return this.#session.nextBulk(
-      carrierId,
-      (migrationId) => isReady(this.#linkLimit) && isReady(this.#migrationLimits.get(migrationId)),
-    );
+    const bulk = this.#session.nextBulk(carrierId, isReady);
+    if (bulk !== null) {
+      this.#bulkAtMs = nowMs;
+      return bulk;
+    }
+    if (!this.#prober.hasFiller || this.#session.bulkCarrier()?.id !== carrierId) return null;
+    return isReady(null) ? { record: this.#prober.next(), migrationId: null } : null;
   }
 
   /** @returns false when the connection is gone; the session sends the record again elsewhere */
   async #handOver({ id, carrier }: Attached, outgoing: Outgoing, urgent: boolean) {
     const { record, migrationId, awaited } = outgoing;
-    const nowMs = this.#clock.nowMs();
-    this.#linkLimit.spend(record.byteLength, nowMs);
-    if (migrationId !== null) {
-      this.#migrationLimits.get(migrationId)?.spend(record.byteLength, nowMs);
-    }
+    this.#caps.spend(migrationId, carrier.packetBytes(record.byteLength), this.#clock.nowMs());
     // Room in the queue was made: whoever waits for it goes on while the record is under way.
     const sent = carrier.send(record, urgent);
     if (awaited) carrier.copy?.(record);

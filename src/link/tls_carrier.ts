@@ -8,21 +8,16 @@ import { PathReceiver } from "./path_receiver.ts";
 import type { PathMeasurement } from "./peer_link.ts";
 import { CLOSE_MS_MAX, HEARTBEAT_MS } from "./quic_carrier.ts";
 import { nextRecordNumber, RecordAssembler } from "./quic_chunks.ts";
-import {
-  PATH_RECORD_NUMBER,
-  TLS_CHUNK_BYTES_MAX,
-  type TlsLane,
-  type TlsLaneEvents,
-} from "./tls_lane.ts";
+import { PATH_RECORD_NUMBER, type TlsLane, type TlsLaneEvents } from "./tls_lane.ts";
 import { TLS_WINDOW_BYTES_MAX, TlsPath } from "./tls_path.ts";
+import { TLS_CHUNK_BYTES_MAX, TlsShape } from "./tls_shape.ts";
 
 /** A report about what was read is due after this share of a round trip, within these bounds. */
 const FEEDBACK_ROUND_TRIPS = 1 / 6;
 const FEEDBACK_MS_MIN = 5;
 const FEEDBACK_MS_MAX = 50;
-/** A chunk is what leaves in this time; several lanes share a rate better in small ones. */
-const CHUNK_MS = 5;
-const CHUNK_BYTES_MIN = 16 * 1024;
+/** A cap may be changed while a record waits for it. */
+const CAP_LOOK_MS = 100;
 /** From this round trip on one connection with BBR takes some ten seconds to find the rate. */
 const LONG_ROUND_TRIP_MS = 250;
 /** One lane gets this many times its share of the window, so that others fill in for a held-up one. */
@@ -55,6 +50,7 @@ export class TlsCarrier implements Bundle<TlsLane> {
   readonly #assembler = new RecordAssembler();
   readonly #path = new TlsPath();
   readonly #receiver = new PathReceiver();
+  readonly #shape: TlsShape;
   readonly #handler = Promise.withResolvers<(record: Uint8Array) => Promise<void> | void>();
   readonly #gone = Promise.withResolvers<{ reason: string }>();
   readonly #ends = Promise.withResolvers<void>();
@@ -83,6 +79,7 @@ export class TlsCarrier implements Bundle<TlsLane> {
     this.closed = this.#gone.promise;
     this.#lanes = Array.from({ length: options.laneCount }, () => null);
     this.#lastHeardMs = this.#clock.nowMs();
+    this.#shape = new TlsShape(this.#lastHeardMs);
     this.#heartbeat = setInterval(() => this.#beat(), HEARTBEAT_MS);
   }
 
@@ -105,6 +102,7 @@ export class TlsCarrier implements Bundle<TlsLane> {
   join(lane: TlsLane): void {
     if (this.#state !== "open") return lane.stream.abort("the bundle is closed");
     this.#lanes[lane.index] = lane;
+    this.#shape.address = lane.stream.socket.remoteAddress ?? "";
     this.#learnCongestionControl(lane);
     const events: TlsLaneEvents = {
       heard: (progressed) => this.#heard(progressed),
@@ -140,12 +138,24 @@ export class TlsCarrier implements Bundle<TlsLane> {
     return sent;
   }
 
+  packetBytes(recordBytes: number): number {
+    return this.#shape.recordPacketBytes(recordBytes, this.#chunkBytes());
+  }
+
+  pace(bytesPerSecond: number | null): void {
+    this.#shape.pace(bytesPerSecond, this.#clock.nowMs());
+  }
+
+  get deliveredBytes(): number {
+    return this.#joined.reduce((sum, lane) => sum + lane.deliveredBytes, 0);
+  }
+
   path(): PathMeasurement {
     const { estimate } = this.#path;
     const nowMs = this.#clock.nowMs();
     const { lastRoundTripMs, minRoundTripMs } = estimate;
     // What TCP keeps to itself is null.
-    const measured = {
+    return {
       roundTripMs: estimate.roundTripMs,
       minRoundTripMs,
       bottleneckBytesPerSecond: this.#path.bottleneckBytesPerSecond,
@@ -155,7 +165,6 @@ export class TlsCarrier implements Bundle<TlsLane> {
       jitterMs: null,
       silentMs: nowMs - this.#lastHeardMs,
     };
-    return measured;
   }
 
   /** Bounds that hold at this moment, for reports. */
@@ -202,6 +211,7 @@ export class TlsCarrier implements Bundle<TlsLane> {
     for (let at = 0; at < record.length; at += TLS_CHUNK_BYTES_MAX) {
       const lane = await this.#until(() => this.#urgentLane());
       const chunkBytes = Math.min(record.length - at, TLS_CHUNK_BYTES_MAX);
+      this.#shape.sent(chunkBytes, this.#clock.nowMs());
       try {
         await lane.writeChunk(recordNumber, record, at, chunkBytes);
       } catch (cause) {
@@ -213,13 +223,24 @@ export class TlsCarrier implements Bundle<TlsLane> {
   async #sendBulk(record: Uint8Array): Promise<void> {
     const recordNumber = this.#nextNumber();
     for (let at = 0; at < record.length;) {
+      await this.#capped();
       const lane = await this.#until(() => this.#emptiestLane());
       const chunkBytes = Math.min(record.length - at, this.#chunkBytes());
       this.#bulkSentBytes += chunkBytes;
+      this.#shape.sent(chunkBytes, this.#clock.nowMs());
       // The bytes are copied before this returns; other lanes go on while the socket takes them.
       lane.writeChunk(recordNumber, record, at, chunkBytes)
         .then(() => this.#notify(), (error) => this.#die(messageOf(error)));
       at += chunkBytes;
+    }
+  }
+
+  /** Waits until the cap allows more; it may change meanwhile. */
+  async #capped(): Promise<void> {
+    for (;;) {
+      const waitMs = this.#shape.waitMs(this.#clock.nowMs());
+      if (waitMs <= 0 || this.#state !== "open") return;
+      await this.#clock.sleep(Math.min(waitMs, CAP_LOOK_MS));
     }
   }
 
@@ -273,8 +294,7 @@ export class TlsCarrier implements Bundle<TlsLane> {
   }
 
   #chunkBytes(): number {
-    const bytes = (this.#path.bottleneckBytesPerSecond ?? 0) * CHUNK_MS / 1000;
-    return Math.min(TLS_CHUNK_BYTES_MAX, Math.max(CHUNK_BYTES_MIN, Math.round(bytes)));
+    return this.#shape.chunkBytes(this.#path.bottleneckBytesPerSecond);
   }
 
   #nextNumber(): number {

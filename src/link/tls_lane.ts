@@ -1,10 +1,8 @@
 import { frameInvalid } from "../wire/bytes.ts";
 import { CHUNK_HEADER_BYTES, endChunk, LaneReader, putChunk } from "./quic_chunks.ts";
 import type { RecordAssembler } from "./quic_chunks.ts";
+import { TLS_CHUNK_BYTES_MAX } from "./tls_shape.ts";
 import { type TlsStream, UNREAD_BYTES_MAX } from "./tls_stream.ts";
-
-/** Longest chunk: one write of the sender. */
-export const TLS_CHUNK_BYTES_MAX = 64 * 1024;
 
 /**
  * Number of the records that are messages about the path (`path_datagram.ts`) and not records of

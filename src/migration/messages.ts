@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { BLOCK_NAME_BYTES_MAX, LAYOUT_BLOCKS_MAX } from "../codec/memory_layout.ts";
 import { GatewayError } from "../core/errors.ts";
-import { migrationOptions } from "./options.ts";
+import { offeredOptions } from "./offered_options.ts";
 
 /**
  * Messages of a migration's control channel: JSON, UTF-8, one for each frame. They are rare; what is
@@ -27,6 +27,7 @@ const description = z.object({
   kind: z.enum(["qemu", "reference"]),
   version: z.string().max(64),
   machineType: z.string().max(128).nullable(),
+  cpuModel: z.string().max(4096).nullable().default(null),
   memoryBytes: z.number().int().nonnegative(),
   runState: z.enum(["running", "paused", "incoming", "postmigrate", "gone"]),
   disks: z.array(disk).max(256).readonly(),
@@ -58,7 +59,7 @@ export const toDestination = z.discriminatedUnion("type", [
     type: z.literal("offer"),
     guest: z.string().min(1).max(128),
     epoch,
-    options: migrationOptions,
+    options: offeredOptions,
     description,
   }),
   /** `warm`: the source takes an offer of memory that is at the destination from before. */

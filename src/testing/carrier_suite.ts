@@ -1,6 +1,6 @@
 /** What every carrier between gateways has to do, over real sockets on loopback. */
 import assert from "node:assert/strict";
-import { Random } from "../emulator/random.ts";
+import { Random } from "../core/random.ts";
 import type { Carrier, CarrierKind } from "../link/carrier.ts";
 import { BUNDLE_WINDOW_BYTES } from "../link/quic_carrier.ts";
 import { RECORD_BYTES_MAX } from "../wire/limits.ts";
@@ -65,6 +65,29 @@ export function testCarrier(kind: CarrierKind): void {
       assert.equal((await near.closed).reason, "done");
       await far.closed;
       await assert.rejects(near.send(new Uint8Array(1), true), failsWith("link_closed", "b"));
+    }, kind));
+
+  Deno.test(`${kind}: pace() spreads a record that is under way, by what it costs on the wire`, () =>
+    withPair(async ({ dial }) => {
+      const [near, far] = await dial();
+      far.receive(() => {});
+      const record = new Uint8Array(200_000);
+      assert.ok(near.packetBytes(record.length) > 1.03 * record.length, "headers are paid for");
+      assert.ok(near.packetBytes(100) > 150, "of a small one most of all");
+      near.pace(1_000_000);
+      let startMs = clock.nowMs();
+      await near.send(record, false);
+      const tookMs = clock.nowMs() - startMs;
+      assert.ok(tookMs > 190, `${tookMs} ms`);
+      // At this pace it would take a minute.
+      near.pace(20_000);
+      startMs = clock.nowMs();
+      const slow = near.send(new Uint8Array(RECORD_BYTES_MAX), false);
+      await near.send(new Uint8Array(100), true);
+      near.pace(null);
+      await slow;
+      assert.ok(clock.nowMs() - startMs < 10_000, `${clock.nowMs() - startMs} ms`);
+      await near.close("done");
     }, kind));
 
   Deno.test(`${kind}: what was sent before close() arrives, on every lane`, () =>

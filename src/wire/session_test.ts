@@ -276,6 +276,21 @@ Deno.test("an acknowledgement that was lost with its connection is told by the r
   assert.equal(channel.migration.state, "deaf");
 });
 
+Deno.test("filler is dropped, and so is every record of a type that may be ignored", () => {
+  const { a, b } = joined();
+  for (let type = 128; type < 256; type++) {
+    for (const bytes of [0, 1, 500]) {
+      a.receive(1, encodeRecord(type, new Uint8Array(bytes).fill(type)), 500);
+    }
+  }
+  assert.deepEqual([a.takeEvents(), [...a.takeTouched()]], [[], []]);
+  assert.deepEqual(a.heldCosts(), { sentBytes: 0, receivedBytes: 0 });
+  assert.equal(a.liveness.lastHeardMs, 500, "but the peer was heard");
+  a.tick(500);
+  assert.deepEqual(drain(a, 1, 500).map((record) => record[0]), [RECORD_TYPES.ping]);
+  assert.equal(b.hasBulk, false);
+});
+
 Deno.test("control frames are bounded, too", () => {
   const session = new Session();
   const control = session.open(ID, "control", 0);

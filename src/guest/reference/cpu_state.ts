@@ -1,6 +1,6 @@
 import { GatewayError } from "../../core/errors.ts";
 import type { ReferenceWorkload } from "../definition.ts";
-import type { MachineShape, Registers } from "./program.ts";
+import type { MachineShape, ProcessRegisters, Registers } from "./program.ts";
 
 /** Everything of a machine that is neither memory nor disk. */
 export interface CpuState {
@@ -9,7 +9,7 @@ export interface CpuState {
   readonly registers: Registers;
 }
 
-const FORMAT = "causeway-reference-cpu-1";
+const FORMAT = "causeway-reference-cpu-2";
 
 /** One opaque item of the memory stream: UTF-8 JSON with the name of its format. */
 export function encodeCpuState({ shape, workload, registers }: CpuState): Uint8Array {
@@ -59,15 +59,20 @@ function isWorkload(value: ReferenceWorkload | undefined): value is ReferenceWor
 
 function isRegisters(value: Registers | undefined, shape: MachineShape): value is Registers {
   const disks = shape.diskBlockCounts;
-  return isQuantity(value?.tick) && isQuantity(value?.serial) && isQuantity(value?.readDigest) &&
-    isQuantity(value?.freeCursor) &&
-    isQuantities(value?.prng, 4) && isQuantities(value?.logCursors, disks.length) &&
-    Array.isArray(value?.pending) &&
-    value.pending.every((write) =>
+  const disk = value?.disk;
+  return areProcessRegisters(value) && isQuantity(value?.freeCursor) &&
+    areProcessRegisters(disk) && isQuantities(disk?.logCursors, disks.length) &&
+    Array.isArray(disk?.pending) &&
+    disk.pending.every((write) =>
       isQuantity(write?.dueTick) && isQuantity(write.version) &&
       isQuantity(write.disk) && write.disk < disks.length &&
       isQuantity(write.block) && write.block < disks[write.disk]
     );
+}
+
+function areProcessRegisters(value: ProcessRegisters | undefined): boolean {
+  return isQuantity(value?.tick) && isQuantity(value?.serial) && isQuantity(value?.readDigest) &&
+    isQuantities(value?.prng, 4);
 }
 
 function isQuantity(value: unknown): value is number {

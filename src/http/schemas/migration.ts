@@ -1,6 +1,12 @@
 import { z } from "@hono/zod-openapi";
-import { migrationOptions } from "../../migration/options.ts";
-import { MIGRATION_STATES, type MigrationReport, STRATEGIES } from "../../migration/report.ts";
+import { ratePolicy, REMEDIES, switchWindow } from "../../migration/control/wishes.ts";
+import { CHANGEABLE, migrationOptions, PRIORITIES } from "../../migration/options.ts";
+import {
+  CONVERGENCE_VERDICTS,
+  MIGRATION_STATES,
+  type MigrationReport,
+  STRATEGIES,
+} from "../../migration/report.ts";
 import { errorNote } from "./problem.ts";
 import { guestId } from "./path.ts";
 
@@ -49,10 +55,51 @@ export const migrationReport: z.ZodType<MigrationReport> = z.object({
   endedAt: z.string().nullable(),
   totalMs: msOrNull,
   downtimeMs: msOrNull,
-  predictedDowntimeMs: msOrNull,
+  predictedDowntimeMs: msOrNull.openapi({
+    description: "Forecast that the last switch was decided by",
+  }),
+  forecast: z.object({
+    downtimeMs: z.number(),
+    budgetedMs: z.number(),
+    transferMs: z.number(),
+    workMs: z.number(),
+    pathMs: z.number(),
+    wireBytes: bytes,
+  }).nullable().openapi({
+    description: "Of a switch that began now, renewed while the move copies. downtimeMs is the " +
+      "pause as clients see it, budgetedMs the part that maxDowntimeMs limits: transferMs for the " +
+      "wireBytes that cross in the pause, and workMs at both ends; pathMs is the way there",
+  }),
+  leadMs: msOrNull.openapi({
+    description: "Time that memory would take from its start until the machine could switch",
+  }),
+  convergence: z.object({ verdict: z.enum(CONVERGENCE_VERDICTS), reason: z.string() }).nullable()
+    .openapi({ description: "Whether what remains gets less; null while nobody has judged it" }),
+  throttle: z.object({
+    diskBytesPerSecond: z.number().nullable(),
+    cpuShare: z.number().min(0).max(0.99).nullable(),
+  }).openapi({
+    description: "What is taken from the machine so that it writes less: a cap of its own disk " +
+      "writes, a share of its CPU time; null: nothing",
+  }),
+  question: z.object({
+    kind: z.enum(["budget"]),
+    askedAt: z.string(),
+    wantedDowntimeMs: z.number(),
+    text: z.string(),
+  }).nullable().openapi({
+    description: "What the operator is asked; the move goes on as it is until it is answered",
+  }),
   maxDowntimeMs: z.number(),
   hold: z.boolean(),
-  rateBytesPerSecond: z.number().nullable(),
+  rate: z.union([z.number(), ratePolicy]).nullable().openapi({ description: "As it was wished" }),
+  rateBytesPerSecond: z.number().nullable().openapi({
+    description: "The cap in force now, whoever found it; null: none",
+  }),
+  weight: z.number().int(),
+  priority: z.enum(PRIORITIES),
+  whenOver: z.array(z.enum(REMEDIES)),
+  window: switchWindow.nullable(),
   progress: z.number().min(0).max(1),
   etaMs: msOrNull,
   memory: z.object({
@@ -91,13 +138,30 @@ export const migrationRequest = z.strictObject({
   ...migrationOptions.shape,
 });
 
-const { rate, maxDowntimeMs } = migrationOptions.shape;
+const { shape } = migrationOptions;
 
-/** Body of `PATCH /v1/migrations/{id}`. */
+/** Body of `PATCH /v1/migrations/{id}`: the same without defaults, for what is not named stays. */
 export const migrationChange = z.strictObject({
-  rate: rate.unwrap().optional(),
-  maxDowntimeMs: maxDowntimeMs.unwrap().optional(),
-}).refine((change) => Object.keys(change).length > 0, "at least one of rate, maxDowntimeMs");
+  rate: shape.rate.unwrap().optional(),
+  maxDowntimeMs: shape.maxDowntimeMs.unwrap().optional(),
+  weight: shape.weight.unwrap().optional(),
+  priority: shape.priority.unwrap().optional(),
+  whenOver: shape.whenOver.unwrap().optional(),
+  window: shape.window.unwrap().optional(),
+  hold: shape.hold.unwrap().optional(),
+  holdMemoryMs: shape.holdMemoryMs.unwrap().optional(),
+}).refine((change) => Object.keys(change).length > 0, `at least one of ${CHANGEABLE.join(", ")}`);
+
+/** Body of `POST /v1/migrations/{id}/answer`. */
+export const questionAnswer = z.strictObject({
+  accept: z.boolean().openapi({ description: "False: the next remedy of whenOver is tried" }),
+  maxDowntimeMs: shape.maxDowntimeMs.unwrap().optional().meta({
+    description: "The budget that is granted; without it, the one that was asked for",
+  }),
+}).refine(({ accept, maxDowntimeMs }) => accept || maxDowntimeMs === undefined, {
+  path: ["maxDowntimeMs"],
+  message: "a budget goes with accept: true",
+});
 
 /** Body of `POST /v1/migrations/{id}/adjudicate`. */
 export const adjudication = z.strictObject({

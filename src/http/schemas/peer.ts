@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { PeerView, Plan } from "../../gateway/service.ts";
+import { linkRate } from "../../migration/control/wishes.ts";
 import { guestId } from "./path.ts";
 import { errorNote } from "./problem.ts";
 
@@ -11,6 +12,11 @@ const path = z.object({
   bottleneckBytesPerSecond: measured,
   goodputBytesPerSecond: measured,
   lossRatio: measured,
+  queueMs: measured.openapi({
+    description: "Queueing delay on the way to the peer: ms above the least of the last minutes, " +
+      "whoever's bytes wait there",
+  }),
+  jitterMs: measured.openapi({ description: "Mean deviation of the delay on the way to the peer" }),
   silentMs: measured,
 });
 
@@ -27,12 +33,21 @@ export const peerView: z.ZodType<PeerView> = z.object({
     congestionControl: z.string().nullable(),
   }).nullable().openapi({ description: "What carries the link; null while nothing does" }),
   path,
-  rateBytesPerSecond: z.number().nullable(),
+  rate: linkRate.meta({ description: "Cap over all that goes there, as it was wished" }),
+  rateBytesPerSecond: z.number().nullable().openapi({
+    description: "The cap in force now; null: none",
+  }),
   lastError: errorNote.nullable(),
 }).openapi("Peer");
 
-/** Body of `PATCH /v1/peers/{name}`: a cap in bytes per second, null for none. */
-export const peerChange = z.strictObject({ rate: z.number().int().min(1024).nullable() });
+/** Body of `PATCH /v1/peers/{name}`. */
+export const peerChange = z.strictObject({
+  rate: linkRate.meta({
+    description: "Bytes per second at most over all that goes there, or a schedule of that by " +
+      "time of day in UTC; null: no cap. Until the gateway ends: limits.linkBytesPerSecond of the " +
+      "configuration holds after its next start",
+  }),
+});
 
 /** Body of `POST /v1/plan`. */
 export const planRequest = z.strictObject({ guest: guestId, to: z.string().min(1).max(64) });

@@ -1,7 +1,13 @@
 import { GatewayError } from "../../core/errors.ts";
 import type { GatewayService, GuestView, PeerView } from "../../gateway/service.ts";
 import { guestDefinition } from "../../guest/definition.ts";
-import { type MigrationReport, noSavedBytes } from "../../migration/report.ts";
+import type { Forecast } from "../../migration/control/action.ts";
+import {
+  type MigrationReport,
+  noSavedBytes,
+  nothingForeseen,
+  type OpenQuestion,
+} from "../../migration/report.ts";
 
 /** A report as a running migration has it; `changes` on top. */
 export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationReport {
@@ -21,10 +27,15 @@ export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationR
     endedAt: null,
     totalMs: 2_000,
     downtimeMs: null,
-    predictedDowntimeMs: null,
+    ...nothingForeseen(),
     maxDowntimeMs: 300,
     hold: false,
+    rate: null,
     rateBytesPerSecond: null,
+    weight: 100,
+    priority: "normal",
+    whenOver: ["wait"],
+    window: null,
     progress: 0.25,
     etaMs: 6_000,
     memory: { totalBytes: 1_000, remainingBytes: 750, dirtyBytesPerSecond: 10 },
@@ -49,6 +60,30 @@ export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationR
   };
 }
 
+/** What a move asks whose machine writes too much. */
+export function sampleQuestion(changes: Partial<OpenQuestion> = {}): OpenQuestion {
+  return {
+    kind: "budget",
+    askedAt: "2026-01-02T03:04:06.000Z",
+    wantedDowntimeMs: 900,
+    text: "May web pause for 900 ms instead of 300? It writes 9 MB/s",
+    ...changes,
+  };
+}
+
+/** A pause that is over the budget of `sampleReport`. */
+export function sampleForecast(changes: Partial<Forecast> = {}): Forecast {
+  return {
+    downtimeMs: 412,
+    budgetedMs: 372,
+    transferMs: 282,
+    workMs: 90,
+    pathMs: 40,
+    wireBytes: 705_000,
+    ...changes,
+  };
+}
+
 /** A peer whose link is up. */
 export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
   return {
@@ -68,8 +103,11 @@ export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
       bottleneckBytesPerSecond: 12_000_000,
       goodputBytesPerSecond: 11_000_000,
       lossRatio: 0.001,
+      queueMs: 3,
+      jitterMs: 1,
       silentMs: 4,
     },
+    rate: null,
     rateBytesPerSecond: null,
     lastError: null,
     ...changes,
@@ -130,6 +168,7 @@ export function fakeService(overrides: Partial<GatewayService> = {}) {
     rollback: acted("rollback"),
     adjudicate: acted("adjudicate"),
     change: acted("change"),
+    answer: acted("answer"),
     deleteLeftovers: noted("deleteLeftovers", () => Promise.resolve({ deleted: ["/disk"] })),
     onReport(_id, listener) {
       listeners.add(listener);

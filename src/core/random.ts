@@ -1,5 +1,5 @@
 /**
- * Seeded randomness for the link model: the same seed gives the same losses on every machine.
+ * Seeded randomness for models and tests: the same seed gives the same run on every machine.
  *
  * The generator is sfc32 (Chris Doty-Humphrey, PractRand): 128 bits of state, passes PractRand and
  * BigCrush, and needs only 32-bit additions, which V8 keeps out of the heap.
