@@ -39,12 +39,13 @@ export function startEnd(
   netns: string,
   [script, ...args]: readonly string[],
   onLine: (line: EndLine) => void = () => {},
+  permissions: readonly string[] = [],
 ): RunningEnd {
   const path = join(import.meta.dirname as string, script);
   const child = new Deno.Command("ip", {
     args: [
       ...["netns", "exec", netns, Deno.execPath(), "run", "--unstable-net"],
-      ...["--allow-net", "--allow-read", "--allow-env", path, ...args],
+      ...["--allow-net", "--allow-read", "--allow-env", ...permissions, path, ...args],
     ],
     stdout: "piped",
     stderr: "inherit",

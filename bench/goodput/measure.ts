@@ -1,11 +1,20 @@
 import type { WanProfile } from "../../src/emulator/settings.ts";
 import { startTunLink, type TunCounters } from "../../src/emulator/tun_link.ts";
+import type { CarrierKind } from "../../src/link/carrier.ts";
 import { DEVICE, LEFT_ADDRESS, makeSites, NETWORK, PORT, RIGHT_ADDRESS, startEnd } from "./ends.ts";
 import type { EndLine } from "./messages.ts";
 import { namespacePair, useCongestionControl } from "./namespaces.ts";
 
-/** What goes through the link. */
-export type Contestant = "causeway" | "tcp-cubic" | "tcp-bbr";
+/**
+ * What goes through the link: our carriers over QUIC and over TLS, the latter with BBR set by itself
+ * on its sockets or left with cubic, and one plain TCP connection with either.
+ */
+export type Contestant =
+  | "causeway"
+  | "causeway-tls"
+  | "causeway-tls-cubic"
+  | "tcp-cubic"
+  | "tcp-bbr";
 
 /** One transfer. */
 export interface Measurement {
@@ -47,24 +56,26 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
     left: { netns: namespaces.left, device: DEVICE, address: `${LEFT_ADDRESS}/24` },
     right: { netns: namespaces.right, device: DEVICE, address: `${RIGHT_ADDRESS}/24` },
   });
-  const control = options.contestant === "tcp-cubic" ? "cubic" : "bbr";
+  const { contestant } = options;
+  const control = contestant === "tcp-bbr" ? "bbr" : "cubic";
   await useCongestionControl(namespaces.left, DEVICE, NETWORK, control);
   const dir = await Deno.makeTempDir({ prefix: "causeway-goodput-" });
   try {
     const seconds = String(options.seconds);
-    const [receiverArgs, senderArgs] = options.contestant === "causeway"
-      ? await carrierEnds(dir, seconds)
+    const [receiverArgs, senderArgs] = contestant.startsWith("causeway")
+      ? await carrierEnds(dir, seconds, contestant === "causeway" ? "quic" : "tls")
       : [
         ["tcp_end.ts", "receive", `${RIGHT_ADDRESS}:${PORT}`],
         ["tcp_end.ts", "send", `${RIGHT_ADDRESS}:${PORT}`, seconds],
       ];
-    const receiver = startEnd(namespaces.right, receiverArgs);
+    const permissions = contestant === "causeway-tls" ? ["--allow-ffi"] : [];
+    const receiver = startEnd(namespaces.right, receiverArgs, undefined, permissions);
     await receiver.listening;
-    const sender = startEnd(namespaces.left, senderArgs);
+    const sender = startEnd(namespaces.left, senderArgs, undefined, permissions);
     const senderLines = await sender.lines;
     if (!senderLines.some(({ event }) => event === "done")) {
       receiver.stop();
-      throw new Error(`The sender of ${options.contestant} failed, see above`);
+      throw new Error(`The sender of ${contestant} failed, see above`);
     }
     // What is on its way still arrives, but counts for nobody.
     const counters = await link.counters();
@@ -75,11 +86,15 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   }
 }
 
-async function carrierEnds(dir: string, seconds: string): Promise<[string[], string[]]> {
+async function carrierEnds(
+  dir: string,
+  seconds: string,
+  kind: CarrierKind,
+): Promise<[string[], string[]]> {
   const { left, right } = await makeSites(dir);
   return [
     ["carrier_end.ts", "receive", right],
-    ["carrier_end.ts", "send", left, "right", seconds],
+    ["carrier_end.ts", "send", left, "right", seconds, kind],
   ];
 }
 

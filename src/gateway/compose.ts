@@ -4,6 +4,7 @@ import type { Clock } from "../core/clock.ts";
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { Guest } from "../guest/guest.ts";
 import { attachReferenceGuest } from "../guest/reference/reference_guest.ts";
+import { processCpuMs } from "../host/process_cpu.ts";
 import { openEndpoint } from "../link/endpoint.ts";
 import { attachQemu } from "../qemu/qemu_guest.ts";
 import { WorkerSealer, workersForThisMachine } from "../sealing/worker_sealer.ts";
@@ -30,6 +31,8 @@ export async function composeGateway(
     stateDirectory: config.stateDirectory,
     clock,
     limits: config.limits,
+    carrier: config.carrier,
+    cpuMs: processCpuMs,
     pages: { ...config.limits, memoryAtRest: config.memoryAtRest },
     store: { bytesMax: config.limits.siteStoreBytesMax, sharedImages: config.sharedImages },
     sealer: new WorkerSealer({

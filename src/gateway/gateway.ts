@@ -3,6 +3,7 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
+import type { CarrierMode } from "../link/carrier_choice.ts";
 import { openLedger } from "../ledger/ledger.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, KeptImages, type KeptLimits } from "../migration/kept_images.ts";
@@ -40,6 +41,10 @@ export interface GatewayDeps {
   readonly peersVersion?: () => Promise<string>;
   /** `limits` and `dataHosts` of the configuration; without them nothing is capped or listed. */
   readonly limits?: LinkLimits;
+  /** What carries the links; default "auto". */
+  readonly carrier?: CarrierMode;
+  /** CPU time of this process so far, ms. */
+  readonly cpuMs?: () => number;
   readonly dataHosts?: readonly string[];
   /** Bounds of page images and pools; the configuration's defaults without them. */
   readonly pages?: PageLimits;
@@ -96,6 +101,9 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     onLink: (link) => migrations.watch(link),
     audit,
     limits: deps.limits,
+    carrier: deps.carrier,
+    cpuMs: deps.cpuMs,
+    log,
   });
   const kept = new KeptImages(deps.kept ?? DEFAULT_KEPT_LIMITS, clock, log);
   const images = new ImageRecordFiles({

@@ -6,6 +6,7 @@ import type { MigrationChanges, MigrationOptions } from "../migration/options.ts
 import type { OwnershipRecord } from "../migration/ports.ts";
 import type { MigrationReport, QuestionAnswer } from "../migration/report.ts";
 import type { Plan, PlanRequest } from "./plan/report.ts";
+import type { CarrierView } from "./shown_carrier.ts";
 
 export type { Plan, PlanRequest } from "./plan/report.ts";
 
@@ -92,6 +93,8 @@ export interface PeerView {
   address: string | null;
   fingerprint: string;
   state: "up" | "down";
+  /** What carries the link; null while nothing does. */
+  carrier: CarrierView | null;
   path: PathMeasurement;
   /** Cap over everything that goes there, as it was wished. */
   rate: LinkRate;

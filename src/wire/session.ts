@@ -140,7 +140,10 @@ export class Session {
   /** After a loss: tell the peer over what is left what arrived, and ask it for the same. */
   #askForState(): void {
     const primary = this.liveness.primary();
-    if (primary !== null) primary.stateDue = { answerWanted: true };
+    // A connection that starts has told what it knew before the loss, and may not have arrived yet:
+    // without another STATE an acknowledgement that was lost would never be told.
+    const tellers = primary === null ? this.liveness.carriers.values() : [primary];
+    for (const carrier of tellers) carrier.stateDue = { answerWanted: true };
   }
 
   // --- channels ----------------------------------------------------------------------------------

@@ -26,6 +26,12 @@ export const peerView: z.ZodType<PeerView> = z.object({
   address: z.string().nullable(),
   fingerprint: z.string(),
   state: z.enum(["up", "down"]),
+  carrier: z.object({
+    kind: z.string().openapi({ description: "quic (UDP) or tls (TCP)" }),
+    reason: z.string().openapi({ description: "Why the link goes over it" }),
+    since: z.string(),
+    congestionControl: z.string().nullable(),
+  }).nullable().openapi({ description: "What carries the link; null while nothing does" }),
   path: pathMeasurement,
   rate: linkRate.meta({ description: "Cap over all that goes there, as it was wished" }),
   rateBytesPerSecond: z.number().nullable().openapi({

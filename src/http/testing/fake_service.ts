@@ -92,6 +92,12 @@ export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
     address: "192.0.2.1:7420",
     fingerprint: `sha256:${"0".repeat(64)}`,
     state: "up",
+    carrier: {
+      kind: "quic",
+      reason: "UDP passes",
+      since: "2026-01-02T03:04:05.678Z",
+      congestionControl: null,
+    },
     path: {
       roundTripMs: 80,
       minRoundTripMs: 79,
