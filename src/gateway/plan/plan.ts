@@ -3,6 +3,7 @@ import { GatewayError, toGatewayError } from "../../core/errors.ts";
 import type { DirtySample } from "../../guest/dirty_sample.ts";
 import type { Finding, Guest, GuestDescription } from "../../guest/guest.ts";
 import type { PathProbe, PeerLink } from "../../link/peer_link.ts";
+import { fixedCap } from "../../migration/fixed_cap.ts";
 import type { OwnershipRecord } from "../../migration/ports.ts";
 import { notHeld } from "../../migration/source/actor.ts";
 import type { GuestRegistry } from "../guests.ts";
@@ -88,7 +89,8 @@ async function planned(
   ]);
   const { sample, images, problem } = looked;
   const answer = asked instanceof GatewayError ? null : asked;
-  const path = estimatePath(probe, link.path(), peers.rate(to));
+  const caps = [peers.rate(to), fixedCap(request.rate)].filter((cap) => cap !== null);
+  const path = estimatePath(probe, link.path(), caps.length > 0 ? Math.min(...caps) : null);
   const estimate = estimateMachine({
     description,
     sample,
