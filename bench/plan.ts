@@ -43,7 +43,7 @@ const note = (measurement: PlanMeasurement) => {
   const error = durationError(measurement);
   console.error(
     `${profile} ${load}: ${plan.strategies[0].totalMs?.expected} ms forecast, ` +
-      `${report?.totalMs} ms came (${report?.state}), off by ` +
+      `${report.totalMs} ms came (${report.state}), off by ` +
       `${error === null ? "-" : (error * 100).toFixed(0)} %, load ${loadAverage.toFixed(1)}`,
   );
 };

@@ -22,7 +22,7 @@ export interface Load {
 export const LOADS: readonly Load[] = [
   { name: "light", memoryShare: 0.05, diskShare: 0.01, hotShare: 0.05 },
   { name: "medium", memoryShare: 0.4, diskShare: 0.1, hotShare: 0.1 },
-  { name: "heavy", memoryShare: 1.2, diskShare: 0.25, hotShare: 0.1 },
+  { name: "heavy", memoryShare: 0.8, diskShare: 0.15, hotShare: 0.1 },
 ];
 
 /** Shares of its rate that a path's machine is made for, by profile. */

@@ -19,8 +19,8 @@ export interface PlanMeasurement {
   readonly profile: string;
   readonly load: string;
   readonly plan: Plan;
-  /** The last report of the move; null where it had not ended. */
-  readonly report: MigrationReport | null;
+  /** The last report of the move, ended or not. */
+  readonly report: MigrationReport;
   readonly loadAverage: number;
 }
 
@@ -101,7 +101,7 @@ async function planAndMove({ api }: End) {
     if (ENDED_STATES.includes(report.state)) return { plan, report, loadAverage };
     if (performance.now() > deadlineMs) {
       await api.post(`/v1/migrations/${id}/cancel`);
-      return { plan, report: null, loadAverage };
+      return { plan, report, loadAverage };
     }
     await pause(POLL_MS);
   }

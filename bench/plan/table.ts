@@ -13,7 +13,7 @@ const TITLES = [
 /** By how much the expected duration was off; null where either had no end. */
 export function durationError({ plan, report }: PlanMeasurement): number | null {
   const expected = plan.strategies[0].totalMs?.expected ?? null;
-  if (expected === null || report?.state !== "completed") return null;
+  if (expected === null || report.state !== "completed") return null;
   return expected / report.totalMs! - 1;
 }
 
@@ -24,7 +24,7 @@ export function markdown(measured: readonly PlanMeasurement[]): string[] {
   const near = errors.filter((error) => error !== null && Math.abs(error) <= TARGET_RATIO).length;
   const within =
     measured.filter(({ plan: { strategies: [{ totalMs }] }, report }) =>
-      report?.state === "completed" && totalMs !== null && report.totalMs! >= totalMs.low &&
+      report.state === "completed" && totalMs !== null && report.totalMs! >= totalMs.low &&
       report.totalMs! <= (totalMs.high ?? Infinity)
     ).length;
   return [
@@ -38,7 +38,7 @@ export function markdown(measured: readonly PlanMeasurement[]): string[] {
 function row(measurement: PlanMeasurement): string[] {
   const { profile, load, plan: { strategies: [forecast] }, report } = measurement;
   const error = durationError(measurement);
-  const came = report?.state === "completed" ? report : null;
+  const came = report.state === "completed" ? report : null;
   const cell = (value: number | null | undefined, unit: number, digits: number) =>
     value === null || value === undefined ? "no end" : (value / unit).toFixed(digits);
   return [

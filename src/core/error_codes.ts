@@ -392,11 +392,6 @@ export const ERRORS = {
     meaning: "A read-only disk of the machine travels as a copy, or cannot travel at all.",
     preflight: true,
   },
-  request_abandoned: {
-    retry: "never",
-    httpStatus: 408,
-    meaning: "Whoever asked for a plan hung up before it was made.",
-  },
   request_invalid: {
     retry: "never",
     httpStatus: 422,

@@ -65,7 +65,7 @@ export interface GatewayService {
   /**
    * Watches the machine, probes the path, asks the peer and forecasts a move; nothing moves. Takes as
    * long as the machine is watched, or up to 5 s for a link that is down, until `signal` aborts.
-   * `guest_unknown`, `peer_unknown`, `request_abandoned`.
+   * `guest_unknown`, `peer_unknown`.
    */
   plan(request: PlanRequest, signal: AbortSignal): Promise<Plan>;
   audit(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];

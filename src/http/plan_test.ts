@@ -1,5 +1,4 @@
 import assert from "node:assert/strict";
-import { GatewayError } from "../core/errors.ts";
 import { systemClock } from "../host/system_clock.ts";
 import { createApp } from "./app.ts";
 import { fakeService } from "./testing/fake_service.ts";
@@ -12,9 +11,7 @@ Deno.test("a client that hangs up ends its plan, which is no defect of the gatew
       signal.addEventListener("abort", () => hungUp.resolve());
       asked.resolve();
       await hungUp.promise;
-      throw new GatewayError("request_abandoned", "Cannot plan: nobody waits", {
-        hint: "Ask again",
-      });
+      throw signal.reason;
     },
   });
   const logged: string[] = [];

@@ -90,7 +90,7 @@ Deno.test("a plan whose caller hangs up ends at once, and another one is not dis
   const given = plan(sites, { seconds: 30 }, caller.signal);
   const beganMs = performance.now();
   caller.abort(new Error("hung up"));
-  await assert.rejects(given, { code: "request_abandoned" });
+  await assert.rejects(given, /hung up/);
   assert.ok(performance.now() - beganMs < 5_000);
   assert.equal((await other).rate.source, "probed");
   await sites.assertMovesNow();

@@ -17,6 +17,8 @@ const PIECE_SHARE = 0.5;
 const ERROR: Ends<number> = { low: 1.05, expected: 1, high: 0.9 };
 /** The same where the probe ended before the rate stood still: it was still rising. */
 const UNSETTLED_ERROR: Ends<number> = { low: 1.5, expected: 1, high: 0.8 };
+/** A cap counts the headers of every layer, and what is sent again. */
+const PAYLOAD_RATIO = 0.94;
 /** Share of the bottleneck beside moves that are on the path now, and may end meanwhile. */
 const SHARE_BESIDE_MOVES: Ends<number> = { low: 1, expected: 0.5, high: 0.33 };
 
@@ -40,7 +42,7 @@ export interface PathEstimate {
  * What a probe and the link's own estimates say of the path.
  *
  * @param probe null where there is no connection
- * @param capBytesPerSecond of the link; null is none
+ * @param capBytesPerSecond of the link or of the move, on the wire; null is none
  */
 export function estimatePath(
   probe: PathProbe | null,
@@ -48,7 +50,7 @@ export function estimatePath(
   capBytesPerSecond: number | null,
 ): PathEstimate {
   const found = rateOf(probe, measured);
-  const cap = capBytesPerSecond ?? Infinity;
+  const cap = PAYLOAD_RATIO * (capBytesPerSecond ?? Infinity);
   const bytesPerSecond = ends((end) => Math.max(1, Math.min(found.bytesPerSecond[end], cap)));
   // The least: a connection that was just made has measured its own handshakes beside the path.
   const roundTripMs = probe?.minRoundTripMs ?? measured.minRoundTripMs ?? measured.roundTripMs;
@@ -56,7 +58,7 @@ export function estimatePath(
   const lossRatio = probe?.lossRatio ?? measured.lossRatio ?? 0;
   // A probe under a cap has found the cap: rates are under it by what the pacer keeps back.
   const isCapped = cap < found.bytesPerSecond.low ||
-    (found.source === "probed" && found.bytesPerSecond.expected >= PACED_RATIO * 0.95 * cap);
+    (found.source === "probed" && found.bytesPerSecond.expected >= PACED_RATIO * cap);
   return {
     rate: { source: found.source, bytesPerSecond },
     path: ends((end) =>
@@ -66,7 +68,7 @@ export function estimatePath(
     isCapped,
     remarks: [
       ...found.remarks,
-      ...(isCapped ? [`the link's cap of ${shownRate(cap)} limits it`] : []),
+      ...(isCapped ? [`a cap of ${shownRate(capBytesPerSecond!)} limits it`] : []),
       ...(roundTripMs === null
         ? ["the round trip is not known: times are without the path's delay"]
         : []),

@@ -3,6 +3,7 @@ import { GatewayError, toGatewayError } from "../../core/errors.ts";
 import type { DirtySample } from "../../guest/dirty_sample.ts";
 import type { Finding, Guest, GuestDescription } from "../../guest/guest.ts";
 import type { PathProbe, PeerLink } from "../../link/peer_link.ts";
+import { fixedCap } from "../../migration/fixed_cap.ts";
 import type { OwnershipRecord } from "../../migration/ports.ts";
 import { notHeld } from "../../migration/source/actor.ts";
 import type { GuestRegistry } from "../guests.ts";
@@ -22,8 +23,12 @@ import { shownProbe, shownRates, shownSample } from "./shown.ts";
 
 /** A dial takes some round trips; a forecast does not wait for a peer that is away. */
 const LINK_UP_MS_MAX = 5_000;
-/** A probe takes no longer than the watch beside it, or this. */
+/** A link that just came up knows its round trip after one, and which connection it uses. */
+const ROUND_TRIP_MS_MAX = 2_000;
+const LOOK_MS = 20;
+/** A probe takes no longer than the watch beside it, or this, or so many round trips. */
 const PROBE_SECONDS_MAX = 3;
+const PROBE_ROUND_TRIPS = 12;
 /** A machine that stands still is watched for its contents alone. */
 const STILL_SECONDS = 1;
 
@@ -43,7 +48,7 @@ export interface PlanDeps {
  * peer asked, side by side; nothing moves, and nothing is changed at either site.
  *
  * @param signal whoever asks has gone: everything ends
- * @throws {GatewayError} `guest_unknown`, `guest_unreachable`, `peer_unknown`, `request_abandoned`
+ * @throws {GatewayError} `guest_unknown`, `guest_unreachable`, `peer_unknown`; what `signal` aborts with
  */
 export async function planMove(
   deps: PlanDeps,
@@ -51,7 +56,7 @@ export async function planMove(
   signal: AbortSignal,
 ): Promise<Plan> {
   const over = new AbortController();
-  const abort = () => over.abort(abandoned(request));
+  const abort = () => over.abort(signal.reason);
   if (signal.aborted) abort();
   signal.addEventListener("abort", abort, { once: true });
   // Loads its modules while the machine is watched.
@@ -59,7 +64,7 @@ export async function planMove(
   try {
     return await planned(deps, request, forecaster, over.signal);
   } catch (thrown) {
-    throw over.signal.aborted ? over.signal.reason : thrown;
+    throw signal.aborted ? signal.reason : thrown;
   } finally {
     signal.removeEventListener("abort", abort);
     // What one part of it leaves behind by failing ends with it.
@@ -84,7 +89,8 @@ async function planned(
   ]);
   const { sample, images, problem } = looked;
   const answer = asked instanceof GatewayError ? null : asked;
-  const path = estimatePath(probe, link.path(), peers.rate(to));
+  const caps = [peers.rate(to), fixedCap(request.rate)].filter((cap) => cap !== null);
+  const path = estimatePath(probe, link.path(), caps.length > 0 ? Math.min(...caps) : null);
   const estimate = estimateMachine({
     description,
     sample,
@@ -178,15 +184,25 @@ async function reachPeer(
     signal.throwIfAborted();
     return [toGatewayError(thrown), null, null];
   }
+  await roundTripKnown(link, clock, signal);
   const epoch = ownership(guest)?.epoch ?? 1;
+  const roundTripSeconds = (link.path().minRoundTripMs ?? 0) / 1000;
+  const secondsMax = Math.max(PROBE_SECONDS_MAX, seconds, PROBE_ROUND_TRIPS * roundTripSeconds);
   const [probe, asked] = await Promise.all([
-    probeTwice(link, Math.max(PROBE_SECONDS_MAX, seconds), signal),
+    probeTwice(link, secondsMax, signal),
     askDestination({ ...deps, link }, { guest, epoch, description }, signal).catch((thrown) => {
       signal.throwIfAborted();
       return toGatewayError(thrown);
     }),
   ]);
   return [null, probe, asked];
+}
+
+async function roundTripKnown(link: PeerLink, clock: Clock, signal: AbortSignal): Promise<void> {
+  const untilMs = clock.nowMs() + ROUND_TRIP_MS_MAX;
+  while (link.path().roundTripMs === null && clock.nowMs() < untilMs) {
+    await clock.sleep(LOOK_MS, signal);
+  }
 }
 
 /** A link that has just come up may go over to another connection, and a probe ends with its own. */
@@ -249,10 +265,4 @@ async function localFindings(
 
 function refusal(error: GatewayError): Finding {
   return { severity: "refusal", ...error.toJSON() };
-}
-
-function abandoned({ guest }: PlanRequest): GatewayError {
-  return new GatewayError("request_abandoned", `Cannot plan a move of ${guest}: nobody waits`, {
-    hint: "Ask again and wait for the answer: it takes as long as the machine is watched",
-  });
 }

@@ -9,8 +9,8 @@ const PASS_MS_MIN = 100;
 const RATIO_BYTES = 6 * 1024 * 1024;
 
 /**
- * One set of pages: dirty and unread, of that known to the pass, parked, and never sent yet; raw
- * bytes.
+ * One set of pages: dirty and unread, of that known to the pass, parked, of that since before the
+ * pass, and never sent yet; raw bytes.
  */
 interface SetState {
   readonly bytes: number;
@@ -18,6 +18,7 @@ interface SetState {
   dirty: number;
   counted: number;
   parked: number;
+  older: number;
   fresh: number;
 }
 
@@ -45,6 +46,7 @@ export class MemoryFluid {
       dirty: 0,
       counted: 0,
       parked: 0,
+      older: 0,
       fresh: set.bytes,
     }));
     this.#totalBytes = machine.memoryBytes;
@@ -65,6 +67,7 @@ export class MemoryFluid {
       if (!this.#hasCopied) set.dirty = set.bytes;
       else set.dirty += set.parked * (1 - set.dirty / Math.max(1, set.bytes));
       set.parked = 0;
+      set.older = 0;
       set.counted = set.dirty;
       changed += set.dirty;
     }
@@ -84,6 +87,7 @@ export class MemoryFluid {
     for (const set of this.#sets) {
       set.dirty += set.parked * (1 - set.dirty / Math.max(1, set.bytes));
       set.parked = 0;
+      set.older = 0;
     }
   }
 
@@ -111,7 +115,10 @@ export class MemoryFluid {
       const bytes = set.counted * share;
       set.counted -= bytes;
       set.dirty = Math.max(0, set.dirty - bytes);
-      set.parked += bytes * (1 - set.parked / Math.max(1, set.bytes));
+      // A pass meets each page once: it takes the place of one that was parked before it.
+      const replaced = bytes * set.older / Math.max(1, set.bytes);
+      set.older -= replaced;
+      set.parked += bytes - replaced;
     }
     if (this.#countedBytes < 1 && this.#passMs >= PASS_MS_MIN) this.#beginPass();
   }
@@ -127,6 +134,7 @@ export class MemoryFluid {
     for (const set of this.#sets) {
       set.fresh -= Math.min(set.fresh, set.parked) * share;
       set.parked -= set.parked * share;
+      set.older -= set.older * share;
     }
     const isNew = this.#cold.wireRatio !== UNCHANGED_WIRE_RATIO;
     this.#count(
@@ -192,6 +200,7 @@ export class MemoryFluid {
     const dirty = this.#sets.reduce((sum, set) => sum + set.dirty, 0);
     this.#dirtyBytesPerSecond = dirty * 1000 / this.#passMs;
     this.sync();
+    for (const set of this.#sets) set.older = set.parked;
     this.#pass++;
     this.#passMs = 0;
     if (this.#cold.parked < 1 && this.#cold.unread < 1) this.#hasCopied = true;
