@@ -4,6 +4,7 @@ import type { CarrierEndpoint } from "../link/carrier.ts";
 import { CarrierChoice, type CarrierMode } from "../link/carrier_choice.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import { createSessionLink, type SessionLink } from "../link/session_link.ts";
+import { tcpTuner } from "../link/tcp_tuning.ts";
 import type { LinkRate } from "../migration/control/wishes.ts";
 import { LinkCap } from "./link_cap.ts";
 import { RefusalAudit } from "./refusal_audit.ts";
@@ -236,6 +237,7 @@ export class PeerRegistry {
       // The address is read at each dial: it may be added or changed later.
       dial: async (kind, signal) => (await this.#endpoint).dial(peerName, signal, kind),
       cpuMs: cpuMs ?? null,
+      expectedControl: tcpTuner() === null ? null : "bbr",
       onChange: (change) => log?.("info", `link to ${peerName}: ${carrierText(change)}`),
     });
   }

@@ -3,7 +3,6 @@ import type { Carrier, CarrierKind } from "./carrier.ts";
 import { CarrierJudge, type Verdict } from "./carrier_judge.ts";
 import { CarrierRace, type DialKind } from "./carrier_race.ts";
 import type { SessionLink } from "./session_link.ts";
-import { tcpTuner } from "./tcp_tuning.ts";
 
 /** Which carriers a site uses; "auto" is QUIC where it passes and nothing measures better. */
 export type CarrierMode = "auto" | CarrierKind;
@@ -28,6 +27,8 @@ export interface CarrierChoiceOptions {
   readonly dial: DialKind;
   /** CPU time of this process so far, ms; null where it cannot be told. */
   readonly cpuMs: (() => number) | null;
+  /** Congestion control that TCP connections are expected to get; null where nobody knows. */
+  readonly expectedControl: string | null;
   /** Told whenever the carrier in use changes. */
   readonly onChange: (change: CarrierInUse) => void;
 }
@@ -71,14 +72,15 @@ export class CarrierChoice {
   #inUse: CarrierInUse | null = null;
   #inUseCarrier: Carrier | null = null;
   #lastCpu: { readonly atMs: number; readonly cpuMs: number } | null = null;
-  /** Of the last connections over TCP; before them what they will be given. */
-  #congestionControl = tcpTuner() === null ? null : "bbr";
+  /** Of the last connections over TCP; before them what they are expected to get. */
+  #congestionControl: string | null;
 
   constructor(options: CarrierChoiceOptions) {
     this.#options = options;
     this.#race = new CarrierRace(options.clock, options.dial);
     this.#wanted = options.mode === "auto" ? "quic" : options.mode;
     this.#udpRetryMs = options.udpRetryMs;
+    this.#congestionControl = options.expectedControl;
   }
 
   /** Makes a connection where there is none. @throws {GatewayError} as the endpoint's `dial` */

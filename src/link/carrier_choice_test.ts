@@ -41,6 +41,7 @@ class ChoiceWorld {
       udpRetryMs: UDP_RETRY_MS,
       dial: (kind, signal) => this.#dial(kind, signal),
       cpuMs: () => this.#cpu(),
+      expectedControl: null,
       onChange: (change) => this.changes.push(change),
     });
     const { clock } = this;

@@ -20,6 +20,8 @@ const COST_GAIN = 0.7;
 /** QUIC that takes a whole core is limited by it; below this rate it takes far less by itself. */
 const CPU_SHARE_BUSY = 0.85;
 const CPU_GOODPUT_MIN = 20e6;
+/** Where TCP has BBR it is compared after so many figures of QUIC: short moves are left alone. */
+export const FIGURES_BEFORE_BBR = 4;
 /** Loss at which UDP may be what somebody in between throttles. */
 const LOSS_SUSPECT = 0.05;
 /** Loss from which on TCP is worth a trial only where it is known to have BBR. */
@@ -66,13 +68,15 @@ interface Trial {
 
 /**
  * Compares carriers by what they carried, and says when to try the other one: when a core is the
- * limit, or when UDP loses so much that it may be throttled. Pure, time is an argument.
+ * limit, when UDP loses so much that it may be throttled, or when TCP has BBR, with which it costs
+ * a third. Pure, time is an argument.
  */
 export class CarrierJudge {
   readonly #figures = new Map<CarrierKind, Figure>();
   #kind: CarrierKind | null = null;
   #changedMs = -Infinity;
   #stretch: CarrierSample[] = [];
+  #figuresSinceChange = 0;
   #trial: Trial | null = null;
   #nextTrialMs = -Infinity;
   #vainTrials = 0;
@@ -84,6 +88,7 @@ export class CarrierJudge {
       this.#kind = kind;
       this.#changedMs = nowMs;
       this.#stretch = [];
+      this.#figuresSinceChange = 0;
       if (this.#trial !== null && this.#trial.kind !== kind) this.cancel(nowMs);
     }
     if (!sample.isBusy || nowMs - this.#changedMs < SETTLE_MS) this.#stretch = [];
@@ -93,6 +98,7 @@ export class CarrierJudge {
       const figure = figureOf(this.#stretch, nowMs);
       this.#stretch = [];
       this.#figures.set(kind, figure);
+      this.#figuresSinceChange++;
       if (this.#trial !== null) return this.#conclude(this.#trial, figure);
       return sample.canTry && nowMs >= this.#nextTrialMs ? this.#consider(sample, figure) : null;
     }
@@ -122,7 +128,9 @@ export class CarrierJudge {
     }
     // Whoever has not left QUIC for TCP has no reason to compare.
     const whyQuic = known === undefined ? null : "it was long ago that it measured worse";
-    const why = kind === "quic" ? whyTryTls(sample, figure) : whyQuic;
+    const why = kind === "quic"
+      ? whyTryTls(sample, figure, this.#figuresSinceChange >= FIGURES_BEFORE_BBR)
+      : whyQuic;
     if (why === null) return null;
     this.#trial = { kind: other, startedMs: nowMs, before: figure };
     return { kind: other, reason: `trial: ${why}`, isTrial: true };
@@ -152,7 +160,7 @@ export class CarrierJudge {
   }
 }
 
-function whyTryTls(sample: CarrierSample, figure: Figure): string | null {
+function whyTryTls(sample: CarrierSample, figure: Figure, isLong: boolean): string | null {
   const { cpuShare, lossRatio, goodputBytesPerSecond } = figure;
   const isLossy = lossRatio !== null && lossRatio > LOSS_FATAL;
   if (isLossy && sample.congestionControl !== "bbr") return null;
@@ -163,7 +171,7 @@ function whyTryTls(sample: CarrierSample, figure: Figure): string | null {
   if (lossRatio !== null && lossRatio >= LOSS_SUSPECT) {
     return `UDP loses ${(lossRatio * 100).toFixed(1)} %`;
   }
-  return null;
+  return isLong && sample.congestionControl === "bbr" ? "TCP has BBR here" : null;
 }
 
 /** How `one` is better than `other`; null where it is not. */

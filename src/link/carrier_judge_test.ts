@@ -3,6 +3,7 @@ import type { CarrierKind } from "./carrier.ts";
 import {
   CarrierJudge,
   type CarrierSample,
+  FIGURES_BEFORE_BBR,
   MEASURE_MS,
   SETTLE_MS,
   TRIAL_MS_MAX,
@@ -47,8 +48,24 @@ const atTheLimit: Behaviour = { goodputBytesPerSecond: 60e6, cpuShare: 0.95, los
 
 Deno.test("QUIC that fills a lossy path at little cost is left alone", () => {
   const world = new World("quic", { quic: calm, tls: { ...calm, goodputBytesPerSecond: 100e6 } });
+  world.congestionControl = null;
   world.run(3_600_000);
   assert.deepEqual(world.kinds, []);
+});
+
+Deno.test("where TCP has BBR a long transfer is compared, and goes on over what is better", () => {
+  const faster = new World("quic", {
+    quic: { ...calm, goodputBytesPerSecond: 5e6 },
+    tls: { ...calm, lossRatio: null },
+  });
+  faster.run(FIGURES_BEFORE_BBR * MEASURE_MS - 2_000);
+  assert.deepEqual(faster.kinds, [], "not in its first seconds");
+  faster.run(60_000);
+  assert.deepEqual(faster.kinds, ["tls?", "tls"]);
+  assert.match(faster.verdicts[0].reason, /TCP has BBR here/);
+  const alike = new World("quic", { quic: calm, tls: { ...calm, lossRatio: null } });
+  alike.run(TRIAL_PAUSE_MS);
+  assert.deepEqual(alike.kinds, ["tls?", "quic"]);
 });
 
 Deno.test("QUIC that is limited by a core is compared with TLS, which stays where it is better", () => {
@@ -89,6 +106,7 @@ Deno.test("a trial that shows no gain goes back, and the next ones come later an
 Deno.test("a core that is busy with other things does not make slow QUIC the suspect", () => {
   const busy: Behaviour = { goodputBytesPerSecond: 12e6, cpuShare: 1.8, lossRatio: 0 };
   const world = new World("quic", { quic: busy, tls: { ...busy, goodputBytesPerSecond: 50e6 } });
+  world.congestionControl = null;
   world.run(600_000);
   assert.deepEqual(world.kinds, []);
 });
@@ -149,6 +167,7 @@ Deno.test("differences below the hysteresis change nothing", () => {
   world.run(30_000);
   world.kind = "quic";
   world.canTry = true;
+  world.congestionControl = null;
   world.run(120_000);
   assert.deepEqual(world.kinds, []);
 });
