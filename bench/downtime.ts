@@ -14,7 +14,7 @@ import { oneMove } from "../experiments/real-machine/one_move.ts";
 import { loadProfile } from "../src/emulator/load_profile.ts";
 import { raisePriority } from "../src/testing/priority.ts";
 import { qemuVersion } from "../src/testing/qemu_process.ts";
-import { judgePauses, type PauseRun, pauseLines, targetsMet } from "./downtime/judge.ts";
+import { judgePauses, pauseLines, type PauseRun, targetsMet } from "./downtime/judge.ts";
 import { setting } from "./setting.ts";
 
 const PROFILES = ["metro", "transatlantic", "lossy-intercontinental", "geo-satellite"];
