@@ -55,6 +55,8 @@ export function forecast(
       goodputBytesPerSecond: rate[slowIsHigh(end)],
       handoverWorkMs: HANDOVER_WORK_MS,
       roundTripMs,
+      // What a path loses while nothing is sent says little.
+      lossRatio: null,
     });
     return Math.round(downtimeMs * PAUSE_FACTOR[end]);
   });
