@@ -121,7 +121,9 @@ async function qemuMove(
   { qemu }: Extract<Contestant, { qemu: unknown }>,
   patience: Patience,
 ): Promise<Outcome> {
-  const alone = new QemuAlone(qemu, arena, patience);
+  // A mirror that is not in step by then is not going to be.
+  const timeLimitMs = 2 * patience.convergenceMs;
+  const alone = new QemuAlone(qemu, arena, { ...patience, timeLimitMs });
   const nothing = { predictedDowntimeMs: null, budgetMs: null, diskBytesPerSecond: null };
   let cpuShare: number | null = null;
   const source = machine.here.qmp;
