@@ -31,7 +31,7 @@ const { values } = parseArgs({
     repeat: { type: "string", default: "1" },
     seed: { type: "string", default: "1" },
     profile: { type: "string", default: "transatlantic" },
-    "rate-mbit": { type: "string", default: "20" },
+    "rate-mbit": { type: "string" },
     "max-downtime": { type: "string", default: "300" },
     patience: { type: "string", default: "60" },
     quick: { type: "boolean", default: false },
@@ -42,7 +42,8 @@ const { values } = parseArgs({
 const { quick } = values;
 const loads = values.loads ?? (quick ? "memory" : LOADS.map(({ name }) => name).join(","));
 const contestants = values.contestants ?? (quick ? "causeway, giveUp" : null);
-const bitsPerSecond = Number(values["rate-mbit"]) * 1e6;
+/** The quick one is not to wait for the first copy. */
+const bitsPerSecond = Number(values["rate-mbit"] ?? (quick ? 40 : 20)) * 1e6;
 const profile = withoutLoss(await loadProfile(values.profile), bitsPerSecond);
 const settings = {
   profile,

@@ -5,7 +5,7 @@ import type { QemuSettingName } from "../bytes/qemu_alone.ts";
 export interface Load {
   readonly name: string;
   readonly workload: GuestWorkload;
-  /** A command of the guest's shell that writes for ever, as fast as its processor lets it. */
+  /** A command of the guest's shell that writes until `CALM`, as fast as its processor lets it. */
   readonly storm: string;
   readonly contestants: readonly Contestant[];
 }
@@ -21,6 +21,9 @@ export type Contestant =
     readonly accepts?: boolean;
   };
 
+/** Ends the storm. */
+export const CALM = "touch /run/cw/calm";
+
 /** Something that verifies itself after the move, beside the storm. */
 const QUIET: GuestWorkload = { memoryMiB: 8, memoryKiBPerSecond: 64, diskKiBPerSecond: 0 };
 const STEP_KIB = 512;
@@ -33,7 +36,7 @@ const STEPS = { memory: 32, disk: 64 };
  */
 function stormOn(target: string, steps: number, flags: string): string {
   const blocks = STEP_KIB / 64;
-  return "n=0; while :; do n=$((n + 1)); " +
+  return "n=0; while [ ! -e /run/cw/calm ]; do n=$((n + 1)); " +
     `dd if=/pool/random of=${target} bs=64k iflag=skip_bytes,fullblock ${flags} ` +
     `skip=$((n * 4099 % 1048576)) count=${blocks} seek=$((n % ${steps} * ${blocks})) ` +
     "conv=notrunc 2>/dev/null; head -c 131072 /pool/text | md5sum; echo $n >/run/cw/storm.count; done";

@@ -9,7 +9,7 @@ import { CausewayGateways } from "../bytes/causeway.ts";
 import { metered, type Patience } from "../bytes/contestant.ts";
 import { Machine, type MachineEnd } from "../bytes/machine.ts";
 import { QemuAlone } from "../bytes/qemu_alone.ts";
-import { type Contestant, type Load, STORM_STEP_BYTES } from "./loads.ts";
+import { CALM, type Contestant, type Load, STORM_STEP_BYTES } from "./loads.ts";
 import type { ConvergeRun } from "./report.ts";
 
 export interface ConvergeSettings {
@@ -96,7 +96,7 @@ export async function convergeRun(
   const record = await probe.finish();
   if (outcome.arrived !== null) await machine.arrivedAt(outcome.arrived);
   // A machine under a storm takes its time to look at itself.
-  await machine.here.channel.ask("run killall dd; kill $(pgrep -f storm)").catch(() => {});
+  await machine.here.channel.ask(`run ${CALM}`);
   const verified = await machine.verify();
   const { arrived: _arrived, switchedAtWallMs, ...figures } = outcome;
   return {
