@@ -2,7 +2,7 @@
  * `deno task bench`: every bench with its canonical inputs, or with tiny ones that only show that it
  * runs.
  *
- *     bench/run.ts [--quick] [--only limits,store,cost,goodput,share,codec,free,bytes] [--out DIR]
+ *     bench/run.ts [--quick] [--only NAME,NAME] [--out DIR]
  *
  * With `--out`, each writes its runs and where they were made to `DIR/NAME.json`.
  */
@@ -67,6 +67,18 @@ const BENCHES: readonly Bench[] = [
   {
     name: "bytes",
     script: "bytes.ts",
+    quickArgs: ["--quick"],
+    needs: ["qemu", "guestImage", "namespaces", "tun"],
+  },
+  {
+    name: "downtime",
+    script: "downtime.ts",
+    quickArgs: ["--quick"],
+    needs: ["qemu", "guestImage", "namespaces", "tun"],
+  },
+  {
+    name: "converge",
+    script: "converge.ts",
     quickArgs: ["--quick"],
     needs: ["qemu", "guestImage", "namespaces", "tun"],
   },

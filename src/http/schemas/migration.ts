@@ -68,7 +68,8 @@ export const migrationReport: z.ZodType<MigrationReport> = z.object({
   }).nullable().openapi({
     description: "Of a switch that began now, renewed while the move copies. downtimeMs is the " +
       "pause as clients see it, budgetedMs the part that maxDowntimeMs limits: transferMs for the " +
-      "wireBytes that cross in the pause, and workMs at both ends; pathMs is the way there",
+      "wireBytes that cross in the pause, and workMs at both ends; pathMs is the " +
+      "way there, and the repetition of packets that are likely to get lost",
   }),
   leadMs: msOrNull.openapi({
     description: "Time that memory would take from its start until the machine could switch",

@@ -60,6 +60,7 @@ export interface Forecast {
   readonly budgetedMs: number;
   readonly transferMs: number;
   readonly workMs: number;
+  /** One way, and the repetition of what is likely to get lost. */
   readonly pathMs: number;
   /** Wire bytes that have to cross during the pause. */
   readonly wireBytes: number;

@@ -14,6 +14,7 @@ const idle: ForecastInput = {
   goodputBytesPerSecond: 10_000_000,
   handoverWorkMs: 90,
   roundTripMs: 100,
+  lossRatio: 0,
 };
 
 Deno.test("a pause is transfer, work and the way, and the budget sees the first two", () => {
@@ -32,6 +33,16 @@ Deno.test("the path's delay is not held against the budget", () => {
   assert.equal(near.budgetedMs, far.budgetedMs);
   assert.equal(far.downtimeMs - near.downtimeMs, 299);
   assert.equal(forecastDowntime({ ...idle, roundTripMs: null }).pathMs, 0);
+});
+
+Deno.test("a path that is likely to lose a packet of it takes a round trip more, off the budget", () => {
+  const waitingBytes = 500_000;
+  const clean = forecastDowntime({ ...idle, waitingBytes });
+  const lossy = forecastDowntime({ ...idle, waitingBytes, lossRatio: 0.01 });
+  assert.equal(lossy.budgetedMs, clean.budgetedMs);
+  assert.ok(lossy.downtimeMs - clean.downtimeMs > 90);
+  assert.ok(lossy.downtimeMs - clean.downtimeMs <= 110);
+  assert.equal(lossy.downtimeMs, lossy.budgetedMs + lossy.pathMs);
 });
 
 Deno.test("more to send, or a slower link, never makes the forecast shorter", () => {

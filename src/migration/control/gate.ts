@@ -33,6 +33,7 @@ export function checkAtGate(
     goodputBytesPerSecond,
     handoverWorkMs: measured.handoverWorkMs,
     roundTripMs: measured.path.roundTripMs,
+    lossRatio: measured.path.lossRatio,
   });
   const foundMs = pausedMs + rest.budgetedMs;
   return { foundMs, isOver: overBudgetAtGate(pausedMs, rest, budgetMs), rest };

@@ -39,7 +39,7 @@ export function outlookOf(
   { maxDowntimeMs }: Pick<Wishes, "maxDowntimeMs">,
   input: OutlookInput,
 ): Outlook {
-  const { handoverWorkMs, path: { roundTripMs } } = measured;
+  const { handoverWorkMs, path: { roundTripMs, lossRatio } } = measured;
   const { goodputBytesPerSecond } = input;
   const marginMsMax = MARGIN_RATIO_MAX * Math.max(0, maxDowntimeMs - handoverWorkMs);
   const marginMs = Math.min(marginMsMax, input.shortByMs);
@@ -47,7 +47,7 @@ export function outlookOf(
   const budgetMs = measured.isRunning ? maxDowntimeMs : Infinity;
   const waitingBytes = atPause(input);
   return {
-    forecast: forecastDowntime({ ...work, waitingBytes, roundTripMs }),
+    forecast: forecastDowntime({ ...work, waitingBytes, roundTripMs, lossRatio }),
     budgetMs,
     usableMs: budgetMs - marginMs,
     fitBytes: bytesThatFit(budgetMs - marginMs, work),

@@ -10,6 +10,7 @@ function pauseOf(budgetedMs: number) {
     goodputBytesPerSecond: 10e6,
     handoverWorkMs: 90,
     roundTripMs: 100,
+    lossRatio: 0,
   });
 }
 

@@ -39,7 +39,6 @@ export async function precopy(move: Move): Promise<void> {
     } else if ((turn === "switch" || turn === "forcedSwitch") && move.pump !== null) {
       // A machine that stands still anyway has no pause to keep short.
       const forced = turn === "forcedSwitch" || !move.wasRunning;
-      await steering.easeDisks();
       const undone = await trySwitch(move, forced, steering);
       if (undone === null) return;
       steering.switchUndone(undone.foundMs);

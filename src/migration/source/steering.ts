@@ -106,7 +106,7 @@ export class Steering {
     };
   }
 
-  /** The machine is about to stand still or to leave: nothing slows its last writes. */
+  /** The machine stands still: what waited for the cap has been let through. */
   async easeDisks(): Promise<void> {
     if (!this.#throttledDisks) return;
     this.#throttledDisks = false;

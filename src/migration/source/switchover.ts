@@ -12,7 +12,9 @@ const SWITCH_SILENCE_MS_MIN = 1000;
 const SILENCE_CHECK_MS = 100;
 
 /** Who has the last word at the gate. */
-interface GateChecker {
+interface GateKeeper {
+  /** The machine stands still: a cap on its writes has no ground any more. */
+  easeDisks(): Promise<void>;
   checkAtGate(pausedMs: number): Promise<GateCheck>;
 }
 
@@ -27,13 +29,13 @@ export interface Undone {
  * last check says that the pause would not fit: then it runs on as if nothing had been.
  *
  * @param forced the operator asked for it: the budget does not undo it
- * @param check says whether the pause would fit, with the machine at its gate
+ * @param gate says whether the pause would fit, with the machine at its gate
  * @returns null when the machine was given away; else the switch was undone and the copy goes on
  */
 export async function trySwitch(
   move: Move,
   forced: boolean,
-  check: GateChecker,
+  gate: GateKeeper,
 ): Promise<Undone | null> {
   const { journal, draft, options, clock } = move.deps;
   journal.write({ kind: "switchBegan" });
@@ -47,16 +49,18 @@ export async function trySwitch(
   move.undoing = undoing;
   if (move.sent.repairIsDue) undoing.raise(new RepairAsked());
   try {
-    await undoing.race(sendRound(move, rounds, "final", undoing.signal));
+    const sent = sendRound(move, rounds, "final", undoing.signal);
+    // Not before: until it stands still it would write as fast as it can.
+    await undoing.race(Promise.all([sent, gate.easeDisks()]));
     const pausedMs = clock.nowMs() - pausedAtMs;
-    const gate = await check.checkAtGate(pausedMs);
-    if (!forced && gate.isOver) {
-      const foundMs = Math.round(gate.foundMs);
+    const found = await gate.checkAtGate(pausedMs);
+    if (!forced && found.isOver) {
+      const foundMs = Math.round(found.foundMs);
       const reason = `at the gate the pause would take ${foundMs} ms of the ` +
         `${options.maxDowntimeMs} ms budget`;
       draft.decide("undo the switch", reason, {
         pausedMs: Math.round(pausedMs),
-        transferMs: Math.round(gate.rest.transferMs),
+        transferMs: Math.round(found.rest.transferMs),
       });
       await undoSwitch(move, rounds, reason);
       return { foundMs };

@@ -33,7 +33,7 @@ export class PathFluid {
   #fullMs = 0;
   #hasBeenFilled = false;
 
-  constructor(private readonly model: PathModel, private readonly random: Random) {}
+  constructor(readonly model: PathModel, private readonly random: Random) {}
 
   get sentBytes(): number {
     return this.#sentBytes;

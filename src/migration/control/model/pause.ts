@@ -1,4 +1,5 @@
 import { DEVICE_STATE_WIRE_BYTES } from "../forecast.ts";
+import { lossRecoveryMs } from "../loss_recovery.ts";
 import type { GateCheck } from "../gate.ts";
 import type { Measurement } from "../measurement.ts";
 import type { World } from "./world.ts";
@@ -50,6 +51,7 @@ export function pause(
   let darkMs = 0;
   let deviceBytes = DEVICE_STATE_WIRE_BYTES;
   let atGateMs: number | null = null;
+  const sentBytes = world.path.sentBytes;
   for (;;) {
     if (atGateMs === null && world.disks.remainingWireBytes < 1) {
       const { foundMs, isOver } = check(world.measure(), world.nowMs - fromMs);
@@ -70,7 +72,15 @@ export function pause(
   // A queue that others keep full is the path's own delay.
   const { queueMs, foreignQueueMs } = world.path;
   const addedMs = world.nowMs - fromMs + queueMs - foreignQueueMs + workMs;
-  const pathMs = world.path.segment.roundTripMs / 2 + foreignQueueMs;
+  const { segment: { roundTripMs, bytesPerSecond }, model: { lossRatio } } = world.path;
+  // As likely as not: drawn only where it matters, so that other worlds stay as they were.
+  const recoveryMs = lossRatio === 0 ? 0 : lossRecoveryMs({
+    wireBytes: world.path.sentBytes - sentBytes,
+    bytesPerSecond,
+    roundTripMs,
+    lossRatio,
+  }, world.random.nextRatio());
+  const pathMs = roundTripMs / 2 + foreignQueueMs + recoveryMs;
   return {
     kind: "switched",
     downtimeMs: addedMs + pathMs,

@@ -258,3 +258,23 @@ Deno.test("after an undone switch what had been done is asked for again", () => 
   const again = remedies.again();
   assert.deepEqual(kinds(again), ["throttleDisks", "throttleCpu"]);
 });
+
+Deno.test("a budget that a pause of the last seconds fits is not asked to be larger", () => {
+  const remedies = new Remedies();
+  const whenOver = ["ask", "giveUp"] as const;
+  const [first] = remedies.decide(input({ whenOver, badForMs: 1e6, leastBudgetedMs: 7_222 }));
+  assert.equal(first.kind === "ask" && first.question.wantedDowntimeMs, 8_330);
+  // Granted; the pause swings, and is above the new budget at this moment.
+  const granted = input({
+    whenOver,
+    badForMs: 1e6,
+    wishes: wishes({ whenOver, maxDowntimeMs: 8_330 }),
+    budgetedMs: 10_909,
+    leastBudgetedMs: 7_222,
+  });
+  assert.deepEqual(kinds(remedies.decide(granted)), ["withdrawQuestion"]);
+  assert.deepEqual(remedies.decide(granted), [], "nor is the move given up");
+  const grown = { ...granted, leastBudgetedMs: 9_000 };
+  const [again] = remedies.decide(grown);
+  assert.equal(again.kind === "ask" && again.question.wantedDowntimeMs, 10_370);
+});
