@@ -132,6 +132,7 @@ export interface QuestionAnswer {
  * later move sends only what differs by then.
  */
 export const STRATEGIES = ["precopy", "stop-and-copy", "seed"] as const;
+/** One of them. */
 export type Strategy = typeof STRATEGIES[number];
 
 export interface DiskReport {
