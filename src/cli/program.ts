@@ -4,8 +4,10 @@ import type { EmulateOptions } from "../emulator/emulate_command.ts";
 import { oneOf, wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
 import type { DemoArguments } from "./demo/demo.ts";
+import { LOG_LEVELS } from "../host/log.ts";
 import { EXIT } from "./exit_codes.ts";
 import { reportFailure, usageFailure } from "./failure.ts";
+import type { GatewayArguments } from "./gateway.ts";
 import type { InitArguments } from "./init.ts";
 import { addMoveCommands } from "./move_commands.ts";
 import type { Terminal } from "./terminal.ts";
@@ -90,7 +92,16 @@ export async function runProgram(
 
   program.command("gateway")
     .description("run the gateway of this site")
-    .action(run(async (cli) => (await import("./gateway.ts")).gateway(cli)));
+    .option(
+      "--log-level <level>",
+      `what is logged: ${LOG_LEVELS.join(", ")} (info) and above`,
+      oneOf(...LOG_LEVELS),
+    )
+    .action(
+      run(async (cli, options: GatewayArguments) =>
+        (await import("./gateway.ts")).gateway(cli, options)
+      ),
+    );
 
   addMoveCommands(program, run);
 
