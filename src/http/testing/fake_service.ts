@@ -103,6 +103,8 @@ export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
     },
     rate: null,
     rateBytesPerSecond: null,
+    resentBytes: 0,
+    clockOffsetMs: 12,
     lastError: null,
     ...changes,
   };
