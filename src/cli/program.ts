@@ -5,6 +5,7 @@ import { oneOf, wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
 import type { DemoArguments } from "./demo/demo.ts";
 import { LOG_LEVELS } from "../host/log.ts";
+import type { DoctorArguments } from "./doctor/doctor.ts";
 import { EXIT } from "./exit_codes.ts";
 import { reportFailure, usageFailure } from "./failure.ts";
 import type { GatewayArguments } from "./gateway.ts";
@@ -137,6 +138,14 @@ export async function runProgram(
     .action(
       run(async (cli, name: string, options: { rate: string }) =>
         (await import("./peers.ts")).limitPeer(cli, name, options)
+      ),
+    );
+  program.command("doctor")
+    .description("check this site, and say what to do about what is wrong")
+    .option("--peer <name>", "look at this peer only")
+    .action(
+      run(async (cli, options: DoctorArguments) =>
+        (await import("./doctor/doctor.ts")).doctor(cli, options)
       ),
     );
   program.command("redirects")

@@ -110,7 +110,8 @@ export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
   };
 }
 
-function sampleGuest(id: string): GuestView {
+/** A reference machine that runs. */
+export function sampleGuest(id: string): GuestView {
   return {
     id,
     kind: "reference",
