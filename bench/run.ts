@@ -2,7 +2,7 @@
  * `deno task bench`: every bench with its canonical inputs, or with tiny ones that only show that it
  * runs.
  *
- *     bench/run.ts [--quick] [--only limits,store,cost,goodput,share,codec,free,bytes] [--out DIR]
+ *     bench/run.ts [--quick] [--only limits,store,cost,goodput,share,codec,free,bytes,outages,crashes] [--out DIR]
  *
  * With `--out`, each writes its runs and where they were made to `DIR/NAME.json`.
  */
@@ -70,6 +70,8 @@ const BENCHES: readonly Bench[] = [
     quickArgs: ["--quick"],
     needs: ["qemu", "guestImage", "namespaces", "tun"],
   },
+  { name: "outages", script: "outages.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },
+  { name: "crashes", script: "crashes.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },
 ];
 
 const { values } = parseArgs({
