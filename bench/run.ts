@@ -82,6 +82,8 @@ const BENCHES: readonly Bench[] = [
     quickArgs: ["--quick"],
     needs: ["qemu", "guestImage", "namespaces", "tun"],
   },
+  { name: "outages", script: "outages.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },
+  { name: "crashes", script: "crashes.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },
 ];
 
 const { values } = parseArgs({

@@ -4,8 +4,11 @@ import type { EmulateOptions } from "../emulator/emulate_command.ts";
 import { oneOf, wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
 import type { DemoArguments } from "./demo/demo.ts";
+import { LOG_LEVELS } from "../host/log.ts";
+import type { DoctorArguments } from "./doctor/doctor.ts";
 import { EXIT } from "./exit_codes.ts";
 import { reportFailure, usageFailure } from "./failure.ts";
+import type { GatewayArguments } from "./gateway.ts";
 import type { InitArguments } from "./init.ts";
 import { addMoveCommands } from "./move_commands.ts";
 import type { Terminal } from "./terminal.ts";
@@ -90,7 +93,16 @@ export async function runProgram(
 
   program.command("gateway")
     .description("run the gateway of this site")
-    .action(run(async (cli) => (await import("./gateway.ts")).gateway(cli)));
+    .option(
+      "--log-level <level>",
+      `what is logged: ${LOG_LEVELS.join(", ")} (info) and above`,
+      oneOf(...LOG_LEVELS),
+    )
+    .action(
+      run(async (cli, options: GatewayArguments) =>
+        (await import("./gateway.ts")).gateway(cli, options)
+      ),
+    );
 
   addMoveCommands(program, run);
 
@@ -126,6 +138,14 @@ export async function runProgram(
     .action(
       run(async (cli, name: string, options: { rate: string }) =>
         (await import("./peers.ts")).limitPeer(cli, name, options)
+      ),
+    );
+  program.command("doctor")
+    .description("check this site, and say what to do about what is wrong")
+    .option("--peer <name>", "look at this peer only")
+    .action(
+      run(async (cli, options: DoctorArguments) =>
+        (await import("./doctor/doctor.ts")).doctor(cli, options)
       ),
     );
   program.command("redirects")

@@ -4,6 +4,7 @@ import type { Clock } from "../core/clock.ts";
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { Guest } from "../guest/guest.ts";
 import { attachReferenceGuest } from "../guest/reference/reference_guest.ts";
+import type { Log } from "../host/log.ts";
 import { processCpuMs } from "../host/process_cpu.ts";
 import { openEndpoint } from "../link/endpoint.ts";
 import { attachQemu } from "../qemu/qemu_guest.ts";
@@ -16,7 +17,7 @@ import { ScratchFolders } from "./plan/scratch.ts";
 export async function composeGateway(
   configPath: string,
   clock: Clock,
-  log: (level: "info" | "warn" | "error", message: string) => void,
+  log: Log,
 ): Promise<Gateway> {
   const config = await loadConfig(configPath);
   await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });

@@ -2,6 +2,7 @@ import { inlineSealer, type Sealer } from "../codec/sealer.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
+import type { Log } from "../host/log.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
 import type { CarrierMode } from "../link/carrier_choice.ts";
 import { openLedger } from "../ledger/ledger.ts";
@@ -18,6 +19,7 @@ import {
 import { ImageRecordFiles } from "./image_records.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { MigrationManager } from "./migrations.ts";
+import { logLink, MoveLog } from "./move_log.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
 import { watchPeers } from "./peer_watch.ts";
 import { planMove } from "./plan/plan.ts";
@@ -59,7 +61,7 @@ export interface GatewayDeps {
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
-  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+  readonly log: Log;
 }
 
 /** A running gateway: the service for its API, and its end. */
@@ -98,7 +100,10 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     clock,
     incarnation,
     readPeers: deps.readPeers,
-    onLink: (link) => migrations.watch(link),
+    onLink: (link) => {
+      logLink(link, log);
+      migrations.watch(link);
+    },
     audit,
     limits: deps.limits,
     carrier: deps.carrier,
@@ -127,6 +132,8 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     log,
   });
 
+  const moveLog = new MoveLog(log);
+  migrations.reports.onReport((report) => moveLog.add(report));
   const closing = new AbortController();
   await peers.reload();
   await guests.restore();

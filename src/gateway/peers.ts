@@ -163,6 +163,8 @@ export class PeerRegistry {
       path: shownPath(link.path()),
       rate: cap.wished,
       rateBytesPerSecond: cap.bytesPerSecond,
+      resentBytes: link.resentBytes,
+      clockOffsetMs: link.clockOffsetMs,
       lastError: link.state === "up" ? null : lastError,
     }));
   }

@@ -100,5 +100,9 @@ export interface PeerView {
   rate: LinkRate;
   /** The cap in force now; null is none. */
   rateBytesPerSecond: number | null;
+  /** Payload bytes that were sent again since the gateway started: what outages have cost. */
+  resentBytes: number;
+  /** The peer's wall clock less this site's, ms; null before the peer has told. */
+  clockOffsetMs: number | null;
   lastError: { code: string; message: string; hint: string } | null;
 }

@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
+import { encodeClock } from "../wire/clock_record.ts";
 import type { SessionLimits } from "../wire/limits.ts";
 import type { ChannelState } from "../wire/migration_channels.ts";
 import type { MigrationShare } from "../wire/migration_share.ts";
@@ -17,6 +18,7 @@ import type {
   PeerLink,
   ProbeOptions,
 } from "./peer_link.ts";
+import { PeerClock } from "./peer_clock.ts";
 import { RateCaps } from "./rate_caps.ts";
 import { Redialer } from "./redialer.ts";
 
@@ -45,6 +47,10 @@ export interface SessionLink extends PeerLink {
   inUse(): { readonly carrier: Carrier; readonly dialled: boolean } | null;
   /** True while bulk waits for the connection to take it, and not for a rate cap. */
   readonly isBusy: boolean;
+  /** Payload bytes sent again since the link was made: what its outages cost. */
+  readonly resentBytes: number;
+  /** The peer's wall clock less ours, ms, to half a round trip; null before it was told. */
+  readonly clockOffsetMs: number | null;
   /** Dials now, if a connection is needed and refusals had put that off. */
   retry(): void;
 }
@@ -78,6 +84,7 @@ class Driver implements SessionLink, ChannelHost {
   #isSettling = false;
   readonly #alarm: Alarm;
   readonly #prober: Prober;
+  readonly #clocks = new PeerClock();
   #bulkAtMs = -Infinity;
   /** When a rate cap lets the next bulk frame pass; Infinity when none holds one back. */
   #rateReadyAtMs = Infinity;
@@ -110,6 +117,14 @@ class Driver implements SessionLink, ChannelHost {
 
   get state(): "up" | "down" {
     return this.#carriers.size > 0 ? "up" : "down";
+  }
+
+  get resentBytes(): number {
+    return this.#session.resentBytes;
+  }
+
+  get clockOffsetMs(): number | null {
+    return this.#clocks.offsetMs;
   }
 
   // --- PeerLink ----------------------------------------------------------------------------------
@@ -248,6 +263,7 @@ class Driver implements SessionLink, ChannelHost {
     if (!this.#carriers.has(id)) return;
     if (!this.#isHeard()) this.#redialer?.kick();
     try {
+      this.#clocks.heard(record, this.#clock.wallMs(), this.#session.liveness.roundTripMs);
       this.#session.receive(id, record, this.#clock.nowMs());
     } catch (thrown) {
       if (!(thrown instanceof GatewayError)) throw thrown;
@@ -406,8 +422,16 @@ class Driver implements SessionLink, ChannelHost {
 
   #onTime(): void {
     this.#session.tick(this.#clock.nowMs());
+    this.#tellClock();
     if (!this.#isHeard()) this.#redialer?.kick();
     this.#settle();
+  }
+
+  /** Nobody waits for it, and one that is lost is followed by the next. */
+  #tellClock(): void {
+    const carrier = this.inUse();
+    if (carrier === null || !this.#clocks.isDue(this.#clock.nowMs())) return;
+    carrier.send(encodeClock(this.#clock.wallMs()), true).catch(() => {});
   }
 
   #emit(event: LinkEvent): void {

@@ -77,6 +77,8 @@ export class Session {
   readonly liveness = new Liveness();
   /** The peer's process, once a connection was made. */
   peerIncarnation: string | null = null;
+  /** Payload bytes of frames that were sent more than once, of all migrations, ended ones too. */
+  resentBytes = 0;
 
   readonly #migrations: MigrationTable;
   readonly #oldIncarnations = new Set<string>();
@@ -405,7 +407,9 @@ export class Session {
 
   #takeFrame(channel: ChannelState, carrier: CarrierState): Outgoing {
     const { migration, kind } = channel;
+    const before = channel.outbox.resentBytes;
     const frame = channel.outbox.take(carrier.id);
+    this.resentBytes += channel.outbox.resentBytes - before;
     const record = encodeFrame(migration.idBytes, {
       kind,
       opening: migration.opening,

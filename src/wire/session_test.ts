@@ -85,6 +85,7 @@ Deno.test("after a cut only what the peer does not have is sent again", () => {
   assert.equal(channel.outbox.acknowledgedUpTo, 2);
   const again = drain(a, 2);
   assert.deepEqual(sequencesOf(again), [3, 5]);
+  assert.equal(a.resentBytes, 200, "and counted");
   for (const record of again) b.receive(2, record, 0);
   assert.deepEqual(applyAll(b), [3, 4, 5, 6]);
 });

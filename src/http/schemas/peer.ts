@@ -37,6 +37,12 @@ export const peerView: z.ZodType<PeerView> = z.object({
   rateBytesPerSecond: z.number().nullable().openapi({
     description: "The cap in force now; null: none",
   }),
+  resentBytes: z.number().openapi({
+    description: "Payload bytes that were sent again since the gateway started: what outages cost",
+  }),
+  clockOffsetMs: z.number().nullable().openapi({
+    description: "The peer's wall clock less this site's; null before the peer has told",
+  }),
   lastError: errorNote.nullable(),
 }).openapi("Peer");
 

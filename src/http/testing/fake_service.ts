@@ -110,6 +110,8 @@ export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
     },
     rate: null,
     rateBytesPerSecond: null,
+    resentBytes: 0,
+    clockOffsetMs: 12,
     lastError: null,
     ...changes,
   };
@@ -135,7 +137,8 @@ export function samplePlan(
   };
 }
 
-function sampleGuest(id: string): GuestView {
+/** A reference machine that runs. */
+export function sampleGuest(id: string): GuestView {
   return {
     id,
     kind: "reference",
