@@ -429,7 +429,7 @@ class Driver implements SessionLink, ChannelHost {
 
   /** Nobody waits for it, and one that is lost is followed by the next. */
   #tellClock(): void {
-    const carrier = this.inUse();
+    const carrier = this.inUse()?.carrier ?? null;
     if (carrier === null || !this.#clocks.isDue(this.#clock.nowMs())) return;
     carrier.send(encodeClock(this.#clock.wallMs()), true).catch(() => {});
   }
