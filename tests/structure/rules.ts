@@ -153,7 +153,14 @@ export const ROOMS: readonly RoomRule[] = [
   },
   {
     room: "src/cli/",
-    uses: [...INNER, ...SHARED, ...DRIVERS, "src/gateway/", "src/http/"],
+    uses: [
+      ...INNER,
+      ...SHARED,
+      ...DRIVERS,
+      "src/link/tls_fetch.ts",
+      "src/gateway/",
+      "src/http/",
+    ],
     packages: ["commander", "node:path", "node:process"],
   },
   { room: "main.ts", uses: ["src/cli/"] },
