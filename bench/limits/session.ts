@@ -43,12 +43,17 @@ function joinedCarriers(): [Carrier, Carrier] {
       await (await handlers[peer].promise)(record);
     },
     receive: (handler) => handlers[own].resolve(handler),
+    deliveredBytes: 0,
+    packetBytes: (recordBytes) => recordBytes,
+    pace: () => {},
     path: () => ({
       roundTripMs: null,
       minRoundTripMs: null,
       bottleneckBytesPerSecond: null,
       goodputBytesPerSecond: null,
       lossRatio: null,
+      queueMs: null,
+      jitterMs: null,
       silentMs: null,
     }),
     closed: closed.promise,

@@ -4,6 +4,7 @@ import { answer, type Cli, withClient } from "./cli.ts";
 import { exitCodeOfState } from "./exit_codes.ts";
 import { watchToEnd } from "./migrate.ts";
 import { progressLine, summary } from "./progress.ts";
+import { questionLines } from "./wishes_shown.ts";
 
 /** `causeway cancel`, `switchover`, `hold` and `rollback`. */
 export function act(
@@ -43,5 +44,6 @@ export function adjudicate(
 }
 
 function lines(report: MigrationReport): string[] {
-  return ENDED_STATES.includes(report.state) ? summary(report) : [progressLine(report, null)];
+  if (ENDED_STATES.includes(report.state)) return summary(report);
+  return [progressLine(report, null), ...questionLines(report)];
 }

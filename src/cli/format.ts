@@ -12,9 +12,10 @@ export function formatBytes(bytes: number): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toPrecision(3)} ${UNITS[unit]}`;
 }
 
-/** `87.3 Mbit/s`: links are sold in bits. */
+/** `87.3 Mbit/s`, `64.0 kbit/s`: links are sold in bits. */
 export function formatRate(bytesPerSecond: number): string {
   const megabits = bytesPerSecond * 8 / 1e6;
+  if (megabits > 0 && megabits < 0.1) return `${(megabits * 1e3).toFixed(1)} kbit/s`;
   return `${megabits >= 100 ? Math.round(megabits) : megabits.toFixed(1)} Mbit/s`;
 }
 

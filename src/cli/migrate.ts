@@ -4,24 +4,26 @@ import type { ApiClient } from "./client.ts";
 import { exitCodeOfState } from "./exit_codes.ts";
 import { StopSignal } from "./signals.ts";
 import { watch } from "./watch.ts";
+import { type WishArguments, wishesOf } from "./wishes.ts";
 
 /** Options of `causeway migrate`. */
-export interface MigrateArguments {
+export interface MigrateArguments extends WishArguments {
   readonly to: string;
   readonly strategy?: string;
-  readonly maxDowntime?: number;
-  readonly hold?: boolean;
-  readonly rate?: number;
   readonly handover?: string;
   readonly keepSource?: boolean;
   readonly watch?: boolean;
 }
 
 /** `causeway migrate`: starts a move, and with `watch` shows it until it has ended. */
-export function migrate(cli: Cli, guest: string, options: MigrateArguments): Promise<number> {
-  return withClient(cli, async (client) => {
-    const { to, strategy, maxDowntime: maxDowntimeMs, hold, rate, handover, keepSource } = options;
-    const body = { guest, to, strategy, maxDowntimeMs, hold, rate, handover, keepSource };
+export async function migrate(
+  cli: Cli,
+  guest: string,
+  options: MigrateArguments,
+): Promise<number> {
+  const { to, strategy, handover, keepSource } = options;
+  const body = { guest, to, strategy, handover, keepSource, ...await wishesOf(options) };
+  return await withClient(cli, async (client) => {
     const report = await client.post<MigrationReport>("/v1/migrations", body);
     if (options.watch) return await watchToEnd(cli, client, report.id);
     answer(cli, report, () => [report.id]);

@@ -1,22 +1,20 @@
-import { Command, CommanderError, InvalidArgumentError } from "commander";
+import { Command, CommanderError } from "commander";
 import type { Clock } from "../core/clock.ts";
 import type { EmulateOptions } from "../emulator/emulate_command.ts";
-import type { AdjudicateArguments } from "./act.ts";
-import { ACTIONS } from "./actions.ts";
+import { oneOf, wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
 import type { DemoArguments } from "./demo/demo.ts";
+import { LOG_LEVELS } from "../host/log.ts";
+import type { DoctorArguments } from "./doctor/doctor.ts";
 import { EXIT } from "./exit_codes.ts";
 import { reportFailure, usageFailure } from "./failure.ts";
+import type { GatewayArguments } from "./gateway.ts";
 import type { InitArguments } from "./init.ts";
-import type { MigrateArguments } from "./migrate.ts";
+import { addMoveCommands } from "./move_commands.ts";
 import type { Terminal } from "./terminal.ts";
 import type { TrustArguments } from "./trust.ts";
 
 const CONFIG_DEFAULT = "./causeway.json";
-
-interface WatchOption {
-  readonly watch?: boolean;
-}
 
 /** What the command line needs of the process. */
 export interface Environment {
@@ -95,59 +93,18 @@ export async function runProgram(
 
   program.command("gateway")
     .description("run the gateway of this site")
-    .action(run(async (cli) => (await import("./gateway.ts")).gateway(cli)));
-
-  program.command("migrate <guest>")
-    .description("move a machine to a peer")
-    .requiredOption("--to <peer>", "where to")
-    .option("--strategy <name>", "precopy (default), stop-and-copy, or seed (copy, do not move)")
-    .option("--max-downtime <ms>", "longest pause that is fine (300)", wholeNumber)
-    .option("--hold", "stay in sync and wait for `causeway switchover`")
-    .option("--rate <bytes>", "cap in bytes per second", wholeNumber)
-    .option("--handover <kind>", "fast (default) or confirmed")
-    .option("--keep-source", "leave the old machine standing instead of ending it")
-    .option("--watch", "show progress until the move has ended")
+    .option(
+      "--log-level <level>",
+      `what is logged: ${LOG_LEVELS.join(", ")} (info) and above`,
+      oneOf(...LOG_LEVELS),
+    )
     .action(
-      run(async (cli, guest: string, options: MigrateArguments) =>
-        (await import("./migrate.ts")).migrate(cli, guest, options)
+      run(async (cli, options: GatewayArguments) =>
+        (await import("./gateway.ts")).gateway(cli, options)
       ),
     );
 
-  program.command("status [id]")
-    .description("the migrations of this site, or one of them")
-    .option("--watch", "show progress until it has ended")
-    .action(
-      run(async (cli, id: string | undefined, options: WatchOption) =>
-        (await import("./status.ts")).status(cli, id, options)
-      ),
-    );
-
-  const summaries: Record<keyof typeof ACTIONS, string> = {
-    cancel: "give a move up; the machine runs on at the source",
-    switchover: "switch a held move over now",
-    hold: "keep a move in sync without switching over",
-    rollback: "bring the machine back to the source",
-  };
-  for (const action of Object.keys(ACTIONS) as (keyof typeof ACTIONS)[]) {
-    program.command(`${action} <id>`)
-      .description(summaries[action])
-      .option("--watch", "show progress until it has ended")
-      .action(
-        run(async (cli, id: string, options: WatchOption) =>
-          (await import("./act.ts")).act(cli, action, id, options)
-        ),
-      );
-  }
-  program.command("adjudicate <id>")
-    .description("decide which site may run a machine that is in doubt")
-    .requiredOption("--owner <site>", "the site that may run it from now on")
-    .requiredOption("--reason <text>", "why; it is recorded")
-    .option("--force", "although the other side could be asked")
-    .action(
-      run(async (cli, id: string, options: AdjudicateArguments) =>
-        (await import("./act.ts")).adjudicate(cli, id, options)
-      ),
-    );
+  addMoveCommands(program, run);
 
   const guests = program.command("guests")
     .description("the machines of this site")
@@ -172,20 +129,28 @@ export async function runProgram(
     .description("have a reference machine check its own memory and disks")
     .action(run(async (cli, id: string) => (await import("./guests.ts")).verifyGuest(cli, id)));
 
-  program.command("peers")
+  const peers = program.command("peers")
     .description("the trusted peers and the links to them")
     .action(run(async (cli) => (await import("./peers.ts")).peers(cli)));
+  peers.command("limit <peer>")
+    .description("cap everything that goes to a peer, until the gateway ends")
+    .requiredOption("--rate <rate>", "as of `migrate`: a figure, schedule:FILE.json, or none")
+    .action(
+      run(async (cli, name: string, options: { rate: string }) =>
+        (await import("./peers.ts")).limitPeer(cli, name, options)
+      ),
+    );
+  program.command("doctor")
+    .description("check this site, and say what to do about what is wrong")
+    .option("--peer <name>", "look at this peer only")
+    .action(
+      run(async (cli, options: DoctorArguments) =>
+        (await import("./doctor/doctor.ts")).doctor(cli, options)
+      ),
+    );
   program.command("redirects")
     .description("addresses that follow their machine")
     .action(run(async (cli) => (await import("./redirects.ts")).redirects(cli)));
-  program.command("plan <guest>")
-    .description("forecast duration, bytes and downtime of a move")
-    .requiredOption("--to <peer>", "where to")
-    .action(
-      run(async (cli, guest: string, options: { to: string }) =>
-        (await import("./plan.ts")).plan(cli, guest, options)
-      ),
-    );
 
   program.command("emulate")
     .description("run the UDP link emulator between two gateways")
@@ -224,19 +189,4 @@ export async function runProgram(
     return EXIT.usage;
   }
   return exitCode;
-}
-
-function wholeNumber(text: string): number {
-  const value = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) {
-    throw new InvalidArgumentError("It must be a whole number.");
-  }
-  return value;
-}
-
-function oneOf(...allowed: readonly string[]) {
-  return (text: string) => {
-    if (allowed.includes(text)) return text;
-    throw new InvalidArgumentError(`It must be ${allowed.join(" or ")}.`);
-  };
 }

@@ -1,22 +1,5 @@
 import assert from "node:assert/strict";
-import { VirtualClock } from "../testing/virtual_clock.ts";
-import { runProgram } from "./program.ts";
-
-async function run(...args: string[]) {
-  const out: string[] = [];
-  const err: string[] = [];
-  const code = await runProgram(args, {
-    terminal: {
-      print: (line) => out.push(line),
-      note: (line) => err.push(line),
-      redraw: null,
-      columns: () => 80,
-    },
-    clock: new VirtualClock(),
-    configPath: undefined,
-  });
-  return { code, out: out.join("\n"), err: err.join("\n") };
-}
+import { runCommand as run } from "./testing/served_site.ts";
 
 async function inDirectory(body: (dir: string) => Promise<void>) {
   const dir = await Deno.makeTempDir();
@@ -50,7 +33,7 @@ Deno.test("wrong usage with --json answers with the error as one line of JSON", 
     [["bogus", "--json"], /unknown command 'bogus'/],
     [["init", "--dir", "x", "--json"], /--site <name>/],
     [["--json", "migrate", "web"], /--to <peer>/],
-    [["migrate", "web", "--to", "b", "--rate", "fast", "--json"], /whole number/],
+    [["migrate", "web", "--to", "b", "--weight", "big", "--json"], /whole number/],
     [["status", "--fast", "--json"], /unknown option '--fast'/],
     [["--json"], /none is given/],
   ];
@@ -102,7 +85,7 @@ Deno.test("help is an answer, for the whole and for each command", async () => {
   for (
     const command of [
       ...["init", "trust", "gateway", "migrate", "status", "cancel", "switchover", "rollback"],
-      ...["hold", "guests", "peers", "redirects", "plan", "emulate", "demo"],
+      ...["hold", "change", "answer", "guests", "peers", "redirects", "plan", "emulate", "demo"],
     ]
   ) {
     assert.match(out, new RegExp(`^  ${command}\\b`, "m"));
@@ -147,6 +130,8 @@ Deno.test("a gateway that does not run ends every command of the API with 5", ()
       ["migrate", "web", "--to", "east"],
       ["migrate", "web", "--to", "east", "--watch"],
       ["cancel", "x"],
+      ["change", "x", "--weight", "5"],
+      ["answer", "x", "--accept"],
       ["guests"],
       ["guests", "remove", "web"],
       ["peers"],

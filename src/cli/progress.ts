@@ -1,5 +1,6 @@
 import type { MigrationReport } from "../migration/report.ts";
 import { formatBytes, formatDuration, formatRate } from "./format.ts";
+import { forecastText, throttleText } from "./wishes_shown.ts";
 
 /** The rate shown is that of the last few seconds: shorter flickers, longer lags. */
 const RATE_WINDOW_MS = 3_000;
@@ -30,16 +31,25 @@ export function remainingBytes({ memory, disks }: MigrationReport): number | nul
   return parts.length === 0 ? null : parts.reduce((sum, part) => sum + part, 0);
 }
 
-/** What a line says besides how far it is: rate, round, remaining and time to go. */
-function details(report: MigrationReport, bytesPerSecond: number | null): string[] {
+/** A figure of a line, and how soon it goes where there is no room: the highest goes first. */
+type Figure = readonly [text: string | null, goes: number];
+
+/** What a line says besides how far it is: rate, round, remaining, time to go, and what it would cost. */
+function figures(report: MigrationReport, bytesPerSecond: number | null): [string, number][] {
   const round = report.rounds.at(-1)?.number;
   const remaining = remainingBytes(report);
-  return [
-    ...(bytesPerSecond === null ? [] : [formatRate(bytesPerSecond)]),
-    ...(round === undefined ? [] : [`round ${round}`]),
-    ...(remaining === null ? [] : [`${formatBytes(remaining)} left`]),
-    ...(report.etaMs === null ? [] : [`ETA ${formatDuration(report.etaMs)}`]),
+  const { etaMs, leadMs, convergence } = report;
+  const all: Figure[] = [
+    [bytesPerSecond === null ? null : formatRate(bytesPerSecond), 2],
+    [round === undefined ? null : `round ${round}`, 6],
+    [remaining === null ? null : `${formatBytes(remaining)} left`, 4],
+    [etaMs === null ? null : `ETA ${formatDuration(etaMs)}`, 3],
+    [forecastText(report), 0],
+    [convergence?.verdict === "notConverging" ? "not converging" : null, 1],
+    [leadMs === null ? null : `lead ${formatDuration(leadMs)}`, 5],
+    [throttleText(report), 1],
   ];
+  return all.filter((figure): figure is [string, number] => figure[0] !== null);
 }
 
 /** One line for a terminal of this width: `copying [#####-----] 50 % …`; never wider. */
@@ -48,19 +58,30 @@ export function progressBar(
   bytesPerSecond: number | null,
   columns: number,
 ): string {
+  const state = stateText(report);
   const share = `${Math.floor(report.progress * 100)} %`.padStart(5);
-  const rest = `${share}  ${details(report, bytesPerSecond).join("  ")}`;
-  const room = columns - 1 - report.state.length - rest.length - " [] ".length;
-  const width = Math.min(BAR_WIDTH_MAX, room);
-  if (width < BAR_WIDTH_MIN) return `${report.state}${rest}`.slice(0, columns - 1);
+  const shown = figures(report, bytesPerSecond);
+  const restOf = () => `${share}  ${shown.map(([text]) => text).join("  ")}`;
+  const room = () => columns - 1 - state.length - restOf().length - " [] ".length;
+  while (room() < BAR_WIDTH_MIN) {
+    const first = Math.max(...shown.map(([, goes]) => goes));
+    if (!(first > 0)) return `${state}${restOf()}`.slice(0, columns - 1);
+    shown.splice(shown.findIndex(([, goes]) => goes === first), 1);
+  }
+  const width = Math.min(BAR_WIDTH_MAX, room());
   const filled = Math.floor(report.progress * width);
-  return `${report.state} [${"#".repeat(filled)}${"-".repeat(width - filled)}] ${rest}`;
+  return `${state} [${"#".repeat(filled)}${"-".repeat(width - filled)}] ${restOf()}`;
 }
 
 /** One line for a log: `copying 50 %, 87.3 Mbit/s, round 2, … (phase)`. */
 export function progressLine(report: MigrationReport, bytesPerSecond: number | null): string {
-  const share = `${report.state} ${Math.floor(report.progress * 100)} %`;
-  return `${[share, ...details(report, bytesPerSecond)].join(", ")} (${report.phase})`;
+  const share = `${stateText(report)} ${Math.floor(report.progress * 100)} %`;
+  const texts = figures(report, bytesPerSecond).map(([text]) => text);
+  return `${[share, ...texts].join(", ")} (${report.phase})`;
+}
+
+function stateText({ state, question }: MigrationReport): string {
+  return question === null ? state : `${state}, ASKS`;
 }
 
 /** How a migration went, for people. */
@@ -72,7 +93,7 @@ export function summary(report: MigrationReport): string[] {
       const downtime = report.downtimeMs === null
         ? "it was paused and arrived paused"
         : `downtime ${formatDuration(report.downtimeMs)}` +
-          ` (budget ${formatDuration(report.maxDowntimeMs)})`;
+          ` (budget ${formatDuration(report.maxDowntimeMs)}${predicted(report)})`;
       return [`${report.guest} is at ${report.to}${took}: ${downtime}, ${wire}`];
     }
     case "failed": {
@@ -102,4 +123,8 @@ export function summary(report: MigrationReport): string[] {
     default:
       return [progressLine(report, null)];
   }
+}
+
+function predicted({ predictedDowntimeMs }: MigrationReport): string {
+  return predictedDowntimeMs === null ? "" : `, predicted ${formatDuration(predictedDowntimeMs)}`;
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { sampleReport } from "../http/testing/fake_service.ts";
+import { sampleForecast, sampleQuestion, sampleReport } from "../http/testing/fake_service.ts";
 import { MIGRATION_STATES } from "../migration/report.ts";
 import { progressBar, progressLine, RateMeter, remainingBytes, summary } from "./progress.ts";
 
@@ -52,6 +52,34 @@ Deno.test("a line says the same, with the phase", () => {
   assert.equal(progressLine(unknown, null), "copying 25 % (copying disks and memory)");
 });
 
+const over = sampleReport({
+  ...half,
+  disks: [],
+  forecast: sampleForecast(),
+  convergence: { verdict: "notConverging", reason: "it writes 9 MB/s of 2.5" },
+  throttle: { diskBytesPerSecond: 200_000, cpuShare: 0.3 },
+  leadMs: 42_000,
+});
+
+Deno.test("a line has the pause beside its budget, what is done about it, and the lead time", () => {
+  assert.equal(
+    progressLine({ ...over, phase: "copying memory" }, 1_250_000),
+    "copying 50 %, 10.0 Mbit/s, round 2, 1.00 MiB left, ETA 12.3 s, pause 372 ms of 300 ms, " +
+      "not converging, lead 42.0 s, its disks write 1.6 Mbit/s, its CPUs lose 30 % (copying memory)",
+  );
+  const fine = { ...over, convergence: { verdict: "converging" as const, reason: "it shrinks" } };
+  assert.ok(!progressLine(fine, null).includes("converging"));
+});
+
+Deno.test("a terminal that is narrow keeps the pause and a question before anything else", () => {
+  const asking = { ...over, question: sampleQuestion() };
+  for (const columns of [200, 120, 80, 60]) {
+    const bar = progressBar(asking, 1_250_000, columns);
+    assert.match(bar, /^copying, ASKS \[[#-]+\] {2}50 % .*pause 372 ms of 300 ms/, String(columns));
+    assert.equal(bar.includes("round 2"), columns === 200, bar);
+  }
+});
+
 Deno.test("what remains is the sum of what is known of it", () => {
   assert.equal(remainingBytes(sampleReport()), 800);
   const disk = { ...sampleReport().disks[0], remainingBytes: null };
@@ -75,5 +103,9 @@ Deno.test("every state has a summary that names the machine or the figures", () 
   assert.match(
     summary(sampleReport({ state: "completed", downtimeMs: 120 }))[0],
     /web is at east after 2\.0 s: downtime 120 ms \(budget 300 ms\)/,
+  );
+  assert.match(
+    summary(sampleReport({ state: "completed", downtimeMs: 120, predictedDowntimeMs: 110 }))[0],
+    /\(budget 300 ms, predicted 110 ms\)/,
   );
 });

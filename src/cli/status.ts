@@ -4,6 +4,7 @@ import { exitCodeOfState } from "./exit_codes.ts";
 import { formatBytes, formatDuration, table } from "./format.ts";
 import { watchToEnd } from "./migrate.ts";
 import { remainingBytes, summary } from "./progress.ts";
+import { forecastText, questionLines, throttleText, wishRows } from "./wishes_shown.ts";
 
 /** `causeway status`: all migrations of the site, or one of them. */
 export function status(
@@ -27,7 +28,7 @@ export function status(
 /** One line per migration. */
 export function overview(reports: readonly MigrationReport[]): string[] {
   if (reports.length === 0) return ["No migrations yet"];
-  return table(
+  const lines = table(
     ["ID", "GUEST", "FROM", "TO", "STATE", "PROGRESS", "DOWNTIME", "STARTED"],
     reports.map((report) => [
       report.id,
@@ -40,6 +41,7 @@ export function overview(reports: readonly MigrationReport[]): string[] {
       report.startedAt,
     ]),
   );
+  return [...lines, ...reports.flatMap(questionLines)];
 }
 
 /** One migration at length. */
@@ -60,6 +62,8 @@ export function details(report: MigrationReport): string[] {
     ["ETA", report.etaMs === null ? "-" : formatDuration(report.etaMs)],
     ["took", report.totalMs === null ? "-" : formatDuration(report.totalMs)],
     ["downtime", report.downtimeMs === null ? "-" : formatDuration(report.downtimeMs)],
+    ...foreseen(report),
+    ...wishRows(report),
     [
       "wire",
       `${formatBytes(wireBytes.total)} (memory ${formatBytes(wireBytes.memory)}, disk ` +
@@ -73,7 +77,28 @@ export function details(report: MigrationReport): string[] {
       : []),
   ];
   return [
+    ...questionLines(report),
     ...rows.map(([name, text]) => `${name.padEnd(10)} ${text}`),
     ...(report.state === "inDoubt" || report.state === "conflict" ? summary(report) : []),
   ];
 }
+
+/** What was and is foreseen, and what is done about it; nothing where nothing is known. */
+function foreseen(report: MigrationReport): [string, string][] {
+  const { predictedDowntimeMs, forecast, convergence, leadMs } = report;
+  const rows: [string, string | null][] = [
+    ["predicted", predictedDowntimeMs === null ? null : formatDuration(predictedDowntimeMs)],
+    [
+      "now",
+      forecast === null
+        ? null
+        : `${forecastText(report)}; ${formatDuration(forecast.downtimeMs)} as clients see it`,
+    ],
+    ["converges", convergence && `${VERDICTS[convergence.verdict]}: ${convergence.reason}`],
+    ["lead time", leadMs === null ? null : formatDuration(leadMs)],
+    ["throttled", throttleText(report)],
+  ];
+  return rows.filter((row): row is [string, string] => row[1] !== null);
+}
+
+const VERDICTS = { converging: "yes", notConverging: "NO", unknown: "not known" } as const;

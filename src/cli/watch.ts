@@ -3,6 +3,7 @@ import type { MigrationReport } from "../migration/report.ts";
 import { type EventSource, follow } from "./follow.ts";
 import { progressBar, progressLine, RateMeter, summary } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
+import { questionLines } from "./wishes_shown.ts";
 
 /** Lines come at most this often while nothing but the figures changes. */
 const LINE_PERIOD_MS = 1_000;
@@ -34,12 +35,21 @@ export async function watch(
   const meter = new RateMeter();
   let last: MigrationReport | null = null;
   let shownAtMs = -Infinity;
+  let askedAt: string | null = null;
   for await (const report of follow(source, id, clock, stop)) {
     const nowMs = clock.nowMs();
     const rate = meter.add(nowMs, report.wireBytes.total);
     const changed = report.state !== last?.state || report.phase !== last.phase;
     if (last === null || phaseOf(report) !== phaseOf(last)) onPhase?.(phaseOf(report));
     last = report;
+    // Nothing else may go unseen, but a move that asks may wait for its answer for ever.
+    if (report.question !== null && report.question.askedAt !== askedAt) {
+      for (const line of questionLines(report)) {
+        if (quiet) terminal.note(line);
+        else terminal.print(line);
+      }
+    }
+    askedAt = report.question?.askedAt ?? null;
     if (quiet) continue;
     const periodMs = terminal.redraw ? BAR_PERIOD_MS : LINE_PERIOD_MS;
     if (!changed && nowMs - shownAtMs < periodMs) continue;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { sampleReport } from "../http/testing/fake_service.ts";
+import { sampleQuestion, sampleReport } from "../http/testing/fake_service.ts";
 import type { MigrationReport } from "../migration/report.ts";
 import { VirtualClock } from "../testing/virtual_clock.ts";
 import type { ServerEvent } from "./sse_reader.ts";
@@ -9,13 +9,14 @@ import { watch } from "./watch.ts";
 function terminal(redraws: boolean) {
   const lines: string[] = [];
   const bars: string[] = [];
+  const notes: string[] = [];
   const value: Terminal = {
     print: (line) => lines.push(line),
-    note: () => {},
+    note: (line) => notes.push(line),
     redraw: redraws ? (text) => bars.push(text) : null,
     columns: () => 80,
   };
-  return { lines, bars, value };
+  return { lines, bars, notes, value };
 }
 
 /** Reports some time apart. */
@@ -32,7 +33,7 @@ function source(clock: VirtualClock, steps: [number, Partial<MigrationReport>][]
 
 async function watched(
   steps: [number, Partial<MigrationReport>][],
-  { redraws = false, quiet = false } = {},
+  { redraws = false, quiet = false }: { redraws?: boolean; quiet?: boolean } = {},
 ) {
   const clock = new VirtualClock();
   const screen = terminal(redraws);
@@ -70,6 +71,28 @@ Deno.test("a quiet watch prints nothing and returns the report", async () => {
   const { lines, report } = await watched([[0, {}], done], { quiet: true });
   assert.deepEqual(lines, []);
   assert.equal(report?.downtimeMs, 9);
+});
+
+Deno.test("a question is told once, on a terminal, in a log and to who watches for a program", async () => {
+  const asking = { question: sampleQuestion() };
+  const later = { question: sampleQuestion({ wantedDowntimeMs: 1_000 }) };
+  const again = { question: sampleQuestion({ askedAt: "2026-01-02T03:14:06.000Z" }) };
+  const steps: [number, Partial<MigrationReport>][] = [
+    [0, {}],
+    [50, asking],
+    [50, later],
+    [50, {}],
+    [50, again],
+    done,
+  ];
+  const shapes: { redraws?: boolean; quiet?: boolean }[] = [{ redraws: true }, {}, { quiet: true }];
+  for (const shape of shapes) {
+    const { lines, notes } = await watched(steps, shape);
+    const told = (shape.quiet ? notes : lines).filter((line) =>
+      line.startsWith("QUESTION: May web")
+    );
+    assert.equal(told.length, 2, JSON.stringify({ shape, lines, notes }));
+  }
 });
 
 Deno.test("each phase is told once, whatever figures it names", async () => {

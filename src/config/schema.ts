@@ -58,6 +58,8 @@ export const limits = z.strictObject({
   keptAttemptMs: z.number().int().min(0).max(KEPT_MS_MAX).default(HOUR_MS),
   /** And after one that was completed, for the way home. */
   keptDepartureMs: z.number().int().min(0).max(KEPT_MS_MAX).default(24 * HOUR_MS),
+  /** How often UDP is tried again while a link goes over TCP because UDP did not pass. */
+  udpRetryMs: z.number().int().min(1000).max(24 * HOUR_MS).default(60_000),
 });
 
 /** causeway.json; paths are relative to the directory of the file. */
@@ -65,6 +67,11 @@ export const configFile = z.strictObject({
   site: siteName,
   http: listenAddress.default("127.0.0.1:7421"),
   link: listenAddress.default("0.0.0.0:7420"),
+  /**
+   * What carries the link: QUIC over UDP, or TLS over TCP where UDP does not pass ("auto"), or one of
+   * them alone, for what this site dials and for what it accepts.
+   */
+  carrier: z.enum(["auto", "quic", "tls"]).default("auto"),
   apiTokenFile: filePath.default("api-token"),
   certificateFile: filePath.default("site.crt"),
   keyFile: filePath.default("site.key"),

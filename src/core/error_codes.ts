@@ -48,6 +48,12 @@ export const ERRORS = {
     httpStatus: 500,
     meaning: "The site's configuration file cannot be used; the message names file and field.",
   },
+  cpu_model_differs: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "The processors of both machines are not alike, or have other features.",
+    preflight: true,
+  },
   data_host_not_allowed: {
     retry: "never",
     httpStatus: 422,
@@ -260,6 +266,12 @@ export const ERRORS = {
     httpStatus: 502,
     meaning: "The machine ended its memory stream or could not start it.",
   },
+  memory_too_little: {
+    retry: "never",
+    httpStatus: 507,
+    meaning: "The memory of the machine does not fit the destination's host.",
+    preflight: true,
+  },
   method_not_allowed: {
     retry: "never",
     httpStatus: 405,
@@ -306,6 +318,17 @@ export const ERRORS = {
     httpStatus: 409,
     meaning: "The machine's NBD server is run by somebody else, so the gateway cannot use it.",
     preflight: true,
+  },
+  no_question: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "A move was answered that asks nothing at present.",
+  },
+  not_converging: {
+    retry: "never",
+    httpStatus: 409,
+    meaning:
+      "The machine writes faster than the link carries, and the move was to end in that case.",
   },
   offer_stale: {
     retry: "never",
@@ -409,6 +432,12 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 200,
     meaning: "A warning: this hypervisor decides by itself when it pauses (QEMU before 8.1).",
+  },
+  throttle_not_possible: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "The machine's processors, or what it writes to its disks, cannot be held back.",
+    preflight: true,
   },
   tun_unavailable: {
     retry: "never",

@@ -1,4 +1,4 @@
-import type { Random } from "./random.ts";
+import type { Random } from "../core/random.ts";
 import type { BurstLoss } from "./settings.ts";
 
 /** The state of one direction's burst loss. Advances once per packet, as in the literature. */

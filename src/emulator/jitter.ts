@@ -1,4 +1,4 @@
-import { hash32, type Random } from "./random.ts";
+import { hash32, type Random } from "../core/random.ts";
 
 /**
  * Knots of the in-order jitter lie this many times the amplitude apart. The delay then changes by

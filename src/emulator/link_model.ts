@@ -2,7 +2,7 @@ import { Backlog } from "./backlog.ts";
 import { copyCounters, type DropCause, emptyCounters, type LinkCounters } from "./counters.ts";
 import { GilbertElliott } from "./gilbert_elliott.ts";
 import { independentJitterMs, wanderingJitterMs } from "./jitter.ts";
-import { Random } from "./random.ts";
+import { Random } from "../core/random.ts";
 import type { DirectionName, DirectionSettings, OutageMode, WanProfile } from "./settings.ts";
 import { segmentsOf, TimelineCursor } from "./timeline.ts";
 

@@ -18,7 +18,7 @@ import {
 import type { MigrationReport } from "../migration/report.ts";
 import { FRAME_TYPES } from "../wire/frame_types.ts";
 import type { GuestRegistry } from "./guests.ts";
-import { lazyGuest } from "./lazy_guest.ts";
+import { examineIncoming, requireAcceptable } from "./incoming_checks.ts";
 import { endError, replaySource } from "../migration/source/state.ts";
 import { readPast } from "./past.ts";
 
@@ -52,6 +52,8 @@ export interface ArrivalsDeps {
     link: PeerLink,
     epoch: number,
   ) => Arriving;
+  /** The answer to a peer's question for a plan. */
+  readonly planned: (peer: string, question: Message<"plan">) => Promise<ToSource>;
   /** The source has begun what it offered. */
   readonly begun: (id: string) => void;
   readonly reported: (id: string, report: Partial<MigrationReport>) => void;
@@ -115,6 +117,8 @@ export class Arrivals {
     switch (message.type) {
       case "offer":
         return await this.#offered(link, id, message);
+      case "plan":
+        return await this.#planned(link, id, message);
       case "query":
         return await this.#queried(link, id, message);
       case "adjudicated":
@@ -126,19 +130,18 @@ export class Arrivals {
   }
 
   async #offered(link: PeerLink, id: string, offer: Message<"offer">): Promise<void> {
-    const { ledger, guests, clock, claim, release } = this.deps;
+    const { ledger, clock, claim, release } = this.deps;
     const record = ledger.ownership(offer.guest);
     const epoch = offer.epoch + 1;
     try {
-      this.#requireExpected(offer.guest);
-      if (record && epoch <= record.epoch) throw staleOffer(offer.guest, epoch, record);
+      requireAcceptable(this.deps, offer.guest, epoch);
       claim(offer.guest);
       try {
-        const machine = await guests.incomingMachine(offer.guest);
-        const guest = lazyGuest(machine.kind, () => guests.machine(offer.guest), machine);
-        const own = await guest.describe();
-        if (own.runState !== "incoming") throw notWaiting(offer.guest, own.runState);
-        const findings = await guest.destination.preflight(offer.description);
+        const { guest, own, findings } = await examineIncoming(
+          this.deps,
+          offer.guest,
+          offer.description,
+        );
         const stored: StoredMigration = {
           id,
           guestId: offer.guest,
@@ -172,13 +175,20 @@ export class Arrivals {
     }
   }
 
-  #requireExpected(guestId: string): void {
-    const entry = this.deps.guests.find(guestId);
-    if (entry?.role === "incoming") return;
-    const why = entry ? "it runs here" : "no such guest is registered here";
-    throw new GatewayError("destination_not_registered", `Cannot accept ${guestId}: ${why}`, {
-      hint: `Register it at ${this.deps.site} with role "incoming"`,
-    });
+  /** A source asks what would be found: no move begins, and none is refused. */
+  async #planned(link: PeerLink, id: string, question: Message<"plan">): Promise<void> {
+    const control = link.channel(id, "control");
+    try {
+      const answer = await this.deps.planned(link.peerName, question);
+      const sequence = await control.send(FRAME_TYPES.control, encodeMessage(answer));
+      // Not awaited here: what comes in on this channel is handled one after the other.
+      void control.whenAppliedByPeer(sequence).catch(() => {})
+        .then(() => link.closeChannels(id));
+    } catch (error) {
+      // Whoever asked has gone.
+      this.deps.log("info", `${id}: a plan was not answered: ${toGatewayError(error).message}`);
+      link.closeChannels(id);
+    }
   }
 
   /** A source asks about a move that no actor serves here: the ledger answers, or a refusal. */
@@ -253,27 +263,4 @@ function forgotten(site: string) {
     message: `Cannot go on with the move: ${site} has no record of it`,
     hint: "The machine runs at the source; start the move again",
   };
-}
-
-function notWaiting(guestId: string, runState: string): GatewayError {
-  return new GatewayError(
-    "destination_not_registered",
-    `Cannot accept ${guestId}: the machine here is ${runState}, not waiting for a move`,
-    { hint: "Start it with -incoming defer and register it again" },
-  );
-}
-
-function staleOffer(
-  guestId: string,
-  epoch: number,
-  record: { readonly epoch: number; readonly owner: string | null },
-): GatewayError {
-  return new GatewayError(
-    "offer_stale",
-    `Cannot accept ${guestId}: epoch ${epoch} is not above ${record.epoch}, recorded here`,
-    {
-      hint: `The owner recorded here is ${record.owner ?? "nobody (refused)"}; use another guest ` +
-        "id, or delete the guest at both sites",
-    },
-  );
 }

@@ -2,7 +2,9 @@ import { inlineSealer, type Sealer } from "../codec/sealer.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
+import type { Log } from "../host/log.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
+import type { CarrierMode } from "../link/carrier_choice.ts";
 import { openLedger } from "../ledger/ledger.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, KeptImages, type KeptLimits } from "../migration/kept_images.ts";
@@ -17,12 +19,15 @@ import {
 import { ImageRecordFiles } from "./image_records.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { MigrationManager } from "./migrations.ts";
+import { logLink, MoveLog } from "./move_log.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
 import { watchPeers } from "./peer_watch.ts";
-import { planMove } from "./plan.ts";
+import { planMove } from "./plan/plan.ts";
+import type { ScratchFolders } from "./plan/scratch.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
 import { SiteContents, type StoreSettings } from "./site_contents.ts";
+import { requireOpen } from "./switch_window.ts";
 
 export interface GatewayDeps {
   readonly site: string;
@@ -38,11 +43,17 @@ export interface GatewayDeps {
   readonly peersVersion?: () => Promise<string>;
   /** `limits` and `dataHosts` of the configuration; without them nothing is capped or listed. */
   readonly limits?: LinkLimits;
+  /** What carries the links; default "auto". */
+  readonly carrier?: CarrierMode;
+  /** CPU time of this process so far, ms. */
+  readonly cpuMs?: () => number;
   readonly dataHosts?: readonly string[];
   /** Bounds of page images and pools; the configuration's defaults without them. */
   readonly pages?: PageLimits;
   /** What is kept for later moves; nothing without it. */
   readonly store?: StoreSettings;
+  /** For looks into machines' memory; without it plans go without them. */
+  readonly scratch?: Pick<ScratchFolders, "open">;
   /** Packs batches for all moves and is closed with the gateway; without one its thread does it. */
   readonly sealer?: Sealer & { close(): void };
   /** Bounds of what stays of machines' memory after their moves; the defaults without them. */
@@ -50,7 +61,7 @@ export interface GatewayDeps {
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
-  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+  readonly log: Log;
 }
 
 /** A running gateway: the service for its API, and its end. */
@@ -89,9 +100,15 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     clock,
     incarnation,
     readPeers: deps.readPeers,
-    onLink: (link) => migrations.watch(link),
+    onLink: (link) => {
+      logLink(link, log);
+      migrations.watch(link);
+    },
     audit,
     limits: deps.limits,
+    carrier: deps.carrier,
+    cpuMs: deps.cpuMs,
+    log,
   });
   const kept = new KeptImages(deps.kept ?? DEFAULT_KEPT_LIMITS, clock, log);
   const images = new ImageRecordFiles({
@@ -115,6 +132,8 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     log,
   });
 
+  const moveLog = new MoveLog(log);
+  migrations.reports.onReport((report) => moveLog.add(report));
   const closing = new AbortController();
   await peers.reload();
   await guests.restore();
@@ -196,9 +215,12 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     peers: () => peers.views(),
     redirects: () => [],
 
-    startMigration: (request) => migrations.start(request),
-    migration: (id) => migrations.report(id),
-    migrations: () => migrations.list(),
+    async startMigration(request) {
+      requireOpen(request.options.window, clock.wallMs());
+      return await migrations.start(request);
+    },
+    migration: (id) => migrations.reports.report(id),
+    migrations: () => migrations.reports.list(),
     cancel: (id) => acted(id, () => migrations.source(id, "cancel").cancel()),
     switchover: (id) => acted(id, () => migrations.source(id, "switch over").switchover()),
     hold: (id) => acted(id, () => migrations.source(id, "hold").hold()),
@@ -206,7 +228,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       try {
         return await acted(id, () => migrations.source(id, "roll back").cancel());
       } catch (error) {
-        const report = migrations.report(id);
+        const report = migrations.reports.report(id);
         const elsewhere = report.side === "destination" && !ENDED_STATES.includes(report.state);
         throw elsewhere || toGatewayError(error).code !== "migration_state"
           ? error
@@ -214,9 +236,14 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       }
     },
     adjudicate: (id, decision) => acted(id, () => migrations.adjudicate(id, decision)),
-    change: (id, changes) => acted(id, () => migrations.source(id, "change").change(changes)),
+    change: (id, changes) =>
+      acted(id, () => {
+        requireOpen(changes.window ?? null, clock.wallMs());
+        migrations.source(id, "change").change(changes);
+      }),
+    answer: (id, said) => acted(id, () => migrations.source(id, "answer").answer(said)),
     async deleteLeftovers(id) {
-      const report = migrations.report(id);
+      const report = migrations.reports.report(id);
       const deleted = await deleteLeftovers(report, {
         guests,
         ownership: (guestId) => ledger.ownership(guestId),
@@ -224,25 +251,31 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       });
       kept.drop(report.guest, report.side === "source" ? report.to : report.from);
       for (const path of deleted) await images.forget(path);
-      migrations.leftoversDeleted(id, deleted);
+      migrations.reports.leftoversDeleted(id, deleted);
       audit("leftovers_deleted", { migration: id, deleted });
       return { deleted };
     },
     onReport: (id, listener) =>
-      migrations.onReport((report) => {
+      migrations.reports.onReport((report) => {
         if (id === null || report.id === id) listener(report);
       }),
 
-    setLinkRate: (peer, bytesPerSecond) => peers.setRate(peer, bytesPerSecond),
-    plan: (request) =>
-      planMove({
-        site,
-        clock,
-        guests,
-        peers,
-        ownership: (guestId) => ledger.ownership(guestId),
-        movingGuest: (guestId) => migrations.movingGuest(guestId),
-      }, request),
+    setLinkRate: (peer, rate) => peers.setRate(peer, rate),
+    plan: (request, signal) =>
+      planMove(
+        {
+          site,
+          clock,
+          guests,
+          peers,
+          ownership: (guestId) => ledger.ownership(guestId),
+          movingGuest: (guestId) => migrations.movingGuest(guestId),
+          scratch: deps.scratch ?? null,
+          newId: deps.newId,
+        },
+        request,
+        signal,
+      ),
     audit: (limit) => ledger.auditEntries(limit),
     health() {
       const checks: Record<string, string> = {
@@ -263,7 +296,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   async function acted(id: string, act: () => void): Promise<MigrationReport> {
     await Promise.resolve();
     act();
-    return migrations.report(id);
+    return migrations.reports.report(id);
   }
 
   return {

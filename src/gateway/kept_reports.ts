@@ -1,8 +1,15 @@
 import type { Clock } from "../core/clock.ts";
 import { toGatewayError } from "../core/errors.ts";
 import type { Ledger } from "../ledger/ledger.ts";
+import { migrationOptions } from "../migration/options.ts";
+import {
+  ENDED_STATES,
+  type MigrationReport,
+  type MigrationState,
+  nothingForeseen,
+  wishesShown,
+} from "../migration/report.ts";
 import { wholeReport } from "../migration/report_form.ts";
-import { ENDED_STATES, type MigrationReport, type MigrationState } from "../migration/report.ts";
 
 /** What a gateway that dies may lose of a report. */
 const INTERVAL_MS = 1_000;
@@ -14,10 +21,36 @@ export function isLast({ state }: MigrationReport): boolean {
   return ENDED_STATES.includes(state) || state === "conflict";
 }
 
-/** The report that was kept last; null where there is none, or it cannot be one. */
-export function keptReport(ledger: Pick<Ledger, "report">, id: string): MigrationReport | null {
+/**
+ * The report that was kept last, as this version gives it; null where there is none, or it cannot be
+ * one.
+ *
+ * @param options of the migration, from the ledger
+ */
+export function keptReport(
+  ledger: Pick<Ledger, "report">,
+  id: string,
+  options: () => Record<string, unknown>,
+): MigrationReport | null {
+  const kept: unknown = ledger.report(id);
+  if (typeof kept !== "object" || kept === null) return null;
   // Only figures are lost: what counts is told by the events.
-  return wholeReport(ledger.report(id));
+  return wholeReport(ofThisVersion(kept as MigrationReport, options));
+}
+
+/**
+ * A report that any version kept, as this one gives it: what reports did not have then is there as
+ * unknown, or as what held without being said (contract: unknown values are null, never absent).
+ *
+ * @param options of the migration, from the ledger
+ */
+export function ofThisVersion(
+  kept: MigrationReport,
+  options: () => Record<string, unknown>,
+): MigrationReport {
+  const hasAll = (kept as Partial<MigrationReport>).whenOver !== undefined;
+  if (hasAll) return kept;
+  return { ...nothingForeseen(), ...wishesShown(migrationOptions.parse(options())), ...kept };
 }
 
 /**

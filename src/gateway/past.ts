@@ -20,6 +20,8 @@ const NO_PATH: PathMeasurement = {
   bottleneckBytesPerSecond: null,
   goodputBytesPerSecond: null,
   lossRatio: null,
+  queueMs: null,
+  jitterMs: null,
   silentMs: null,
 };
 
@@ -76,7 +78,7 @@ export function reportOfPast(
   if (stored.side === "destination") {
     const state = replayDestination(past.destinationEvents);
     return destinationReport({
-      stored,
+      stored: { ...stored, options: { ...optionsOf(stored) } },
       site,
       state,
       epoch,

@@ -30,6 +30,20 @@ Deno.test("PeerRegistry caps each link as configured, until told otherwise", asy
   await peers.close();
 });
 
+Deno.test("PeerRegistry shows the cap that a schedule has now beside the schedule", async () => {
+  const peers = await registry();
+  const schedule = {
+    policy: "schedule" as const,
+    // The virtual clock begins at midnight UTC.
+    entries: [{ from: "00:00", until: "08:00", bytesPerSecond: 9_000 }],
+  };
+  await peers.setRate("east", schedule);
+  assert.deepEqual(peers.views()[0].rate, schedule);
+  assert.equal(peers.views()[0].rateBytesPerSecond, 9_000);
+  assert.equal(peers.rate("east"), 9_000);
+  await peers.close();
+});
+
 Deno.test("PeerRegistry caps nothing without limits", async () => {
   const peers = await registry();
   assert.equal(peers.views()[0].rateBytesPerSecond, null);

@@ -1,9 +1,14 @@
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { GuestDescription } from "../guest/guest.ts";
 import type { PathMeasurement } from "../link/peer_link.ts";
-import type { MigrationOptions } from "../migration/options.ts";
+import type { LinkRate } from "../migration/control/wishes.ts";
+import type { MigrationChanges, MigrationOptions } from "../migration/options.ts";
 import type { OwnershipRecord } from "../migration/ports.ts";
-import type { MigrationReport } from "../migration/report.ts";
+import type { MigrationReport, QuestionAnswer } from "../migration/report.ts";
+import type { Plan, PlanRequest } from "./plan/report.ts";
+import type { CarrierView } from "./shown_carrier.ts";
+
+export type { Plan, PlanRequest } from "./plan/report.ts";
 
 /**
  * Everything that a gateway does for its operator; the HTTP application is a thin layer over it and
@@ -30,7 +35,8 @@ export interface GatewayService {
    * Runs the preflight with the peer and starts the move.
    *
    * `guest_unknown`, `guest_moving`, `guest_not_source`, `peer_unknown`, `peer_unreachable`,
-   * `destination_not_registered` and the other preflight codes.
+   * `destination_not_registered` and the other preflight codes; `request_invalid` for a window that
+   * has closed already.
    */
   startMigration(request: { guest: string; to: string; options: MigrationOptions }): Promise<
     MigrationReport
@@ -46,18 +52,22 @@ export interface GatewayService {
     id: string,
     decision: { owner: string; reason: string; force: boolean; by: string },
   ): Promise<MigrationReport>;
-  change(
-    id: string,
-    changes: { rate?: number | null; maxDowntimeMs?: number },
-  ): Promise<MigrationReport>;
+  /** Other wishes for a move that runs. `migration_state`, `request_invalid`. */
+  change(id: string, changes: MigrationChanges): Promise<MigrationReport>;
+  /** Answers what the move asks. `no_question` where it asks nothing. */
+  answer(id: string, answer: QuestionAnswer): Promise<MigrationReport>;
   deleteLeftovers(id: string): Promise<{ deleted: string[] }>;
   /** Each new report of one migration (or of all, id null) until the returned function is called. */
   onReport(id: string | null, listener: (report: MigrationReport) => void): () => void;
 
   /** `peer_unknown`. */
-  setLinkRate(peer: string, bytesPerSecond: number | null): Promise<void>;
-  /** Forecasts without moving or sampling anything; waits up to 5 s for the link. */
-  plan(request: { guest: string; to: string }): Promise<Plan>;
+  setLinkRate(peer: string, rate: LinkRate): Promise<void>;
+  /**
+   * Watches the machine, probes the path, asks the peer and forecasts a move; nothing moves. Takes as
+   * long as the machine is watched, or up to 5 s for a link that is down, until `signal` aborts.
+   * `guest_unknown`, `peer_unknown`.
+   */
+  plan(request: PlanRequest, signal: AbortSignal): Promise<Plan>;
   audit(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
   health(): { status: "ok" | "degraded"; checks: Record<string, string> };
 }
@@ -83,33 +93,16 @@ export interface PeerView {
   address: string | null;
   fingerprint: string;
   state: "up" | "down";
+  /** What carries the link; null while nothing does. */
+  carrier: CarrierView | null;
   path: PathMeasurement;
+  /** Cap over everything that goes there, as it was wished. */
+  rate: LinkRate;
+  /** The cap in force now; null is none. */
   rateBytesPerSecond: number | null;
+  /** Payload bytes that were sent again since the gateway started: what outages have cost. */
+  resentBytes: number;
+  /** The peer's wall clock less this site's, ms; null before the peer has told. */
+  clockOffsetMs: number | null;
   lastError: { code: string; message: string; hint: string } | null;
-}
-
-/** From the best to the worst case. */
-export interface PlanRange {
-  low: number;
-  expected: number;
-  high: number;
-}
-
-/** Forecast of a move, by strategy. */
-export interface Plan {
-  guest: string;
-  to: string;
-  path: PathMeasurement;
-  /** What stands in the way, as far as this site alone can tell. */
-  findings: { severity: string; code: string; message: string; hint: string }[];
-  /** What durations are computed with; `assumed` until a move has measured the path. */
-  rate: { source: "measured" | "assumed"; bytesPerSecond: PlanRange };
-  strategies: {
-    strategy: string;
-    totalMs: PlanRange | null;
-    wireBytes: PlanRange | null;
-    downtimeMs: PlanRange | null;
-    fits: boolean | null;
-    remarks: string[];
-  }[];
 }

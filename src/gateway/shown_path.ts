@@ -11,6 +11,8 @@ export function shownPath(path: PathMeasurement): PathMeasurement {
     bottleneckBytesPerSecond: whole(path.bottleneckBytesPerSecond),
     goodputBytesPerSecond: whole(path.goodputBytesPerSecond),
     lossRatio: path.lossRatio,
+    queueMs: whole(path.queueMs),
+    jitterMs: whole(path.jitterMs),
     silentMs: whole(path.silentMs),
   };
 }

@@ -9,6 +9,8 @@ Deno.test("shownPath() gives whole milliseconds and bytes, and leaves ratios and
       bottleneckBytesPerSecond: 1e6 + 0.4,
       goodputBytesPerSecond: null,
       lossRatio: 0.0123,
+      queueMs: 3.6,
+      jitterMs: 0.7,
       silentMs: 0.2,
     }),
     {
@@ -17,6 +19,8 @@ Deno.test("shownPath() gives whole milliseconds and bytes, and leaves ratios and
       bottleneckBytesPerSecond: 1e6,
       goodputBytesPerSecond: null,
       lossRatio: 0.0123,
+      queueMs: 4,
+      jitterMs: 1,
       silentMs: 0,
     },
   );

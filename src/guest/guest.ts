@@ -1,4 +1,5 @@
 import type { Extent } from "../core/extents.ts";
+import type { DirtySample, SampleOptions } from "./dirty_sample.ts";
 import type { MemoryItem } from "./memory_items.ts";
 
 /**
@@ -13,6 +14,13 @@ export interface Guest {
   readonly kind: "qemu" | "reference";
   describe(): Promise<GuestDescription>;
   runState(): Promise<RunState>;
+  /**
+   * Watches how fast the machine changes, for a forecast: nothing of it is changed, paused or slowed.
+   * One watch at a time: another one waits for it.
+   *
+   * @throws {GatewayError} `guest_state` for a machine whose memory is not here
+   */
+  sampleDirtyRate(options: SampleOptions): Promise<DirtySample>;
   /** Calls `listener` for each event until the returned function is called. */
   onEvent(listener: (event: GuestEvent) => void): () => void;
   readonly source: SourceSide;
@@ -41,6 +49,11 @@ export interface GuestDescription {
   readonly version: string;
   /** Machine type such as `pc-i440fx-10.0`; null where the kind has none. */
   readonly machineType: string | null;
+  /**
+   * The processor: its name, and its features as far as the kind can list them. Null where it has
+   * none, or is of an older gateway.
+   */
+  readonly cpuModel: string | null;
   readonly memoryBytes: number;
   readonly runState: RunState;
   readonly disks: readonly DiskDescription[];
@@ -86,6 +99,17 @@ export interface MoveOptions {
    * false: what its driver or hypervisor leaves out stays out.
    */
   readonly sendFree?: boolean;
+  /**
+   * `throttleCpu` of its memory streams may be called. Without it the machine keeps all of its
+   * processor time, whatever its hypervisor would do by itself.
+   */
+  readonly mayThrottleCpu?: boolean;
+}
+
+/** What a preflight has to know of a move beside its two machines. */
+export interface PreflightOptions extends Pick<MoveOptions, "sendFree"> {
+  /** The move may hold back what the machine writes to its disks. */
+  readonly mayThrottleDisks?: boolean;
 }
 
 /** The machine where it runs now. Call order: preflight, begin, rounds and memory, then one ending. */
@@ -94,10 +118,7 @@ export interface SourceSide {
    * Findings on this machine alone, against its counterpart's description, and on what this move asks
    * of it. Touches nothing.
    */
-  preflight(
-    counterpart: GuestDescription,
-    options?: Pick<MoveOptions, "sendFree">,
-  ): Promise<Finding[]>;
+  preflight(counterpart: GuestDescription, options?: PreflightOptions): Promise<Finding[]>;
   /** Starts tracking disk writes; from here `restore` must be called to undo. */
   begin(options: MoveOptions): Promise<void>;
 
@@ -107,8 +128,23 @@ export interface SourceSide {
    * Read-only disks that must travel are part of round 1 only.
    */
   beginDiskRound(): Promise<DiskRound[]>;
-  /** Bytes written since the present round began, over all disks: the backlog of the next round. */
-  dirtyDiskBytes(): Promise<number>;
+  /**
+   * What was written to each writable disk since the present round began: the backlog of the next
+   * one. With what waits for the cap of `throttleDisks` and would be written at once when the machine
+   * pauses.
+   */
+  dirtyDisks(): Promise<DirtyDisk[]>;
+  /**
+   * Caps what the machine itself writes to all of its disks together, from now on; null takes the
+   * cap away. Reading is not capped, nor is what the gateway reads for a round. Whatever limits the
+   * machine had hold on beside it; `restore` and `retire` leave it with exactly these.
+   *
+   * A pause is not held up: what waits for the cap is written first, at full speed, however much that
+   * is (15 MB were seen of a guest that writes through its page cache).
+   *
+   * @throws {GatewayError} `throttle_not_possible`, with no cap left in place
+   */
+  throttleDisks(bytesPerSecond: number | null): Promise<void>;
 
   /**
    * Starts the memory stream. One at a time; after `cancel` of the stream a new one may start.
@@ -128,6 +164,12 @@ export interface SourceSide {
   restore(notes: Record<string, unknown>, options: MoveOptions): Promise<void>;
   /** The machine runs at the other site: ends this one, or leaves it in `postmigrate`. */
   retire(keep: boolean): Promise<void>;
+}
+
+/** How much of a disk is written and not sent. */
+export interface DirtyDisk {
+  readonly diskId: string;
+  readonly bytes: number;
 }
 
 /** One disk's share of a round. Reads may overlap; `finish` after the last of them. */
@@ -160,6 +202,15 @@ export interface MemorySource {
    */
   setBandwidth(bytesPerSecond: number): Promise<void>;
   /**
+   * Takes this share of its processor time (0 to 0.99) away from the machine, so that it dirties less.
+   * Within a stream it can only rise, a lower share than before changes nothing; it ends with the
+   * stream. Resolves when asked for. QEMU obeys at the second look that finds dirty memory; it looks
+   * where a pass ends, at most once a second, from 9.2 on also every 5 s, and never in the first pass.
+   *
+   * @throws {GatewayError} `throttle_not_possible` in a move without `mayThrottleCpu`
+   */
+  throttleCpu(share: number): Promise<void>;
+  /**
    * Releases the hold: the machine pauses as soon as it can and stays at the gate, with nothing
    * more sent, until `finish` or `cancel`. Items must be read on meanwhile.
    *
@@ -179,6 +230,8 @@ export interface MemoryProgress {
   readonly dirtyBytesPerSecond: number;
   /** Passes begun over the memory; 1 during the first. */
   readonly pass: number;
+  /** Of its processor time, what the machine has not now; null in a move without `mayThrottleCpu`. */
+  readonly cpuThrottleShare: number | null;
 }
 
 /**

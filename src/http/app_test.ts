@@ -77,10 +77,53 @@ Deno.test("each route asks the service once and encodes its answer", async () =>
       "m-1",
       { rate: 5, maxDowntimeMs: 9 },
     ],
+    [
+      "PATCH",
+      "/v1/migrations/m-1",
+      {
+        rate: { policy: "fair" },
+        weight: 1000,
+        priority: "low",
+        whenOver: ["throttleCpu", "giveUp"],
+        window: { from: "2026-01-31T02:00:00+01:00" },
+        hold: false,
+        holdMemoryMs: 0,
+      },
+      200,
+      "change",
+      "m-1",
+      {
+        rate: { policy: "fair", maxBytesPerSecond: null },
+        weight: 1000,
+        priority: "low",
+        whenOver: ["throttleCpu", "giveUp"],
+        window: { from: "2026-01-31T02:00:00+01:00", until: null },
+        hold: false,
+        holdMemoryMs: 0,
+      },
+    ],
+    ["PATCH", "/v1/migrations/m-1", { window: null }, 200, "change", "m-1", { window: null }],
     ["DELETE", "/v1/migrations/m-1/leftovers", undefined, 200, "deleteLeftovers", "m-1"],
     ["GET", "/v1/audit", undefined, 200, "audit", 100],
     ["GET", "/v1/audit?limit=7", undefined, 200, "audit", 7],
-    ["POST", "/v1/plan", { guest: "web", to: "east" }, 200, "plan", { guest: "web", to: "east" }],
+    [
+      "POST",
+      "/v1/migrations/m-1/answer",
+      { accept: true, maxDowntimeMs: 900 },
+      200,
+      "answer",
+      "m-1",
+      { accept: true, maxDowntimeMs: 900 },
+    ],
+    [
+      "POST",
+      "/v1/migrations/m-1/answer",
+      { accept: false },
+      200,
+      "answer",
+      "m-1",
+      { accept: false },
+    ],
     [
       "POST",
       "/v1/migrations/m-1/adjudicate",
@@ -123,6 +166,11 @@ Deno.test("a started migration gets the defaults of the contract, and 201", asyn
       maxDowntimeMs: 300,
       hold: false,
       rate: null,
+      weight: 100,
+      priority: "normal",
+      whenOver: ["wait"],
+      window: null,
+      holdMemoryMs: 600_000,
       handover: "fast",
       keepSource: false,
       disable: [],
@@ -147,9 +195,41 @@ Deno.test("bad input is refused by field, with what is allowed, before the servi
     ["POST", "/v1/migrations", undefined, "guest"],
     ["POST", "/v1/migrations", "[]", "object"],
     ["PATCH", "/v1/migrations/m-1", {}, "at least one of rate"],
-    ["PATCH", "/v1/migrations/m-1", { rate: "fast" }, "rate", "number"],
+    ["PATCH", "/v1/migrations/m-1", { rate: "fast" }, "rate must be number or object"],
+    ["PATCH", "/v1/migrations/m-1", { rate: -1 }, "rate:", ">0"],
+    ["PATCH", "/v1/migrations/m-1", { rate: { policy: "slow" } }, 'rate.policy must be "fixed"'],
+    ["PATCH", "/v1/migrations/m-1", { rate: {} }, '"fixed" or "clark" or "fair" or "schedule"'],
+    ["PATCH", "/v1/migrations/m-1", { rate: { policy: "fair", x: 1 } }, "rate.x is not known"],
+    [
+      "POST",
+      "/v1/migrations",
+      {
+        guest: "web",
+        to: "east",
+        rate: { policy: "clark", minBytesPerSecond: 9, maxBytesPerSecond: 8 },
+      },
+      "rate.maxBytesPerSecond",
+      "below minBytesPerSecond",
+    ],
+    ["PATCH", "/v1/migrations/m-1", { whenOver: ["wait", "ask"] }, "nothing comes after wait"],
+    ["PATCH", "/v1/migrations/m-1", { whenOver: ["pray"] }, "whenOver[0]", '"throttleDisks"'],
+    ["PATCH", "/v1/migrations/m-1", { window: { from: "noon" } }, "window.from", "zone"],
+    ["PATCH", "/v1/migrations/m-1", { weight: 1001 }, "weight", "1000"],
+    ["PATCH", "/v1/migrations/m-1", { strategy: "precopy" }, "strategy is not known"],
     ["POST", "/v1/migrations/m-1/adjudicate", { owner: "west" }, "reason"],
+    ["POST", "/v1/migrations/m-1/answer", {}, "accept"],
+    ["POST", "/v1/migrations/m-1/answer", undefined, "accept"],
+    ["POST", "/v1/migrations/m-1/answer", { accept: true, maxDowntimeMs: 0 }, "maxDowntimeMs"],
+    [
+      "POST",
+      "/v1/migrations/m-1/answer",
+      { accept: false, maxDowntimeMs: 500 },
+      "maxDowntimeMs: a budget goes with accept: true",
+    ],
     ["PATCH", "/v1/peers/east", { rate: 1 }, "rate", "1024"],
+    ["PATCH", "/v1/peers/east", { rate: { policy: "fixed", bytesPerSecond: 9 } }, "rate", "1024"],
+    ["PATCH", "/v1/peers/east", { rate: { policy: "fair" } }, '"fixed" or "schedule"'],
+    ["PATCH", "/v1/peers/east", {}, "rate"],
     ["GET", "/v1/audit?limit=0", undefined, "query", "limit", "1"],
     ["GET", `/v1/guests/${"g".repeat(65)}`, undefined, "path", "id", "1 to 64"],
     ["DELETE", "/v1/guests/web?end=maybe", undefined, "end", '"true"'],
@@ -281,6 +361,15 @@ Deno.test("the rate of a peer is set and its view answered; an unknown one is th
   const answer = await ask("PATCH", "/v1/peers/east", { rate: 4096 });
   assert.equal((await answer.json()).name, "east");
   assert.deepEqual(calls[0], ["setLinkRate", "east", 4096]);
+  const rate = {
+    policy: "schedule",
+    entries: [{ from: "08:00", until: "18:00", days: [1, 2, 3, 4, 5], bytesPerSecond: 250_000 }],
+  };
+  for (const wished of [rate, null]) {
+    const { ask, calls } = setUp();
+    assert.equal((await ask("PATCH", "/v1/peers/east", { rate: wished })).status, 200);
+    assert.deepEqual(calls[0], ["setLinkRate", "east", wished]);
+  }
 });
 
 Deno.test("no answer may be stored, framed or sniffed", async () => {
@@ -310,6 +399,7 @@ Deno.test("the description of the API has every path of the contract", async () 
     "/v1/migrations get,post",
     "/v1/migrations/{id} get,patch",
     "/v1/migrations/{id}/adjudicate post",
+    "/v1/migrations/{id}/answer post",
     "/v1/migrations/{id}/cancel post",
     "/v1/migrations/{id}/events get",
     "/v1/migrations/{id}/hold post",
@@ -324,6 +414,20 @@ Deno.test("the description of the API has every path of the contract", async () 
   ]);
   for (const name of ["Guest", "Migration", "Peer", "Plan", "Problem"]) {
     assert.ok(components.schemas[name], name);
+  }
+});
+
+Deno.test("a plan is asked for with its wishes, and hears of whoever hangs up", async () => {
+  const { ask, calls } = setUp();
+  const wishes = { guest: "web", to: "east", strategy: "precopy", whenOver: ["ask"] };
+  assert.equal((await ask("POST", "/v1/plan", wishes)).status, 200);
+  const [name, request, signal] = calls.at(-1)!;
+  assert.equal(name, "plan");
+  assert.deepEqual(request, { ...wishes, seconds: 4, maxDowntimeMs: 300, rate: null });
+  assert.ok(signal instanceof AbortSignal);
+  for (const wrong of [{ seconds: 0 }, { seconds: 61 }, { strategy: "fly" }, { hold: true }]) {
+    const answer = await ask("POST", "/v1/plan", { guest: "web", to: "east", ...wrong });
+    assert.equal(answer.status, 422, JSON.stringify(wrong));
   }
 });
 

@@ -40,7 +40,7 @@ function describe(issue: Issue, prefix: readonly PropertyKey[]): string[] {
   const path = [...prefix, ...issue.path];
   switch (issue.code) {
     case "invalid_union":
-      return closestBranch(issue.errors).flatMap((inner) => describe(inner, path));
+      return describeUnion(issue, path);
     case "unrecognized_keys":
       return issue.keys.map((key) => `${fieldName([...path, shownName(key)])} is not known`);
     case "invalid_value":
@@ -54,6 +54,28 @@ function describe(issue: Issue, prefix: readonly PropertyKey[]): string[] {
   }
 }
 
+function describeUnion(
+  issue: Extract<Issue, { code: "invalid_union" }>,
+  path: readonly PropertyKey[],
+): string[] {
+  if (issue.discriminator !== undefined && "options" in issue) {
+    const allowed = (issue.options as unknown[]).map((value) => JSON.stringify(value));
+    return [`${fieldName(path)} must be ${allowed.join(" or ")}`];
+  }
+  // Of another type than every form: none of them is closer than the others.
+  const types = issue.errors.map((branch) => branch.find(isOfAnotherType));
+  if (types.every((type) => type !== undefined)) {
+    return [`${fieldName(path)} must be ${types.map(({ expected }) => expected).join(" or ")}`];
+  }
+  return closestBranch(issue.errors).flatMap((inner) => describe(inner, path));
+}
+
+type TypeIssue = Extract<Issue, { code: "invalid_type" }>;
+
+function isOfAnotherType(issue: Issue): issue is TypeIssue {
+  return issue.code === "invalid_type" && issue.path.length === 0 && issue.expected !== "int";
+}
+
 /**
  * The form that a client most likely meant: one whose `kind` fits and that asks for the fewest
  * changes. Naming the mistakes against every form would hide the one that matters.
@@ -61,7 +83,7 @@ function describe(issue: Issue, prefix: readonly PropertyKey[]): string[] {
 function closestBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] {
   const distance = (branch: readonly Issue[]) =>
     branch.reduce((sum, issue) => {
-      if (issue.path[0] === "kind") return sum + 100;
+      if (issue.path[0] === "kind" || isOfAnotherType(issue)) return sum + 100;
       return sum + (issue.code === "unrecognized_keys" ? 10 * issue.keys.length : 1);
     }, 0);
   const kinds = branches.map((branch) => branch.find(({ path }) => path[0] === "kind"));

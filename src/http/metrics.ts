@@ -79,6 +79,18 @@ export function renderMetrics({ migrations, peers, process }: MetricsInput): str
       each(({ downtimeMs }) => seconds(downtimeMs)),
     ),
     family(
+      "causeway_migration_forecast_downtime_seconds",
+      "gauge",
+      "The pause that a switch would mean now.",
+      each(({ forecast }) => seconds(forecast?.downtimeMs ?? null)),
+    ),
+    family(
+      "causeway_migration_question_open",
+      "gauge",
+      "1 while the migration asks its operator something.",
+      each(({ question }) => question === null ? 0 : 1),
+    ),
+    family(
       "causeway_migration_duration_seconds",
       "gauge",
       "From the start to the end, or to now.",
@@ -113,6 +125,30 @@ export function renderMetrics({ migrations, peers, process }: MetricsInput): str
       "gauge",
       "Share of packets lost on the way to the peer.",
       perPeer(({ path }) => path.lossRatio),
+    ),
+    family(
+      "causeway_link_queue_seconds",
+      "gauge",
+      "Queueing delay on the way to the peer, above the least of the last minutes.",
+      perPeer(({ path }) => seconds(path.queueMs)),
+    ),
+    family(
+      "causeway_link_jitter_seconds",
+      "gauge",
+      "Mean deviation of the delay on the way to the peer.",
+      perPeer(({ path }) => seconds(path.jitterMs)),
+    ),
+    family(
+      "causeway_link_resent_bytes_total",
+      "counter",
+      "Payload bytes sent again to the peer, because a connection was lost or fell silent.",
+      perPeer(({ resentBytes }) => resentBytes),
+    ),
+    family(
+      "causeway_link_clock_offset_seconds",
+      "gauge",
+      "The peer's wall clock less this site's.",
+      perPeer(({ clockOffsetMs }) => seconds(clockOffsetMs)),
     ),
     family("process_resident_memory_bytes", "gauge", "Memory of this process.", [
       [{}, process.residentBytes],

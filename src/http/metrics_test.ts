@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { renderMetrics } from "./metrics.ts";
-import { samplePeer, sampleReport } from "./testing/fake_service.ts";
+import {
+  sampleForecast,
+  samplePeer,
+  sampleQuestion,
+  sampleReport,
+} from "./testing/fake_service.ts";
 
 const process = { residentBytes: 5, heapBytes: 4, cpuSeconds: 1.5, startedAtSeconds: 9 };
 
@@ -29,7 +34,7 @@ Deno.test("durations are seconds, and unknown values have no sample", () => {
   const text = renderMetrics({
     migrations: [
       sampleReport({ id: "a", downtimeMs: 250, state: "completed" }),
-      sampleReport({ id: "b" }),
+      sampleReport({ id: "b", question: sampleQuestion(), forecast: sampleForecast() }),
     ],
     peers: [samplePeer({ path: { ...samplePeer().path, lossRatio: null } })],
     process,
@@ -38,7 +43,14 @@ Deno.test("durations are seconds, and unknown values have no sample", () => {
   assert.match(text, /causeway_migrations\{state="inDoubt"\} 0\n/);
   assert.match(text, /causeway_wire_bytes_total\{channel="disk"\} 400\n/);
   assert.match(text, /downtime_seconds\{migration="a",guest="web",side="source"\} 0.25\n/);
-  assert.ok(!text.includes('downtime_seconds{migration="b"'));
+  assert.ok(!text.includes('migration_downtime_seconds{migration="b"'));
+  assert.match(
+    text,
+    /forecast_downtime_seconds\{migration="b",guest="web",side="source"\} 0.412\n/,
+  );
+  assert.ok(!text.includes('forecast_downtime_seconds{migration="a"'));
+  assert.match(text, /question_open\{migration="a",guest="web",side="source"\} 0\n/);
+  assert.match(text, /question_open\{migration="b",guest="web",side="source"\} 1\n/);
   assert.match(text, /remaining_bytes\{migration="b",guest="web",side="source"\} 800\n/);
   assert.match(text, /causeway_link_round_trip_seconds\{peer="east"\} 0.08\n/);
   assert.ok(!/causeway_link_loss_ratio\{/.test(text));

@@ -9,10 +9,12 @@ import { PROTOCOL_VERSION } from "../wire/handshake.ts";
 import type { Carrier, CarrierEndpoint } from "./carrier.ts";
 import type { OwnSide } from "./handshake_run.ts";
 import { type ContactRefusal, QuicAcceptor } from "./quic_accept.ts";
-import { type QuicCarrier, SILENCE_MS_MAX } from "./quic_carrier.ts";
+import { SILENCE_MS_MAX } from "./quic_carrier.ts";
 import { ALPN } from "./quic_connect.ts";
-import { dialBundle } from "./quic_dial.ts";
-import { listenTls, type TlsListener } from "./tls_listener.ts";
+import { dialQuic } from "./quic_dial.ts";
+import { TlsAcceptor } from "./tls_accept.ts";
+import { dialTls } from "./tls_dial.ts";
+import { listenTls, type TlsContacts, type TlsListener } from "./tls_listener.ts";
 
 /** A port that is free for UDP may be taken for TCP: tries to find one that is free for both. */
 const FREE_PORT_TRIES = 16;
@@ -30,7 +32,8 @@ export interface EndpointOptions {
 }
 
 /**
- * Opens the link address on UDP (QUIC, for gateways) and TCP (TLS, shows the site's certificate).
+ * Opens the link address on UDP (QUIC) and TCP (TLS, which also shows the site's certificate to
+ * whoever asks). Whether both take peers is the configuration's choice.
  *
  * @throws {GatewayError} `address_in_use`, `certificate_invalid`, `config_invalid`
  */
@@ -38,7 +41,6 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
   const { config, clock, audit, silenceMsMax = SILENCE_MS_MAX } = options;
   const identity = await loadIdentity(config);
   const shown = await identity.issueLeaf();
-  const { quic, listener, tls, address } = await listenBoth(config, shown);
   const own: OwnSide = {
     identity,
     site: config.site,
@@ -47,28 +49,35 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
   };
   const acceptListeners: ((carrier: Carrier) => void)[] = [];
   const refusalListeners: ((refusal: ContactRefusal) => void)[] = [];
-  const dialled = new Set<QuicCarrier>();
+  const dialled = new Set<Carrier>();
   const refused = (refusal: ContactRefusal) => {
     audit("link.refused", { ...refusal });
     for (const listener of refusalListeners) listener(refusal);
   };
-  const acceptor = new QuicAcceptor({
-    listener,
+  const accept = {
     own,
     clock,
     silenceMsMax,
     loadPeers: () => loadPeers(config.path),
-    onCarrier: (carrier) => {
+    onCarrier: (carrier: Carrier) => {
       for (const listener of acceptListeners) listener(carrier);
     },
     onRefusal: refused,
+  };
+  const tlsAcceptor = new TlsAcceptor({ ...accept, isOpen: config.carrier !== "quic" });
+  const { quic, listener, tls, address } = await listenBoth(config, shown, {
+    take: (socket) => tlsAcceptor.take(socket),
+    onCertificateRefused: (remote, reason) =>
+      refused({ remote, code: "handshake_failed", message: `TLS failed: ${reason}` }),
   });
+  const quicAcceptor = listener && new QuicAcceptor({ ...accept, listener });
   return {
     address: formatHostPort(address),
-    async dial(peerName, signal) {
+    async dial(peerName, signal, kind = "quic") {
       const peer = peerNamed(await loadPeers(config.path), peerName);
       try {
-        const carrier = await dialBundle({ own, peer, clock, signal, silenceMsMax });
+        const options = { own, peer, clock, signal, silenceMsMax };
+        const carrier = kind === "quic" ? await dialQuic(options) : await dialTls(options, shown);
         dialled.add(carrier);
         void carrier.closed.then(() => dialled.delete(carrier));
         return carrier;
@@ -84,10 +93,11 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
     onRefusal: (listener) => void refusalListeners.push(listener),
     async close() {
       await Promise.all([
-        acceptor.close(),
+        quicAcceptor?.close(),
+        tlsAcceptor.close(),
         ...[...dialled].map((carrier) => carrier.close("the gateway stops")),
-        tls.close(),
       ]);
+      await tls.close();
       quic.close();
     },
   };
@@ -95,20 +105,25 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
 
 interface Listening {
   readonly quic: Deno.QuicEndpoint;
-  readonly listener: Deno.QuicListener;
+  /** Null where UDP takes no peers; the port is held, so that TCP has the same. */
+  readonly listener: Deno.QuicListener | null;
   readonly tls: TlsListener;
   readonly address: HostPort;
 }
 
-async function listenBoth(config: Config, shown: PemPair): Promise<Listening> {
+async function listenBoth(
+  config: Config,
+  shown: PemPair,
+  contacts: TlsContacts,
+): Promise<Listening> {
   const asked = parseHostPort(config.link) as HostPort;
   for (let tries = asked.port === 0 ? FREE_PORT_TRIES : 1;; tries--) {
     let quic: Deno.QuicEndpoint | null = null;
     try {
       quic = new Deno.QuicEndpoint(asked);
       const address = { hostname: asked.hostname, port: quic.addr.port };
-      const tls = await listenTls(address, shown);
-      const listener = quic.listen({
+      const tls = await listenTls(address, shown, contacts);
+      const listener = config.carrier === "tls" ? null : quic.listen({
         alpnProtocols: [ALPN],
         cert: shown.certificatePem,
         key: shown.keyPem,

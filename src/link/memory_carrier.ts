@@ -15,6 +15,8 @@ export interface MemoryPathOptions {
   readonly bytesPerSecond: number | null;
   /** Share of records delivered a second time. */
   readonly duplicateRatio?: number;
+  /** What it stands for; default "memory". */
+  readonly kind?: Carrier["kind"];
 }
 
 export interface MemoryEnd {
@@ -86,16 +88,21 @@ class MemoryPath {
     for (let copy = 0; copy < copies; copy++) {
       const arrival = clock.sleep(delayMs + random() * jitterMs);
       await this.ready();
-      void arrival.then(() => this.ready()).then(() => this.isCut ? undefined : to.deliver(record));
+      void arrival.then(() => this.ready()).then(() => {
+        if (this.isCut) return;
+        if (copy === 0) from.deliveredBytes += record.byteLength;
+        to.deliver(record);
+      });
     }
   }
 }
 
 class MemoryCarrier implements Carrier {
-  readonly kind = "memory";
+  readonly kind: Carrier["kind"];
   readonly peerName: string;
   readonly peerIncarnation: string;
   readonly closed: Promise<{ readonly reason: string }>;
+  deliveredBytes = 0;
   readonly #path: MemoryPath;
   #handler: ((record: Uint8Array) => Promise<void> | void) | null = null;
   #early: Uint8Array[] = [];
@@ -106,9 +113,18 @@ class MemoryCarrier implements Carrier {
 
   constructor(path: MemoryPath, end: MemoryEnd) {
     this.#path = path;
+    this.kind = path.options.kind ?? "memory";
     this.peerName = end.peerName;
     this.peerIncarnation = end.peerIncarnation;
     this.closed = new Promise((resolve) => this.#onClosed = resolve);
+  }
+
+  packetBytes(recordBytes: number): number {
+    return recordBytes;
+  }
+
+  pace(): void {
+    // Records are the smallest unit here.
   }
 
   async send(record: Uint8Array, urgent: boolean): Promise<void> {
@@ -148,6 +164,9 @@ class MemoryCarrier implements Carrier {
       bottleneckBytesPerSecond: bytesPerSecond,
       goodputBytesPerSecond: null,
       lossRatio: 0,
+      queueMs: 0,
+      // Of two values that are even between 0 and this.
+      jitterMs: jitterMs / 3,
       silentMs: this.#lastHeardMs === null ? null : clock.nowMs() - this.#lastHeardMs,
     };
   }

@@ -1,6 +1,8 @@
 import type { GatewayError } from "../core/errors.ts";
 import type { ChannelKind } from "../wire/channel_kind.ts";
+import type { MigrationShare } from "../wire/migration_share.ts";
 
+export type { MigrationShare, Priority } from "../wire/migration_share.ts";
 export { CHANNEL_KINDS, type ChannelKind } from "../wire/channel_kind.ts";
 
 /**
@@ -24,10 +26,25 @@ export interface PeerLink {
    */
   onEvent(listener: (event: LinkEvent) => void): () => void;
   path(): PathMeasurement;
+  /**
+   * Measures what the path carries without a move: sends bytes without meaning, below everything
+   * else, until the estimate stands still or a limit is reached. While a move sends, and from the
+   * moment on at which one begins, it only looks on. Probes at the same time are one and the same.
+   *
+   * @throws {DOMException} `AbortError` when the signal aborts
+   */
+  probePath(options?: ProbeOptions): Promise<PathProbe>;
   /** Cap over everything that goes to this peer, bytes per second; null takes it away. */
   setRateLimit(bytesPerSecond: number | null): void;
   /** Cap of one migration, bytes per second; null takes it away. */
   setMigrationRateLimit(migrationId: string, bytesPerSecond: number | null): void;
+  /**
+   * What one migration gets of the link that it shares with others to this peer, memory and disks
+   * together, from the next frame on; until its channels are closed here.
+   *
+   * @throws {RangeError} for a weight that is no integer from 1 to 1000
+   */
+  setMigrationShare(migrationId: string, share: MigrationShare): void;
   close(): Promise<void>;
 }
 
@@ -77,6 +94,38 @@ export type LinkEvent =
   /** The peer takes no more frames of this migration; what it sent is still delivered. */
   | { readonly kind: "closedByPeer"; readonly migrationId: string; readonly reason: string };
 
+/** Limits of a probe. */
+export interface ProbeOptions {
+  /** At most so long; without it 3 s, or 12 round trips of a longer path. */
+  readonly secondsMax?: number;
+  /** At most so much filler, framing included; without it 64 MiB. */
+  readonly bytesMax?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What a probe saw; null while unknown, everything where there is no connection. */
+export interface PathProbe {
+  /**
+   * `filler`: goodput is what the path carried, or the link's cap where that is less. `moves`: a move
+   * was sending, goodput is what went through, and only the bottleneck tells what could have.
+   */
+  readonly source: "filler" | "moves";
+  readonly seconds: number;
+  /** Filler handed to the carrier. */
+  readonly sentBytes: number;
+  /** False when time or bytes were at an end before the goodput stood still: rather too low. */
+  readonly isSettled: boolean;
+  readonly bottleneckBytesPerSecond: number | null;
+  /** Of the time in which it stood still; where it did not, of the last half. */
+  readonly goodputBytesPerSecond: number | null;
+  /** Least and most of it in pieces of 200 ms or a round trip, whichever is longer. */
+  readonly goodputRange: { readonly low: number; readonly high: number } | null;
+  readonly roundTripMs: number | null;
+  readonly minRoundTripMs: number | null;
+  readonly jitterMs: number | null;
+  readonly lossRatio: number | null;
+}
+
 /** Present estimates; null while unknown. */
 export interface PathMeasurement {
   readonly roundTripMs: number | null;
@@ -86,6 +135,13 @@ export interface PathMeasurement {
   /** Payload delivered per second over the last second or so. */
   readonly goodputBytesPerSecond: number | null;
   readonly lossRatio: number | null;
+  /**
+   * Queueing delay of the path now, on the way to the peer: ms above the least of the last minutes,
+   * whoever's bytes wait there.
+   */
+  readonly queueMs: number | null;
+  /** Mean deviation of the one-way delay, ms, from one packet that measures to the next. */
+  readonly jitterMs: number | null;
   /** ms since anything was heard from the peer; null when never. */
   readonly silentMs: number | null;
 }

@@ -27,14 +27,8 @@ export const CLOSE_MS_MAX = 3_000;
 const FEEDBACK_ROUND_TRIPS = 1 / 6;
 const FEEDBACK_MS_MIN = 2;
 const FEEDBACK_MS_MAX = 50;
-/** A chunk is what leaves in this time, in whole packets. */
-const CHUNK_MS = 1;
-const CHUNK_PACKETS_MIN = 2;
-const CHUNK_PACKETS_MAX = 40;
-/** Headers of a stream frame, beyond those of the datagram that the runtime's figure is for. */
-const PACKET_SLACK_BYTES = 12;
-/** A mark and its frame share the first packet. */
-const MARK_BYTES = 20;
+/** A cap may be changed while a record waits for it. */
+const CAP_LOOK_MS = 100;
 /** Urgent records do not wait for their turn unless they alone are this far ahead of the rate. */
 const URGENT_AHEAD_MS = 100;
 
@@ -168,6 +162,23 @@ export class QuicCarrier implements Carrier {
     }
   }
 
+  packetBytes(recordBytes: number): number {
+    const lane = this.#lanes.bulk[0] ?? this.#lanes.urgent;
+    if (!lane) return recordBytes;
+    const chunkBytes = this.#chunkBytes(lane);
+    const rest = recordBytes % chunkBytes;
+    return Math.floor(recordBytes / chunkBytes) * this.#packetBytes(lane, chunkBytes) +
+      (rest > 0 ? this.#packetBytes(lane, rest) : 0);
+  }
+
+  pace(bytesPerSecond: number | null): void {
+    this.#path.setCap(bytesPerSecond, this.#clock.nowMs());
+  }
+
+  get deliveredBytes(): number {
+    return this.#lanes.deliveredBytes;
+  }
+
   path(): PathMeasurement {
     const nowMs = this.#clock.nowMs();
     return {
@@ -176,6 +187,8 @@ export class QuicCarrier implements Carrier {
       bottleneckBytesPerSecond: this.#path.pacer.bottleneckBytesPerSecond,
       goodputBytesPerSecond: this.#path.estimate.goodputBytesPerSecond(nowMs),
       lossRatio: this.#path.estimate.lossRatio(),
+      queueMs: this.#path.delay.queueMs(nowMs),
+      jitterMs: this.#path.delay.jitterMs,
       silentMs: nowMs - this.#lastHeardMs,
     };
   }
@@ -215,6 +228,7 @@ export class QuicCarrier implements Carrier {
   async #sendBulk(record: Uint8Array): Promise<void> {
     const recordNumber = this.#nextNumber();
     for (let at = 0; at < record.length;) {
+      await this.#capped();
       await this.#paced(0);
       const lane = await this.#until(() => this.#emptiestLane());
       const chunkBytes = Math.min(record.length - at, this.#chunkBytes(lane));
@@ -231,7 +245,9 @@ export class QuicCarrier implements Carrier {
     offsetBytes: number,
     chunkBytes: number,
   ): Promise<void> {
-    const mark = this.#path.sent(chunkBytes, CHUNK_HEADER_BYTES, this.#clock.nowMs());
+    const packetBytes = this.#packetBytes(lane, chunkBytes);
+    const nowMs = this.#clock.nowMs();
+    const mark = this.#path.sent(chunkBytes, CHUNK_HEADER_BYTES, nowMs, packetBytes);
     if (mark !== null) lane.sendDatagram(encodeMark(mark));
     try {
       await lane.writeChunk(recordNumber, record, offsetBytes, chunkBytes);
@@ -247,6 +263,15 @@ export class QuicCarrier implements Carrier {
       const waitMs = this.#path.waitMs(this.#clock.nowMs());
       if (waitMs <= aheadMs) return;
       await this.#clock.sleep(Math.min(waitMs - aheadMs, HEARTBEAT_MS));
+    }
+  }
+
+  /** Waits until the cap allows more; it may change meanwhile. */
+  async #capped(): Promise<void> {
+    for (;;) {
+      const waitMs = this.#path.capWaitMs(this.#clock.nowMs());
+      if (waitMs <= 0 || this.#state !== "open") return;
+      await this.#clock.sleep(Math.min(waitMs, CAP_LOOK_MS));
     }
   }
 
@@ -268,12 +293,13 @@ export class QuicCarrier implements Carrier {
     return this.#lanes.emptiest(rateBytesPerSecond, this.#path.estimate.minRoundTripMs ?? 0);
   }
 
-  /** A few packets that are all full: a half-empty one costs as much as a full one. */
   #chunkBytes(lane: QuicLane): number {
-    const packetBytes = lane.conn.maxDatagramSize - PACKET_SLACK_BYTES;
-    const packets = Math.round(this.#path.pacer.rateBytesPerSecond * CHUNK_MS / 1000 / packetBytes);
-    const bounded = Math.min(CHUNK_PACKETS_MAX, Math.max(CHUNK_PACKETS_MIN, packets));
-    return bounded * packetBytes - CHUNK_HEADER_BYTES - MARK_BYTES;
+    const { pacer, capBytesPerSecond } = this.#path;
+    return lane.chunkBytes(Math.min(pacer.rateBytesPerSecond, capBytesPerSecond ?? Infinity));
+  }
+
+  #packetBytes(lane: QuicLane, chunkBytes: number): number {
+    return lane.packetBytes(chunkBytes, this.#path.estimate.lossRatio() ?? 0);
   }
 
   #nextNumber(): number {

@@ -1,3 +1,4 @@
+import { chunkPacketBytes, ipHeaderBytes } from "./packet_cost.ts";
 import type { ByteStream } from "./quic_stream.ts";
 import {
   CHUNK_HEADER_BYTES,
@@ -20,6 +21,15 @@ export const LANE_WINDOW_BYTES_MAX = 1024 * 1024;
 const READ_PAUSE_MS = 4;
 const FULL_READ_BYTES = 32 * 1024;
 
+/** A chunk is what leaves in this time, in whole packets. */
+const CHUNK_MS = 1;
+const CHUNK_PACKETS_MIN = 2;
+const CHUNK_PACKETS_MAX = 40;
+/** Headers of a stream frame, beyond those of the datagram that the runtime's figure is for. */
+const PACKET_SLACK_BYTES = 12;
+/** A mark and its frame share the first packet. */
+const MARK_BYTES = 20;
+
 /** What `QuicLane` tells and asks the bundle. */
 export interface LaneEvents {
   /** Something arrived. */
@@ -36,6 +46,7 @@ export class QuicLane {
   deliveredBytes = 0;
   /** Bytes read here. */
   receivedBytes = 0;
+  readonly #headerBytes: number;
   readonly #scratch = new Uint8Array(CHUNK_HEADER_BYTES + CHUNK_BYTES_MAX);
   #endSent = false;
 
@@ -43,7 +54,31 @@ export class QuicLane {
     readonly index: number,
     readonly conn: Deno.QuicConn,
     readonly stream: ByteStream,
-  ) {}
+  ) {
+    this.#headerBytes = ipHeaderBytes(conn.remoteAddr.hostname);
+  }
+
+  /** A few packets that are all full: a half-empty one costs as much as a full one. */
+  chunkBytes(bytesPerSecond: number): number {
+    const packets = Math.round(bytesPerSecond * CHUNK_MS / 1000 / this.#streamBytesPerPacket);
+    const bounded = Math.min(CHUNK_PACKETS_MAX, Math.max(CHUNK_PACKETS_MIN, packets));
+    return bounded * this.#streamBytesPerPacket - CHUNK_HEADER_BYTES - MARK_BYTES;
+  }
+
+  /** What a chunk costs on the wire. */
+  packetBytes(chunkBytes: number, lossRatio: number): number {
+    return chunkPacketBytes(chunkBytes + CHUNK_HEADER_BYTES + MARK_BYTES, {
+      datagramBytesMax: this.conn.maxDatagramSize,
+      streamBytes: this.#streamBytesPerPacket,
+      headerBytes: this.#headerBytes,
+      lossRatio,
+    });
+  }
+
+  /** Follows the path's MTU, as far as the transport found it. */
+  get #streamBytesPerPacket(): number {
+    return this.conn.maxDatagramSize - PACKET_SLACK_BYTES;
+  }
 
   get outstandingBytes(): number {
     return this.sentBytes - this.deliveredBytes;

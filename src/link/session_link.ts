@@ -1,14 +1,29 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
+import { encodeClock } from "../wire/clock_record.ts";
 import type { SessionLimits } from "../wire/limits.ts";
 import type { ChannelState } from "../wire/migration_channels.ts";
+import type { MigrationShare } from "../wire/migration_share.ts";
 import { type Outgoing, Session, type SessionEvent } from "../wire/session.ts";
 import { Alarm } from "./alarm.ts";
 import type { Carrier } from "./carrier.ts";
+import { Prober } from "./prober.ts";
 import { type ChannelHost, LinkChannel } from "./link_channel.ts";
-import type { Channel, ChannelKind, LinkEvent, PathMeasurement, PeerLink } from "./peer_link.ts";
-import { RateLimit } from "./rate_limit.ts";
+import type {
+  Channel,
+  ChannelKind,
+  LinkEvent,
+  PathMeasurement,
+  PathProbe,
+  PeerLink,
+  ProbeOptions,
+} from "./peer_link.ts";
+import { PeerClock } from "./peer_clock.ts";
+import { RateCaps } from "./rate_caps.ts";
 import { Redialer } from "./redialer.ts";
+
+/** A move that sent bulk within this is taken to go on: no filler beside it. */
+const BUSY_MS = 1_000;
 
 export interface SessionLinkOptions {
   readonly peerName: string;
@@ -22,8 +37,20 @@ export interface SessionLinkOptions {
 
 /** A `PeerLink` that is fed with connections: its own and those that the endpoint accepts. */
 export interface SessionLink extends PeerLink {
-  /** Takes an authenticated connection into use, or closes it when it belongs to the past. */
-  attach(carrier: Carrier): void;
+  /**
+   * Takes an authenticated connection into use, or closes it when it belongs to the past.
+   *
+   * @param dialled true for one that this side has made beside those of `dial`
+   */
+  attach(carrier: Carrier, dialled?: boolean): void;
+  /** The connection that frames go over, and whether this side dialled it; null without one. */
+  inUse(): { readonly carrier: Carrier; readonly dialled: boolean } | null;
+  /** True while bulk waits for the connection to take it, and not for a rate cap. */
+  readonly isBusy: boolean;
+  /** Payload bytes sent again since the link was made: what its outages cost. */
+  readonly resentBytes: number;
+  /** The peer's wall clock less ours, ms, to half a round trip; null before it was told. */
+  readonly clockOffsetMs: number | null;
   /** Dials now, if a connection is needed and refusals had put that off. */
   retry(): void;
 }
@@ -36,6 +63,7 @@ export function createSessionLink(options: SessionLinkOptions): SessionLink {
 interface Attached {
   readonly id: number;
   readonly carrier: Carrier;
+  readonly dialled: boolean;
   isSendingUrgent: boolean;
   isSendingBulk: boolean;
 }
@@ -50,14 +78,18 @@ class Driver implements SessionLink, ChannelHost {
   readonly #channels = new Map<ChannelState, LinkChannel>();
   readonly #listeners = new Set<(event: LinkEvent) => void>();
   readonly #onNewMigration: ((migrationId: string) => void)[] = [];
-  readonly #linkLimit: RateLimit;
-  readonly #migrationLimits = new Map<string, RateLimit>();
+  readonly #caps: RateCaps;
   #lastCarrierId = 0;
   #isClosed = false;
   #isSettling = false;
   readonly #alarm: Alarm;
+  readonly #prober: Prober;
+  readonly #clocks = new PeerClock();
+  #bulkAtMs = -Infinity;
   /** When a rate cap lets the next bulk frame pass; Infinity when none holds one back. */
   #rateReadyAtMs = Infinity;
+  /** As the connection in use has measured it, or one before. */
+  #bottleneck: number | null = null;
 
   constructor({ peerName, clock, dial, incarnation, limits }: SessionLinkOptions) {
     this.peerName = peerName;
@@ -66,8 +98,14 @@ class Driver implements SessionLink, ChannelHost {
     // Openings rise across links of one process, should this link be closed and made again.
     const firstOpening = Math.max(1, Math.floor(clock.wallMs())) * 1000;
     this.#session = new Session({ limits, firstOpening });
-    this.#linkLimit = new RateLimit(null, clock.nowMs());
+    this.#caps = new RateCaps(clock.nowMs());
     this.#alarm = new Alarm(clock, () => this.#onTime());
+    this.#prober = new Prober({
+      clock,
+      carrier: () => this.inUse()?.carrier ?? null,
+      isBusy: () => this.#session.hasBulk || clock.nowMs() - this.#bulkAtMs < BUSY_MS,
+      wake: () => this.#settle(),
+    });
     this.#redialer = dial === null ? null : new Redialer({
       clock,
       dial,
@@ -79,6 +117,14 @@ class Driver implements SessionLink, ChannelHost {
 
   get state(): "up" | "down" {
     return this.#carriers.size > 0 ? "up" : "down";
+  }
+
+  get resentBytes(): number {
+    return this.#session.resentBytes;
+  }
+
+  get clockOffsetMs(): number | null {
+    return this.#clocks.offsetMs;
   }
 
   // --- PeerLink ----------------------------------------------------------------------------------
@@ -95,7 +141,7 @@ class Driver implements SessionLink, ChannelHost {
   }
 
   closeChannels(migrationId: string): void {
-    this.#migrationLimits.delete(migrationId);
+    this.#caps.forget(migrationId);
     this.#session.close(migrationId, "the migration was closed here");
     this.#settle();
   }
@@ -112,31 +158,37 @@ class Driver implements SessionLink, ChannelHost {
   path(): PathMeasurement {
     const nowMs = this.#clock.nowMs();
     const { liveness } = this.#session;
-    const primary = liveness.primary();
-    const measured = primary === null ? null : this.#carriers.get(primary.id)?.carrier.path();
+    const measured = this.inUse()?.carrier.path();
+    if (measured) this.#bottleneck = measured.bottleneckBytesPerSecond ?? this.#bottleneck;
     return {
       roundTripMs: measured?.roundTripMs ?? liveness.roundTripMs,
       minRoundTripMs: measured?.minRoundTripMs ?? liveness.minRoundTripMs,
-      bottleneckBytesPerSecond: measured?.bottleneckBytesPerSecond ?? null,
+      // What the last connection knew, until the next one has found it out.
+      bottleneckBytesPerSecond: measured ? this.#bottleneck : null,
       goodputBytesPerSecond: this.#session.goodputBytesPerSecond(nowMs),
       lossRatio: measured?.lossRatio ?? null,
+      queueMs: measured?.queueMs ?? null,
+      jitterMs: measured?.jitterMs ?? null,
       silentMs: liveness.lastHeardMs === null ? null : nowMs - liveness.lastHeardMs,
     };
   }
 
+  probePath(options?: ProbeOptions): Promise<PathProbe> {
+    return this.#prober.probe(options);
+  }
+
   setRateLimit(bytesPerSecond: number | null): void {
-    this.#linkLimit.set(bytesPerSecond, this.#clock.nowMs());
+    this.#caps.setLink(bytesPerSecond, this.#clock.nowMs());
     this.#settle();
   }
 
   setMigrationRateLimit(migrationId: string, bytesPerSecond: number | null): void {
-    const nowMs = this.#clock.nowMs();
-    const limit = this.#migrationLimits.get(migrationId);
-    if (bytesPerSecond === null) this.#migrationLimits.delete(migrationId);
-    else if (limit === undefined) {
-      this.#migrationLimits.set(migrationId, new RateLimit(bytesPerSecond, nowMs));
-    } else limit.set(bytesPerSecond, nowMs);
+    this.#caps.setMigration(migrationId, bytesPerSecond, this.#clock.nowMs());
     this.#settle();
+  }
+
+  setMigrationShare(migrationId: string, share: MigrationShare): void {
+    this.#session.setShare(migrationId, share);
   }
 
   async close(): Promise<void> {
@@ -155,8 +207,17 @@ class Driver implements SessionLink, ChannelHost {
 
   // --- connections -------------------------------------------------------------------------------
 
-  attach(carrier: Carrier): void {
-    this.#attach(carrier, false);
+  attach(carrier: Carrier, dialled = false): void {
+    this.#attach(carrier, dialled);
+  }
+
+  inUse(): Attached | null {
+    const primary = this.#session.liveness.primary();
+    return primary === null ? null : this.#carriers.get(primary.id) ?? null;
+  }
+
+  get isBusy(): boolean {
+    return this.inUse()?.isSendingBulk ?? false;
   }
 
   retry(): void {
@@ -169,14 +230,20 @@ class Driver implements SessionLink, ChannelHost {
     const { peerIncarnation } = carrier;
     const keepsHouse = this.#incarnation < peerIncarnation;
     const isNew = this.#session.addCarrier(
-      { id, peerIncarnation, keepsHouse, preferred: dialled === keepsHouse },
+      { id, peerIncarnation, keepsHouse, preferred: dialled === keepsHouse, kind: carrier.kind },
       this.#clock.nowMs(),
     );
     if (!isNew) {
       return void carrier.close("the peer has restarted since");
     }
     const wasDown = this.state === "down";
-    this.#carriers.set(id, { id, carrier, isSendingUrgent: false, isSendingBulk: false });
+    this.#carriers.set(id, {
+      id,
+      carrier,
+      dialled,
+      isSendingUrgent: false,
+      isSendingBulk: false,
+    });
     carrier.receive((record) => this.#receive(id, record));
     void carrier.closed.then(() => this.#detach(id));
     if (wasDown) this.#emit({ kind: "up" });
@@ -196,6 +263,7 @@ class Driver implements SessionLink, ChannelHost {
     if (!this.#carriers.has(id)) return;
     if (!this.#isHeard()) this.#redialer?.kick();
     try {
+      this.#clocks.heard(record, this.#clock.wallMs(), this.#session.liveness.roundTripMs);
       this.#session.receive(id, record, this.#clock.nowMs());
     } catch (thrown) {
       if (!(thrown instanceof GatewayError)) throw thrown;
@@ -264,6 +332,8 @@ class Driver implements SessionLink, ChannelHost {
     }
     if (this.#isClosed) return;
     this.#rateReadyAtMs = Infinity;
+    const pace = this.#caps.paceBytesPerSecond(this.#session.bulkMigrations());
+    for (const { carrier } of this.#carriers.values()) carrier.pace(pace);
     for (const attached of this.#carriers.values()) {
       void this.#sendUrgent(attached);
       void this.#sendBulk(attached);
@@ -314,25 +384,24 @@ class Driver implements SessionLink, ChannelHost {
 
   #nextBulk(carrierId: number): Outgoing | null {
     const nowMs = this.#clock.nowMs();
-    const isReady = (limit: RateLimit | undefined) => {
-      const readyAtMs = limit?.readyAtMs(nowMs) ?? nowMs;
+    const isReady = (migrationId: string | null) => {
+      const readyAtMs = this.#caps.readyAtMs(migrationId, nowMs);
       if (readyAtMs > nowMs) this.#rateReadyAtMs = Math.min(this.#rateReadyAtMs, readyAtMs);
       return readyAtMs <= nowMs;
     };
-    return this.#session.nextBulk(
-      carrierId,
-      (migrationId) => isReady(this.#linkLimit) && isReady(this.#migrationLimits.get(migrationId)),
-    );
+    const bulk = this.#session.nextBulk(carrierId, isReady);
+    if (bulk !== null) {
+      this.#bulkAtMs = nowMs;
+      return bulk;
+    }
+    if (!this.#prober.hasFiller || this.#session.bulkCarrier()?.id !== carrierId) return null;
+    return isReady(null) ? { record: this.#prober.next(), migrationId: null } : null;
   }
 
   /** @returns false when the connection is gone; the session sends the record again elsewhere */
   async #handOver({ id, carrier }: Attached, outgoing: Outgoing, urgent: boolean) {
     const { record, migrationId, awaited } = outgoing;
-    const nowMs = this.#clock.nowMs();
-    this.#linkLimit.spend(record.byteLength, nowMs);
-    if (migrationId !== null) {
-      this.#migrationLimits.get(migrationId)?.spend(record.byteLength, nowMs);
-    }
+    this.#caps.spend(migrationId, carrier.packetBytes(record.byteLength), this.#clock.nowMs());
     // Room in the queue was made: whoever waits for it goes on while the record is under way.
     const sent = carrier.send(record, urgent);
     if (awaited) carrier.copy?.(record);
@@ -353,8 +422,16 @@ class Driver implements SessionLink, ChannelHost {
 
   #onTime(): void {
     this.#session.tick(this.#clock.nowMs());
+    this.#tellClock();
     if (!this.#isHeard()) this.#redialer?.kick();
     this.#settle();
+  }
+
+  /** Nobody waits for it, and one that is lost is followed by the next. */
+  #tellClock(): void {
+    const carrier = this.inUse()?.carrier ?? null;
+    if (carrier === null || !this.#clocks.isDue(this.#clock.nowMs())) return;
+    carrier.send(encodeClock(this.#clock.wallMs()), true).catch(() => {});
   }
 
   #emit(event: LinkEvent): void {

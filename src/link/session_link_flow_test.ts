@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { Random } from "../emulator/random.ts";
+import { Random } from "../core/random.ts";
 import { LinkWorld } from "../testing/link_world.ts";
 import { migrationIdText } from "../wire/migration_id.ts";
 import type { Channel } from "./peer_link.ts";
@@ -143,6 +143,42 @@ Deno.test("migrations share the link equally; what a capped one leaves, the othe
   const [capped, rest] = await shares(5_000);
   assert.ok(Math.abs(capped / 0.5e6 - 1) < 0.05, `${capped}`);
   assert.ok(rest > 3.3e6, `${rest}`);
+  for (const sender of senders) sender.stop();
+  await world.close();
+});
+
+Deno.test("a share that changes while machines are copied holds within half a second", async () => {
+  const world = new LinkWorld({ bytesPerSecond: 4e6 });
+  const received = new Map<string, number>();
+  world.accept(["memory", "disk"], (id, _kind, payload) => {
+    received.set(id, (received.get(id) ?? 0) + payload.byteLength);
+  });
+  // A machine with memory and disks against one with memory: kinds make no difference.
+  const senders = [
+    flood(world.source.channel(ID, "memory"), 60_000),
+    flood(world.source.channel(ID, "disk"), 60_000),
+    flood(world.source.channel(OTHER_ID, "memory"), 40_000),
+  ];
+  /** Part of the first machine in what arrives within two seconds, from half a second on. */
+  const share = async () => {
+    await world.clock.advance(500);
+    received.clear();
+    await world.clock.advance(2_000);
+    const [own, other] = [ID, OTHER_ID].map((id) => received.get(id) ?? 0);
+    assert.ok(own + other > 3.8e6 * 2, `${own} and ${other} fill the link`);
+    return own / (own + other);
+  };
+  const within = (value: number, expected: number) =>
+    assert.ok(Math.abs(value / expected - 1) < 0.05, `${value}, expected ${expected}`);
+  within(await share(), 1 / 2);
+  world.source.setMigrationShare(ID, { priority: "normal", weight: 300 });
+  within(await share(), 3 / 4);
+  world.source.setMigrationShare(OTHER_ID, { priority: "normal", weight: 900 });
+  within(await share(), 1 / 4);
+  world.source.setMigrationShare(ID, { priority: "high", weight: 1 });
+  within(await share(), 19 / 20);
+  world.source.setRateLimit(4e6);
+  within(await share(), 19 / 20);
   for (const sender of senders) sender.stop();
   await world.close();
 });

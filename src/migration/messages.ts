@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { BLOCK_NAME_BYTES_MAX, LAYOUT_BLOCKS_MAX } from "../codec/memory_layout.ts";
 import { GatewayError } from "../core/errors.ts";
-import { migrationOptions } from "./options.ts";
+import { offeredOptions } from "./offered_options.ts";
 import { shownReport } from "./report_form.ts";
 
 /**
@@ -28,6 +28,7 @@ const description = z.object({
   kind: z.enum(["qemu", "reference"]),
   version: z.string().max(64),
   machineType: z.string().max(128).nullable(),
+  cpuModel: z.string().max(4096).nullable().default(null),
   memoryBytes: z.number().int().nonnegative(),
   runState: z.enum(["running", "paused", "incoming", "postmigrate", "gone"]),
   disks: z.array(disk).max(256).readonly(),
@@ -59,9 +60,11 @@ export const toDestination = z.discriminatedUnion("type", [
     type: z.literal("offer"),
     guest: z.string().min(1).max(128),
     epoch,
-    options: migrationOptions,
+    options: offeredOptions,
     description,
   }),
+  /** Asks what would be found for such an offer, and what is there already. No move begins by it. */
+  z.object({ type: z.literal("plan"), guest: z.string().min(1).max(128), epoch, description }),
   /** `warm`: the source takes an offer of memory that is at the destination from before. */
   z.object({ type: z.literal("begin"), warm: z.boolean().default(false) }),
   z.object({
@@ -108,6 +111,17 @@ export const toDestination = z.discriminatedUnion("type", [
 ]);
 export type ToDestination = z.infer<typeof toDestination>;
 
+/** What is at the destination before a move; see `Held`. */
+const held = z.object({
+  memoryBytes: z.number().nonnegative(),
+  disks: z.array(z.object({
+    id: z.string().min(1).max(256),
+    bytes: z.number().nonnegative(),
+    isKnown: z.boolean(),
+  })).max(256).readonly(),
+  storeBytes: z.number().nonnegative(),
+});
+
 export const toSource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("accepted"), description, findings: z.array(finding).max(256) }),
   /**
@@ -133,6 +147,14 @@ export const toSource = z.discriminatedUnion("type", [
     error,
     epoch: epoch.nullable(),
     owner: z.string().max(128).nullable(),
+  }),
+  /** Answer to a `plan`; what stands in its way at once is a `rejected` as for an offer. */
+  z.object({
+    type: z.literal("planned"),
+    description,
+    findings: z.array(finding).max(256),
+    availableMemoryBytes: z.number().nonnegative().nullable(),
+    held,
   }),
   /** Asks a source that may have forgotten (restart) whether this move goes on. */
   z.object({ type: z.literal("waiting") }),

@@ -1,3 +1,8 @@
+import type { Forecast, Question } from "./control/action.ts";
+import type { RatePolicy, Remedy, SwitchWindow } from "./control/wishes.ts";
+import { fixedCap } from "./fixed_cap.ts";
+import type { MigrationOptions, Priority } from "./options.ts";
+
 /**
  * The report of a migration: what the API serves, the demo prints and scripts measure. Field names
  * and meanings are fixed for users outside the project; values that are unknown are `null`.
@@ -51,9 +56,29 @@ export interface MigrationReport {
   downtimeMs: number | null;
   /** Forecast that the last switch was decided by. */
   predictedDowntimeMs: number | null;
+  /** Of a switch that began now, renewed while it copies; null before anything is known. */
+  forecast: Forecast | null;
+  /** Time that memory would take from its start until the machine could switch; null: unknown. */
+  leadMs: number | null;
+  /** Whether what remains gets less; null while nobody has judged it. */
+  convergence: Convergence | null;
+  /** What is done to the machine itself so that it writes less. */
+  throttle: Throttle;
+  /** What the operator is asked; the move goes on as it is until it is answered. */
+  question: OpenQuestion | null;
   maxDowntimeMs: number;
   hold: boolean;
+  /** As it was wished. */
+  rate: number | RatePolicy | null;
+  /** The cap that is in force now, whoever found it; null is none. */
   rateBytesPerSecond: number | null;
+  /** Share of the link beside other moves of the same priority, 1 to 1000. */
+  weight: number;
+  priority: Priority;
+  /** What is tried when the pause does not fit, in this order. */
+  whenOver: Remedy[];
+  /** When the switch may happen; null is at any time. */
+  window: SwitchWindow | null;
   progress: number;
   etaMs: number | null;
   memory: { totalBytes: number; remainingBytes: number | null; dirtyBytesPerSecond: number | null };
@@ -73,11 +98,41 @@ export interface MigrationReport {
   leftovers: string[];
 }
 
+export const CONVERGENCE_VERDICTS = ["converging", "notConverging", "unknown"] as const;
+
+/** Whether a move comes closer to its switch, and why that is thought. */
+export interface Convergence {
+  verdict: typeof CONVERGENCE_VERDICTS[number];
+  reason: string;
+}
+
+/** What is taken from the machine; null is nothing. */
+export interface Throttle {
+  /** Cap of its own writes to all its disks together. */
+  diskBytesPerSecond: number | null;
+  /** Share of its CPU time, 0 to 0.99. */
+  cpuShare: number | null;
+}
+
+export interface OpenQuestion extends Question {
+  askedAt: string;
+  /** For people, as a question. */
+  text: string;
+}
+
+/** What an operator says to an open question. */
+export interface QuestionAnswer {
+  accept: boolean;
+  /** The budget that is granted; without it, the one that was asked for. */
+  maxDowntimeMs?: number;
+}
+
 /**
  * `seed` moves nothing: it copies disks and memory once beside everything else and ends, so that a
  * later move sends only what differs by then.
  */
 export const STRATEGIES = ["precopy", "stop-and-copy", "seed"] as const;
+/** One of them. */
 export type Strategy = typeof STRATEGIES[number];
 
 export interface DiskReport {
@@ -118,6 +173,47 @@ export interface Decision {
   action: string;
   reason: string;
   numbers: Record<string, number | null>;
+}
+
+/** What was wished of a move, as its report shows it; the cap is what the wish sets by itself. */
+export function wishesShown(
+  { maxDowntimeMs, hold, rate, weight, priority, whenOver, window }: MigrationOptions,
+): Pick<
+  MigrationReport,
+  | "maxDowntimeMs"
+  | "hold"
+  | "rate"
+  | "rateBytesPerSecond"
+  | "weight"
+  | "priority"
+  | "whenOver"
+  | "window"
+> {
+  return {
+    maxDowntimeMs,
+    hold,
+    rate,
+    rateBytesPerSecond: fixedCap(rate),
+    weight,
+    priority,
+    whenOver: [...whenOver],
+    window,
+  };
+}
+
+/** The same of what was foreseen of a move, where nothing was. */
+export function nothingForeseen(): Pick<
+  MigrationReport,
+  "predictedDowntimeMs" | "forecast" | "leadMs" | "convergence" | "throttle" | "question"
+> {
+  return {
+    predictedDowntimeMs: null,
+    forecast: null,
+    leadMs: null,
+    convergence: null,
+    throttle: { diskBytesPerSecond: null, cpuShare: null },
+    question: null,
+  };
 }
 
 export function noSavedBytes(): SavedBytes {

@@ -1,5 +1,12 @@
 import { z } from "zod";
-import { MIGRATION_STATES, type MigrationReport, STRATEGIES } from "./report.ts";
+import { ratePolicy, REMEDIES, switchWindow } from "./control/wishes.ts";
+import { PRIORITIES } from "./options.ts";
+import {
+  CONVERGENCE_VERDICTS,
+  MIGRATION_STATES,
+  type MigrationReport,
+  STRATEGIES,
+} from "./report.ts";
 
 const bytes = z.number();
 const bytesOrNull = bytes.nullable();
@@ -48,10 +55,52 @@ export const reportFields = {
   endedAt: z.string().nullable(),
   totalMs: msOrNull,
   downtimeMs: msOrNull,
-  predictedDowntimeMs: msOrNull,
+  predictedDowntimeMs: msOrNull.meta({
+    description: "Forecast that the last switch was decided by",
+  }),
+  forecast: z.object({
+    downtimeMs: z.number(),
+    budgetedMs: z.number(),
+    transferMs: z.number(),
+    workMs: z.number(),
+    pathMs: z.number(),
+    wireBytes: bytes,
+  }).nullable().meta({
+    description: "Of a switch that began now, renewed while the move copies. downtimeMs is the " +
+      "pause as clients see it, budgetedMs the part that maxDowntimeMs limits: transferMs for the " +
+      "wireBytes that cross in the pause, and workMs at both ends; pathMs is the " +
+      "way there, and the repetition of packets that are likely to get lost",
+  }),
+  leadMs: msOrNull.meta({
+    description: "Time that memory would take from its start until the machine could switch",
+  }),
+  convergence: z.object({ verdict: z.enum(CONVERGENCE_VERDICTS), reason: z.string() }).nullable()
+    .meta({ description: "Whether what remains gets less; null while nobody has judged it" }),
+  throttle: z.object({
+    diskBytesPerSecond: z.number().nullable(),
+    cpuShare: z.number().min(0).max(0.99).nullable(),
+  }).meta({
+    description: "What is taken from the machine so that it writes less: a cap of its own disk " +
+      "writes, a share of its CPU time; null: nothing",
+  }),
+  question: z.object({
+    kind: z.enum(["budget"]),
+    askedAt: z.string(),
+    wantedDowntimeMs: z.number(),
+    text: z.string(),
+  }).nullable().meta({
+    description: "What the operator is asked; the move goes on as it is until it is answered",
+  }),
   maxDowntimeMs: z.number(),
   hold: z.boolean(),
-  rateBytesPerSecond: z.number().nullable(),
+  rate: z.union([z.number(), ratePolicy]).nullable().meta({ description: "As it was wished" }),
+  rateBytesPerSecond: z.number().nullable().meta({
+    description: "The cap in force now, whoever found it; null: none",
+  }),
+  weight: z.number().int(),
+  priority: z.enum(PRIORITIES),
+  whenOver: z.array(z.enum(REMEDIES)),
+  window: switchWindow.nullable(),
   progress: z.number().min(0).max(1),
   etaMs: msOrNull,
   memory: z.object({

@@ -15,6 +15,11 @@ export const memorySizeAnswer = z.object({
   "plugged-memory": count.optional(),
 });
 
+export const cpusAnswer = z.array(z.object({ "qom-path": z.string() }));
+
+/** Memory that the machine was given; what is preallocated is taken already. */
+export const memoryDevicesAnswer = z.array(z.object({ size: count, prealloc: z.boolean() }));
+
 export const qomListAnswer = z.array(z.object({ name: z.string(), type: z.string() }));
 
 const bitmap = z.object({
@@ -38,7 +43,36 @@ const image = z.object({
 });
 export type ImageAnswer = z.infer<typeof image>;
 
+/**
+ * Limits of a drive's I/O, as `query-block` shows and `block_set_io_throttle` takes them: 0 is none.
+ * Bursts, their lengths (s) and the group are there only where they are set.
+ */
+export const ioLimits = z.object({
+  bps: count.default(0),
+  bps_rd: count.default(0),
+  bps_wr: count.default(0),
+  iops: count.default(0),
+  iops_rd: count.default(0),
+  iops_wr: count.default(0),
+  bps_max: count.optional(),
+  bps_rd_max: count.optional(),
+  bps_wr_max: count.optional(),
+  iops_max: count.optional(),
+  iops_rd_max: count.optional(),
+  iops_wr_max: count.optional(),
+  bps_max_length: count.optional(),
+  bps_rd_max_length: count.optional(),
+  bps_wr_max_length: count.optional(),
+  iops_max_length: count.optional(),
+  iops_rd_max_length: count.optional(),
+  iops_wr_max_length: count.optional(),
+  iops_size: count.optional(),
+  group: z.string().optional(),
+});
+export type IoLimits = z.infer<typeof ioLimits>;
+
 const inserted = z.object({
+  ...ioLimits.shape,
   "node-name": z.string().optional(),
   drv: z.string(),
   ro: z.boolean(),
@@ -54,6 +88,16 @@ export const queryBlockAnswer = z.array(z.object({
   inserted: inserted.optional(),
 }));
 export type BlockAnswer = z.infer<typeof queryBlockAnswer>[number];
+
+export const blockStatsAnswer = z.array(z.object({
+  "node-name": z.string().optional(),
+  qdev: z.string().optional(),
+  device: z.string().optional(),
+  stats: z.object({ wr_bytes: count, wr_operations: count }),
+}));
+
+/** Of `x-query-virtio-queue-status` (7.2): requests that the guest gave and has not got back. */
+export const virtioQueueAnswer = z.object({ inuse: count });
 
 export const namedNodesAnswer = z.array(z.object({
   "node-name": z.string().optional(),
@@ -78,9 +122,13 @@ const tcpAddress = z.object({
   port: z.string().regex(/^\d{1,5}$/),
 });
 
+/** What QEMU could cut off at a word; a migration is among it until all of it is over. */
+export const yankAnswer = z.array(z.object({ type: z.string() }));
+
 export const migrateAnswer = z.object({
   status: z.string().optional(),
   "error-desc": z.string().optional(),
+  "cpu-throttle-percentage": count.optional(),
   "blocked-reasons": z.array(z.string()).optional(),
   "socket-address": z.array(z.union([tcpAddress, z.object({ type: z.string() })])).optional(),
   ram: z.object({

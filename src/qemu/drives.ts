@@ -1,11 +1,14 @@
 import type { DiskDescription } from "../guest/guest.ts";
-import type { BitmapAnswer, BlockAnswer, ImageAnswer } from "./answers.ts";
+import { type BitmapAnswer, type BlockAnswer, type ImageAnswer, ioLimits } from "./answers.ts";
+import type { FoundLimits } from "./io_limits.ts";
 
 /** A medium in a device of the machine, with the handle that QEMU's block commands take. */
 export interface Drive extends DiskDescription {
   readonly nodeName: string;
   readonly snapshots: readonly string[];
   readonly bitmaps: readonly BitmapAnswer[];
+  /** Limits of its I/O as they are now; null where QEMU cannot be asked to limit it. */
+  readonly throttle: FoundLimits | null;
 }
 
 /** Every bitmap of the driver begins with this, so that leftovers are known as ours. */
@@ -30,6 +33,7 @@ export function drivesOf(blocks: readonly BlockAnswer[]): Drive[] {
       nodeName: inserted["node-name"],
       snapshots: (inserted.image.snapshots ?? []).map((snapshot) => snapshot.name),
       bitmaps: inserted["dirty-bitmaps"] ?? [],
+      throttle: throttleOf(qdev, device, inserted),
     });
   }
   return drives.sort((a, b) => a.id < b.id ? -1 : 1);
@@ -53,6 +57,20 @@ function deviceId(qdev: string | undefined, device: string): string {
   if (named) return named[1];
   if (!qdev.startsWith("/")) return qdev;
   return device !== "" ? device : qdev.replace(/\/virtio-backend$/, "");
+}
+
+/**
+ * Flash of the machine itself is left alone: its few writes are done while a processor waits, and
+ * one that waits for a limit would stop the whole machine.
+ */
+function throttleOf(
+  qdev: string | undefined,
+  device: string,
+  inserted: NonNullable<BlockAnswer["inserted"]>,
+): FoundLimits | null {
+  if (qdev !== undefined && /^\/machine\/[^/]+$/.test(qdev)) return null;
+  const handle = qdev === undefined ? { device } : { id: qdev };
+  return { handle, limits: ioLimits.parse(inserted) };
 }
 
 /** An image and what lies below it; null where a part does not say. */

@@ -1,4 +1,6 @@
 import { z } from "zod";
+import { ioLimits } from "./answers.ts";
+import type { FoundLimits } from "./io_limits.ts";
 import type { Settings } from "./settings.ts";
 
 const settings = z.object({
@@ -13,6 +15,11 @@ const sourceNotes = z.object({
   wasRunning: z.boolean().optional(),
   /** The driver was about to start QEMU's NBD server. */
   nbdServer: z.boolean().optional(),
+  /** Limits as found of the drives whose writes the driver capped; empty where it lifted the cap. */
+  ioLimits: z.array(z.object({
+    handle: z.union([z.object({ id: z.string() }), z.object({ device: z.string() })]),
+    limits: ioLimits,
+  })).optional(),
 });
 
 /** What the driver changed at the source, for `restore` after a crash. */
@@ -20,6 +27,7 @@ export interface SourceNotes {
   readonly settings: Settings;
   readonly wasRunning: boolean;
   readonly nbdServer: boolean;
+  readonly ioLimits: readonly FoundLimits[];
 }
 
 const NOTHING: Settings = { capabilities: {}, parameters: {} };
@@ -33,5 +41,6 @@ export function readSourceNotes(notes: Record<string, unknown>): SourceNotes {
     // Without notes the driver had not paused it: a machine that stands still was found so.
     wasRunning: data.wasRunning ?? false,
     nbdServer: data.nbdServer ?? false,
+    ioLimits: data.ioLimits ?? [],
   };
 }

@@ -156,6 +156,17 @@ export function driveFindings(drives: readonly Drive[]): Finding[] {
   return findings;
 }
 
+/** Pure: what a move that may hold back the disks cannot hold back. */
+export function throttleFindings(drives: readonly Drive[]): Finding[] {
+  return drives.filter(({ readOnly, throttle }) => !readOnly && throttle === null).map(({ id }) =>
+    warning(
+      "throttle_not_possible",
+      `What the machine writes to "${id}" cannot be held back: it is part of the board`,
+      "Nothing has to be done while little is written there",
+    )
+  );
+}
+
 /** Pure: what of the machine leaves out free pages, for a move that wants them to travel. */
 export function freePageFindings(devices: readonly string[]): Finding[] {
   return devices.filter((line) => line.includes(FREE_PAGE_HINT)).map((line) =>

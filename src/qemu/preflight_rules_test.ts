@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
 import { ERRORS } from "../core/error_codes.ts";
 import type { DiskDescription, GuestDescription } from "../guest/guest.ts";
+import { ioLimits } from "./answers.ts";
 import type { Drive } from "./drives.ts";
-import { compareMachines, driveFindings, freePageFindings } from "./preflight_rules.ts";
+import {
+  compareMachines,
+  driveFindings,
+  freePageFindings,
+  throttleFindings,
+} from "./preflight_rules.ts";
 
 const MIB = 1024 * 1024;
 const disk: DiskDescription = {
@@ -16,6 +22,7 @@ const disk: DiskDescription = {
 const here: GuestDescription = {
   kind: "qemu",
   version: "10.0.2",
+  cpuModel: null,
   machineType: "pc-i440fx-10.0",
   memoryBytes: 256 * MIB,
   runState: "running",
@@ -116,6 +123,7 @@ Deno.test("what stays behind is a warning; the driver's own bitmaps are not", ()
     nodeName: "n",
     snapshots: ["before"],
     bitmaps: [{ ...bitmap, name: "backup" }, { ...bitmap, name: "causeway-return" }],
+    throttle: null,
   };
   const findings = driveFindings([drive, { ...drive, readOnly: true, snapshots: [], bitmaps: [] }]);
   assert.deepEqual(
@@ -124,3 +132,17 @@ Deno.test("what stays behind is a warning; the driver's own bitmaps are not", ()
   );
   assert.ok(!findings[1].message.includes("causeway-return"));
 });
+
+Deno.test("only writable disks that QEMU cannot limit are named as such", () => {
+  const flash = { ...drive("system.flash0"), throttle: null };
+  const findings = throttleFindings([drive("vd0"), flash, { ...flash, readOnly: true }]);
+  assert.deepEqual(findings.map(({ severity, code }) => `${severity} ${code}`), [
+    "warning throttle_not_possible",
+  ]);
+  assert.match(findings[0].message, /"system.flash0"/);
+});
+
+function drive(id: string): Drive {
+  const throttle = { handle: { id }, limits: ioLimits.parse({}) };
+  return { ...disk, id, nodeName: id, snapshots: [], bitmaps: [], throttle };
+}

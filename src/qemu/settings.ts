@@ -1,3 +1,4 @@
+import { cpuThrottleParameters } from "./cpu_throttle.ts";
 import { ask, capabilitiesAnswer, parametersAnswer } from "./answers.ts";
 import type { QmpClient } from "./qmp/client.ts";
 
@@ -34,9 +35,13 @@ const OFF = {
 /** The stream ends at the local gateway: TLS is its peer link's business. */
 const PLAIN = { "tls-creds": "", "tls-hostname": "", mode: "normal" } as const;
 
-export const SOURCE_SETTINGS: Settings = {
+/** Nobody but the gateway slows the machine down, and it only where the move may. */
+const UNTHROTTLED = { "auto-converge": false, "dirty-limit": false } as const;
+
+const SOURCE_SETTINGS: Settings = {
   capabilities: {
     ...OFF,
+    ...UNTHROTTLED,
     events: true,
     "pause-before-switchover": true,
     "return-path": true,
@@ -51,6 +56,30 @@ export const SOURCE_SETTINGS: Settings = {
     "avail-switchover-bandwidth": 0,
   },
 };
+
+/** Parameters that change while a move runs, so that even equal values have to be noted. */
+const MOVING = ["downtime-limit", "max-bandwidth"] as const;
+
+/** What a source needs; `auto-converge` can only be set before a stream begins. */
+export function sourceSettings(mayThrottleCpu: boolean): Settings {
+  if (!mayThrottleCpu) return SOURCE_SETTINGS;
+  return {
+    capabilities: { ...SOURCE_SETTINGS.capabilities, "auto-converge": true },
+    parameters: { ...SOURCE_SETTINGS.parameters, ...cpuThrottleParameters(0) },
+  };
+}
+
+/** The values of `found` that a source has to put back, whatever `change` says of them. */
+export function movingParameters(
+  found: Settings,
+  mayThrottleCpu: boolean,
+): Record<string, ParameterValue> {
+  const names = [...MOVING, ...(mayThrottleCpu ? Object.keys(cpuThrottleParameters(0)) : [])];
+  return Object.fromEntries(
+    names.filter((name) => Object.hasOwn(found.parameters, name))
+      .map((name) => [name, found.parameters[name]]),
+  );
+}
 
 export const DESTINATION_SETTINGS: Settings = {
   capabilities: { ...OFF, events: true, "return-path": true, "late-block-activate": false },

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { GatewayError } from "../core/errors.ts";
+import { dirtyBytes } from "../migration/dirty_disks.ts";
 import type { Guest, GuestEvent, MoveOptions } from "../guest/guest.ts";
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { MemoryPipe, moveAll, notebook } from "./guest_move.ts";
+import { casesOfWatching } from "./guest_watch_cases.ts";
 
 /** A busy machine and the one that waits for it; made once for several cases. */
 export interface GuestPair {
@@ -85,6 +87,8 @@ async function casesOfARunningMove(pair: GuestPair, t: Deno.TestContext): Promis
     assert.ok(larger.includes("disk_sizes_differ"));
   });
 
+  await casesOfWatching(pair, t);
+
   await t.step("a round that was not kept is part of the next one", async () => {
     const book = notebook(pair.scratchDirectory, "not-kept");
     await pair.source.source.begin(book.options);
@@ -109,7 +113,9 @@ async function casesOfARunningMove(pair: GuestPair, t: Deno.TestContext): Promis
     const book = notebook(pair.scratchDirectory, "backlog");
     await pair.source.source.begin(book.options);
     for (const round of await pair.source.source.beginDiskRound()) await round.finish(true);
-    while (await pair.source.source.dirtyDiskBytes() === 0) await pair.untilItWorked(pair.source);
+    while (dirtyBytes(await pair.source.source.dirtyDisks()) === 0) {
+      await pair.untilItWorked(pair.source);
+    }
     const rounds = await pair.source.source.beginDiskRound();
     assert.ok(rounds.some(({ extents }) => extents.length > 0), "the next round is empty");
     for (const round of rounds) await round.finish(true);

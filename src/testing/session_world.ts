@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DueQueue } from "../emulator/due_queue.ts";
-import { Random } from "../emulator/random.ts";
+import { Random } from "../core/random.ts";
 import { type ChannelKind, isBulk } from "../wire/channel_kind.ts";
 import { decodeRecord } from "../wire/frame.ts";
 import type { SessionLimits } from "../wire/limits.ts";

@@ -85,6 +85,7 @@ export class TwoSites implements AsyncDisposable {
         kept: { ...DEFAULT_KEPT_LIMITS, ...this.kept },
         attach: life.attach(this.attach(name)),
         store: { bytesMax: STORE_BYTES_MAX, sharedImages: [] },
+        carrier: "quic",
         readPeers: () => Promise.resolve([{ name: other, address: null, fingerprint: "sha256:0" }]),
         openEndpoint: (incarnation) => {
           const endpoint = new MemoryEndpoint(

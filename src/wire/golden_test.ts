@@ -2,7 +2,13 @@ import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import records from "../../tests/golden/wire-v1/records.json" with { type: "json" };
 import type { ChannelKind } from "./channel_kind.ts";
-import { decodeRecord, encodeFrame, type Frame, RECORD_TYPES } from "./frame.ts";
+import {
+  decodeRecord,
+  encodeFrame,
+  type Frame,
+  RECORD_HEADER_BYTES,
+  RECORD_TYPES,
+} from "./frame.ts";
 import { migrationIdBytes } from "./migration_id.ts";
 import {
   type Ack,
@@ -11,6 +17,7 @@ import {
   decodeReset,
   decodeState,
   encodeAck,
+  encodeFiller,
   encodePing,
   encodeReset,
   encodeState,
@@ -25,6 +32,10 @@ const CODECS = {
   reset: [(value: unknown) => encodeReset(value as Reset), decodeReset],
   ping: [(value: unknown) => encodePing("ping", value as number), decodePing],
   pong: [(value: unknown) => encodePing("pong", value as number), decodePing],
+  filler: [
+    (value: unknown) => encodeFiller(value as number),
+    (payload: Uint8Array) => RECORD_HEADER_BYTES + payload.byteLength,
+  ],
 } as const;
 
 for (const golden of records) {

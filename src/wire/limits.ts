@@ -69,7 +69,13 @@ export const OLD_INCARNATIONS_KEPT = 64;
 /** RESET records waiting to be sent; beyond this the oldest is dropped (the peer asks again). */
 export const RESETS_QUEUED_MAX = 1_024;
 
-/** How far a channel may fall behind its equals and still catch up; forgotten beyond. */
+/**
+ * The highest priority that has data counts so many times: each lower one that waits gets about a
+ * twentieth of the link.
+ */
+export const UPPER_CLASS_WEIGHT = 19;
+
+/** How far a channel or machine may fall behind its equals and still catch up; forgotten beyond. */
 export const SERVICE_LAG_BYTES_MAX = MIB;
 
 /** What a session may be configured with. */

@@ -10,7 +10,7 @@ export class ChannelState {
   /** All record bytes of this channel, replays and acknowledgements included. */
   wireBytes = 0;
   receivedWireBytes = 0;
-  /** Service received among its equals, see `scheduler.ts`. */
+  /** Service received among its equals, of an urgent channel; see `scheduler.ts`. */
   servedBytes = 0;
 
   constructor(readonly migration: MigrationChannels, readonly kind: ChannelKind) {}
@@ -39,6 +39,11 @@ export class MigrationChannels {
       this.#channels.set(kind, channel);
     }
     return channel;
+  }
+
+  /** A channel that frames went or came by. */
+  opened(kind: ChannelKind): ChannelState | undefined {
+    return this.#channels.get(kind);
   }
 
   get channels(): Iterable<ChannelState> {

@@ -31,6 +31,7 @@ import {
 } from "./limits.ts";
 import { type CarrierState, Liveness, type NewCarrier } from "./liveness.ts";
 import type { ChannelState } from "./migration_channels.ts";
+import { checkShare, type MigrationShare } from "./migration_share.ts";
 import { type MigrationEvent, MigrationTable } from "./migration_table.ts";
 import { frameCost } from "./outbox.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -76,6 +77,8 @@ export class Session {
   readonly liveness = new Liveness();
   /** The peer's process, once a connection was made. */
   peerIncarnation: string | null = null;
+  /** Payload bytes of frames that were sent more than once, of all migrations, ended ones too. */
+  resentBytes = 0;
 
   readonly #migrations: MigrationTable;
   readonly #oldIncarnations = new Set<string>();
@@ -139,7 +142,10 @@ export class Session {
   /** After a loss: tell the peer over what is left what arrived, and ask it for the same. */
   #askForState(): void {
     const primary = this.liveness.primary();
-    if (primary !== null) primary.stateDue = { answerWanted: true };
+    // A connection that starts has told what it knew before the loss, and may not have arrived yet:
+    // without another STATE an acknowledgement that was lost would never be told.
+    const tellers = primary === null ? this.liveness.carriers.values() : [primary];
+    for (const carrier of tellers) carrier.stateDue = { answerWanted: true };
   }
 
   // --- channels ----------------------------------------------------------------------------------
@@ -153,8 +159,15 @@ export class Session {
     return this.#migrations.claim(migrationId, kind, nowMs);
   }
 
+  /** What a migration gets of the link, from the next frame on and until it is closed here. */
+  setShare(migrationId: string, share: MigrationShare): void {
+    checkShare(share);
+    this.#scheduler.setShare(migrationId, share);
+  }
+
   /** Forgets a migration; late frames of it are answered with what was applied. */
   close(migrationId: string, reason: string): void {
+    this.#scheduler.forget(migrationId);
     this.#migrations.close(migrationId, reason);
   }
 
@@ -261,17 +274,38 @@ export class Session {
     return channel === null ? null : this.#takeFrame(channel, carrier);
   }
 
+  /** The connection that takes bulk records; null while none does. */
+  bulkCarrier(): CarrierState | null {
+    const carrier = this.liveness.primary();
+    return carrier === null || carrier.silent ? null : carrier;
+  }
+
   /**
    * The next memory or disk frame for this connection; null when none may go.
    *
    * @param allowed false for a migration that is over its rate cap
    */
   nextBulk(carrierId: number, allowed: (migrationId: string) => boolean): Outgoing | null {
-    const carrier = this.liveness.primary();
-    if (carrier === null || carrier.id !== carrierId || carrier.silent) return null;
-    const channels = this.#migrations.sending();
-    const channel = this.#scheduler.bulk(channels, this.#windowBytes, allowed);
+    const carrier = this.bulkCarrier();
+    if (carrier === null || carrier.id !== carrierId) return null;
+    const freeBytes = this.#windowBytes - this.heldCosts().sentBytes;
+    const channel = this.#scheduler.bulk(this.#migrations.all, freeBytes, allowed);
     return channel === null ? null : this.#takeFrame(channel, carrier);
+  }
+
+  /** Migrations of which bulk frames wait to be sent, or to be applied by the peer. */
+  *bulkMigrations(): Generator<string> {
+    for (const migration of this.#migrations.all) {
+      for (const { kind, outbox } of migration.channels) {
+        if (!isBulk(kind) || outbox.unacknowledgedCost === 0) continue;
+        yield migration.id;
+        break;
+      }
+    }
+  }
+
+  get hasBulk(): boolean {
+    return !this.bulkMigrations().next().done;
   }
 
   /** Costs of bulk frames sent and not acknowledged, and received and not applied. */
@@ -373,7 +407,9 @@ export class Session {
 
   #takeFrame(channel: ChannelState, carrier: CarrierState): Outgoing {
     const { migration, kind } = channel;
+    const before = channel.outbox.resentBytes;
     const frame = channel.outbox.take(carrier.id);
+    this.resentBytes += channel.outbox.resentBytes - before;
     const record = encodeFrame(migration.idBytes, {
       kind,
       opening: migration.opening,

@@ -6,7 +6,13 @@ import { encodeFrame, encodeRecord } from "./frame.ts";
 import { MIGRATIONS_MAX } from "./limits.ts";
 import { migrationIdBytes, migrationIdText } from "./migration_id.ts";
 import { Session } from "./session.ts";
-import { encodeAck, encodePing, encodeReset, encodeState } from "./session_records.ts";
+import {
+  encodeAck,
+  encodeFiller,
+  encodePing,
+  encodeReset,
+  encodeState,
+} from "./session_records.ts";
 
 const LIMITS = { unacknowledgedBytesMax: 10_000, payloadBytesMax: 1_000, queueBytesMin: 1_000 };
 const IDS = [1, 2, 3].map((byte) => migrationIdText(new Uint8Array(16).fill(byte)));
@@ -44,6 +50,7 @@ const anyRecord = fc.oneof(
     appliedUpTo: fc.array(fc.nat(2), { minLength: 5, maxLength: 5 }),
   }).map(encodeReset),
   fc.constantFrom("ping" as const, "pong" as const).map((type) => encodePing(type, 1)),
+  fc.integer({ min: 8, max: 60 }).map(encodeFiller),
   fc.tuple(fc.nat(255), fc.uint8Array({ maxLength: 60 })).map(([type, payload]) =>
     encodeRecord(type, payload)
   ),

@@ -4,7 +4,7 @@
  */
 import { ByteReader, ByteWriter, frameInvalid } from "./bytes.ts";
 import { CHANNEL_KINDS, type ChannelKind, kindNumber } from "./channel_kind.ts";
-import { encodeRecord, RECORD_TYPES } from "./frame.ts";
+import { encodeRecord, RECORD_HEADER_BYTES, RECORD_TYPES } from "./frame.ts";
 import { MIGRATIONS_MAX, STATE_RANGES_MAX } from "./limits.ts";
 import { MIGRATION_ID_BYTES, migrationIdBytes, migrationIdText } from "./migration_id.ts";
 
@@ -156,6 +156,14 @@ export function decodePing(payload: Uint8Array): number {
   const number = reader.u64();
   reader.end();
   return number;
+}
+
+/**
+ * FILLER: bytes without meaning that show what a path carries; dropped by whoever gets it. Zeros are
+ * as good as anything: what a carrier sends is encrypted.
+ */
+export function encodeFiller(recordBytes: number): Uint8Array {
+  return encodeRecord(RECORD_TYPES.filler, new Uint8Array(recordBytes - RECORD_HEADER_BYTES));
 }
 
 function putAck(writer: ByteWriter, ack: Ack): void {

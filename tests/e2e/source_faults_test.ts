@@ -43,7 +43,7 @@ Deno.test("a source disk that cannot be read ends the move, the machine goes on"
 
 Deno.test("a defect in the driver of the source undoes its move and disturbs no other", async () => {
   await using sites = await ReferenceSites.start(SLOW_PATH);
-  sites.faults.at("a", "source.dirtyDiskBytes", () => {
+  sites.faults.at("a", "source.dirtyDisks", () => {
     throw new TypeError("undefined is not a function");
   });
   const ids = [await sites.move({}, "one"), await sites.move({}, "two")];

@@ -2,6 +2,8 @@ import assert from "node:assert/strict";
 import type { Guest, MemorySource } from "../../src/guest/guest.ts";
 import { createDisk } from "../../src/testing/qemu_process.ts";
 import { requires } from "../../src/testing/requirements.ts";
+import { type IoLimits, queryBlockAnswer } from "../../src/qemu/answers.ts";
+import { drivesOf } from "../../src/qemu/drives.ts";
 import type { QmpClient } from "../../src/qemu/qmp/client.ts";
 import {
   attach,
@@ -28,11 +30,13 @@ async function found(look: QmpClient): Promise<unknown> {
     bitmaps: nodes.flatMap((node) =>
       (node["dirty-bitmaps"] ?? []).map(({ name, recording, busy }) => ({ name, recording, busy }))
     ),
+    limits: drivesOf(queryBlockAnswer.parse(await look.execute("query-block")))
+      .map(({ throttle }) => throttle),
     status: await look.execute("query-status"),
   };
 }
 
-/** A machine with settings and a bitmap of its operator's own. */
+/** A machine with settings, a limit and a bitmap of its operator's own. */
 async function withOperatorsMachine(
   body: (machine: BareMachine, directory: string) => Promise<void>,
 ): Promise<void> {
@@ -54,6 +58,11 @@ async function withOperatorsMachine(
       "downtime-limit": 77,
       "avail-switchover-bandwidth": 5_000_000,
     });
+    await look.execute("block_set_io_throttle", {
+      ...{ id: "/machine/peripheral/vd1/virtio-backend", group: "tenant" },
+      ...{ bps: 9_000_000, bps_rd: 0, bps_wr: 0, bps_max: 18_000_000, bps_max_length: 3 },
+      ...{ iops: 0, iops_rd: 0, iops_wr: 700 },
+    });
     await look.execute("block-dirty-bitmap-add", { node: "vd1-format", name: "backup-monday" });
     await body(machine, directory);
   });
@@ -61,6 +70,14 @@ async function withOperatorsMachine(
 
 const POINTS: Record<string, (guest: Guest, machine: BareMachine) => Promise<void>> = {
   "right after begin": () => Promise.resolve(),
+  "with its disks capped": async ({ source }) => {
+    await source.throttleDisks(200_000);
+    await source.throttleDisks(100_000);
+  },
+  "with a cap that was lifted": async ({ source }) => {
+    await source.throttleDisks(100_000);
+    await source.throttleDisks(null);
+  },
   "inside a disk round": async ({ source }) => {
     await source.beginDiskRound();
     await source.beginDiskRound();
@@ -88,7 +105,8 @@ const POINTS: Record<string, (guest: Guest, machine: BareMachine) => Promise<voi
       return answer.status === "device";
     });
   },
-  "with the state given away": async ({ source }) => {
+  "with the state given away and its disks capped": async ({ source }) => {
+    await source.throttleDisks(100_000);
     const stream = await source.startMemory();
     const ended = read(stream);
     await stream.pauseAtGate();
@@ -141,3 +159,55 @@ for (const [point, go] of Object.entries(POINTS)) {
       }),
   );
 }
+
+Deno.test(
+  "a cap holds the sum of all disks beside the limits that they had, and goes with the machine kept",
+  await requires("qemu", "qemuUtils"),
+  () =>
+    withOperatorsMachine(async (machine, directory) => {
+      await using guest = await attach(machine.qmpPath);
+      const before = await found(machine.look);
+      const options = moveOptions(`${directory}/x`);
+      await guest.source.begin(options);
+      await guest.source.throttleDisks(1_000_000);
+      const limits = async () =>
+        drivesOf(queryBlockAnswer.parse(await machine.look.execute("query-block")))
+          .map(({ throttle }) => throttle!.limits);
+      const none = { bps: 0, bps_rd: 0, bps_wr: 0, iops: 0, iops_rd: 0, iops_wr: 0 };
+      assert.deepEqual(await limits(), [
+        { ...none, bps_wr: 500_000, group: "causeway" },
+        { ...none, bps_rd: 8_500_000, bps_wr: 500_000, iops_wr: 700, group: "tenant" },
+      ]);
+      await assert.rejects(guest.source.throttleDisks(0), RangeError);
+      const stream = await guest.source.startMemory();
+      const ended = read(stream);
+      await stream.pauseAtGate();
+      await Promise.all([stream.finish(), ended]);
+      await guest.source.retire(true);
+      assert.deepEqual(
+        await limits(),
+        (before as { limits: { limits: unknown }[] }).limits
+          .map((drive) => drive.limits),
+      );
+    }),
+);
+
+Deno.test(
+  "a cap whose notes are lost goes with the machine that is kept",
+  await requires("qemu", "qemuUtils"),
+  () =>
+    withOperatorsMachine(async (machine, directory) => {
+      const crashing = await attach(machine.qmpPath);
+      const before = await found(machine.look);
+      await crashing.source.begin(moveOptions(`${directory}/x`));
+      await crashing.source.throttleDisks(1_000_000);
+      await crashing.detach();
+      await using guest = await attach(machine.qmpPath);
+      await guest.source.retire(true);
+      const [own, tenants] =
+        (await found(machine.look) as { limits: { limits: IoLimits }[] }).limits;
+      assert.deepEqual(own, (before as { limits: unknown[] }).limits[0]);
+      // What the operator had here is not known any more; it is narrower, never wider.
+      assert.equal(tenants.limits.iops_wr, 700);
+    }),
+);

@@ -115,7 +115,7 @@ Deno.test(
       const failures = await Promise.allSettled([
         pumped,
         round.read(0, new Uint8Array(4096)),
-        source.source.dirtyDiskBytes(),
+        source.source.dirtyDisks(),
         stream.pauseAtGate(),
         source.describe(),
       ]);

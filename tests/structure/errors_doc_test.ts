@@ -9,6 +9,7 @@ const RENDER = "deno run --allow-read --allow-write docs/render_errors.ts";
 const OTHER_NAMES = new Set([
   // Kinds of audit entries, and commands of the QEMU Machine Protocol.
   "link_refused",
+  "block_set_io_throttle",
   "migrate_cancel",
 ]);
 

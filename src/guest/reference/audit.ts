@@ -16,7 +16,7 @@ import { BLOCK_BYTES, PAGE_BYTES, PAGE_WORDS } from "./units.ts";
 /** What a machine found when it looked at itself. */
 export interface VerifyReport {
   readonly ok: boolean;
-  /** Ticks that the machine has run since its first start, at whatever site. */
+  /** Ticks of its memory that the machine has run since its first start, at whatever site. */
   readonly ticks: number;
   /** All but those that were free. */
   readonly memoryPagesChecked: number;
@@ -62,7 +62,7 @@ export function* audit(subject: AuditSubject): Generator<void, VerifyReport> {
   const expected = yield* replay(
     subject.shape,
     subject.workload,
-    subject.registers.tick,
+    { memory: subject.registers.tick, disks: subject.registers.disk.tick },
     content,
   );
   const report = { ticks: subject.registers.tick, memoryPagesChecked: 0, diskBlocksChecked: 0 };
@@ -110,11 +110,11 @@ export function* audit(subject: AuditSubject): Generator<void, VerifyReport> {
   return { ok: true, ...report };
 }
 
-/** Runs the program from its start to `ticks` on versions only. */
+/** Runs both processes of the program from their start to `ticks` on versions only. */
 export function* replay(
   shape: MachineShape,
   workload: ReferenceWorkload,
-  ticks: number,
+  ticks: { readonly memory: number; readonly disks: number },
   content: PageContent,
 ): Generator<void, ExpectedState> {
   const memoryVersions = new Uint32Array(shape.pageCount);
@@ -129,9 +129,13 @@ export function* replay(
   };
   const registers = initialRegisters(shape, workload.seed);
   const program = new Program(shape, workload, registers);
-  while (registers.tick < ticks) {
-    program.step(model);
+  while (registers.tick < ticks.memory) {
+    program.stepMemory(model);
     if (registers.tick % SLICE_TICKS === 0) yield;
+  }
+  while (registers.disk.tick < ticks.disks) {
+    program.stepDisks(model);
+    if (registers.disk.tick % SLICE_TICKS === 0) yield;
   }
   return { registers, memoryVersions, diskVersions };
 }

@@ -89,7 +89,7 @@ Deno.test("a stale page is found even when the machine has overwritten it since"
     const stale = pagesThatDiffer(machine, before)[0];
     const old = before.slice(stale * PAGE_BYTES, (stale + 1) * PAGE_BYTES);
     machine.memory.copyIn(stale, old);
-    while (Buffer.from(pageOf(machine, stale)).equals(old)) machine.step();
+    while (Buffer.from(pageOf(machine, stale)).equals(old)) machine.stepMemory();
     assert.equal(verify(machine).firstBad?.where, "registers");
   });
 });
@@ -128,9 +128,28 @@ Deno.test("a disk write that was lost while it was under way is found", async ()
   await withCoreMachine({}, (machine) => {
     machine.powerOn();
     run(machine, 100);
-    assert.ok(machine.registers.pending.length > 0);
-    machine.registers.pending.pop();
+    assert.ok(machine.registers.disk.pending.length > 0);
+    machine.registers.disk.pending.pop();
     assert.equal(verify(machine).firstBad?.where, "registers");
+  });
+});
+
+Deno.test("disks that were held back for a time change nothing in memory, and the whole is whole", async () => {
+  await withCoreMachine({}, async (busy) => {
+    await withCoreMachine({}, (held) => {
+      for (const machine of [busy, held]) machine.powerOn();
+      run(busy, 200);
+      for (let tick = 0; tick < 200; tick++) {
+        held.stepMemory();
+        if (tick % 3 === 0) held.stepDisks();
+      }
+      assert.ok(Buffer.from(copyOfMemory(held)).equals(copyOfMemory(busy)));
+      assert.equal(held.registers.readDigest, busy.registers.readDigest);
+      assert.equal(held.registers.disk.tick, 67);
+      assert.ok(verify(held).ok);
+      while (held.registers.disk.tick < 200) held.stepDisks();
+      assert.deepEqual(held.registers, busy.registers);
+    });
   });
 });
 
@@ -231,7 +250,10 @@ function verify(machine: CoreMachine): VerifyReport {
 }
 
 function run(machine: CoreMachine, ticks: number): void {
-  for (let tick = 0; tick < ticks; tick++) machine.step();
+  for (let tick = 0; tick < ticks; tick++) {
+    machine.stepMemory();
+    machine.stepDisks();
+  }
 }
 
 function pagesThatAre(machine: CoreMachine, wanted: (page: number) => boolean): number[] {

@@ -41,8 +41,10 @@ const HANDLERS: Handlers = {
     machine.disk(disk).endBitmap(bitmap);
     return null;
   },
-  dirtyBytes: (machine, { bitmap }) =>
-    machine.disks.reduce((sum, disk) => sum + disk.dirtyBytes(bitmap), 0),
+  sample: (machine, { windowsMs }) => machine.sample(windowsMs),
+  throttleDisks: (machine, { bytesPerSecond }) => done(machine.capDisks(bytesPerSecond)),
+  dirtyDisks: (machine, { bitmap }) =>
+    machine.disks.map((disk) => ({ diskId: disk.id, bytes: disk.dirtyBytes(bitmap) })),
   trackEnd: (machine, { prefix }) => {
     for (const disk of machine.disks) {
       for (const name of disk.bitmapNames) if (name.startsWith(prefix)) disk.endBitmap(name);
@@ -72,6 +74,7 @@ const HANDLERS: Handlers = {
   memoryProgress: (machine) => machine.outgoing().progress(),
   memoryBandwidth: (machine, { bytesPerSecond }) =>
     done(machine.outgoing().setBandwidth(bytesPerSecond)),
+  memoryThrottle: (machine, { share }) => done(machine.outgoing().throttleCpu(share)),
   memoryGate: async (machine) => {
     await machine.outgoing().release();
     return { pausedAgoMs: machine.pausedAgoMs() };
@@ -113,6 +116,7 @@ export class ControlServer {
       else if (open === "memory-out") {
         await machine.serveOutgoing(connection, reader, {
           sendFree: first?.head.sendFree === true,
+          mayThrottleCpu: first?.head.mayThrottleCpu === true,
         });
       } else if (open === "memory-in") await machine.serveIncoming(connection, reader);
     } catch (thrown) {

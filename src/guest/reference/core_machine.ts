@@ -23,6 +23,8 @@ export class CoreMachine implements Platform {
   #content: PageContent;
   readonly #block = new Uint32Array(PAGE_WORDS);
   readonly #blockBytes = Buffer.from(this.#block.buffer);
+  /** What the program has written to each disk since this process began. */
+  readonly diskWrittenBytes: number[];
 
   constructor(
     memoryBytes: number,
@@ -34,6 +36,7 @@ export class CoreMachine implements Platform {
       pageCount: this.memory.pageCount,
       diskBlockCounts: disks.map((disk) => Math.floor(disk.sizeBytes / BLOCK_BYTES)),
     };
+    this.diskWrittenBytes = disks.map(() => 0);
     this.#content = new PageContent(workload);
     this.#program = new Program(
       this.shape,
@@ -61,8 +64,12 @@ export class CoreMachine implements Platform {
     for (const number of this.disks.keys()) this.#fillDisk(number);
   }
 
-  step(): void {
-    this.#program.step(this);
+  stepMemory(): void {
+    this.#program.stepMemory(this);
+  }
+
+  stepDisks(): void {
+    this.#program.stepDisks(this);
   }
 
   audit(): Generator<void, VerifyReport> {
@@ -103,6 +110,7 @@ export class CoreMachine implements Platform {
   writeBlock(disk: number, block: number, version: number): void {
     this.#content.write(diskSpace(disk), block, version, this.#block, 0);
     this.disks[disk].write(block * BLOCK_BYTES, this.#blockBytes);
+    this.diskWrittenBytes[disk] += BLOCK_BYTES;
   }
 
   #fillDisk(number: number): void {

@@ -2,7 +2,7 @@ import { GatewayError } from "../../core/errors.ts";
 import type { ReferenceWorkload } from "../definition.ts";
 import { WORKLOAD_RATE_MAX } from "../workload_rate.ts";
 import { FreeRing } from "./free_ring.ts";
-import type { MachineShape, Registers } from "./program.ts";
+import type { MachineShape, ProcessRegisters, Registers } from "./program.ts";
 
 /** Everything of a machine that is neither memory nor disk. */
 export interface CpuState {
@@ -11,7 +11,7 @@ export interface CpuState {
   readonly registers: Registers;
 }
 
-const FORMAT = "causeway-reference-cpu-1";
+const FORMAT = "causeway-reference-cpu-2";
 
 /** One opaque item of the memory stream: UTF-8 JSON with the name of its format. */
 export function encodeCpuState({ shape, workload, registers }: CpuState): Uint8Array {
@@ -69,15 +69,20 @@ function isRegisters(
 ): value is Registers {
   const disks = shape.diskBlockCounts;
   const ring = new FreeRing(shape.pageCount, workload.freeMiB);
-  return isCount(value?.tick) && isCount(value?.serial) && isCount(value?.readDigest) &&
-    isCount(value?.freeCursor, Math.max(1, ring.length)) &&
-    isCounts(value?.prng, 4) && isCounts(value?.logCursors, disks.length) &&
-    disks.every((blocks, disk) => value!.logCursors[disk] < Math.max(1, blocks)) &&
-    Array.isArray(value?.pending) &&
-    value.pending.every((write) =>
+  const disk = value?.disk;
+  return areProcessRegisters(value) && isCount(value?.freeCursor, Math.max(1, ring.length)) &&
+    areProcessRegisters(disk) && isCounts(disk?.logCursors, disks.length) &&
+    disks.every((blocks, each) => disk!.logCursors[each] < Math.max(1, blocks)) &&
+    Array.isArray(disk?.pending) &&
+    disk.pending.every((write) =>
       isCount(write?.dueTick) && isCount(write.version) &&
       isCount(write.disk, disks.length) && isCount(write.block, disks[write.disk])
     );
+}
+
+function areProcessRegisters(value: ProcessRegisters | undefined): boolean {
+  return isCount(value?.tick) && isCount(value?.serial) && isCount(value?.readDigest) &&
+    isCounts(value?.prng, 4);
 }
 
 function isQuantity(value: unknown): value is number {

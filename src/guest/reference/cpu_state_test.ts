@@ -8,7 +8,7 @@ const SHAPE: MachineShape = { pageCount: 1024, diskBlockCounts: [16, 8] };
 function state() {
   const registers = initialRegisters(SHAPE, 1);
   registers.tick = 12;
-  registers.pending.push({ dueTick: 14, disk: 1, block: 7, version: 99 });
+  registers.disk.pending.push({ dueTick: 14, disk: 1, block: 7, version: 99 });
   return { shape: SHAPE, workload: busyWorkload(), registers };
 }
 
@@ -22,9 +22,10 @@ Deno.test("what is no CPU state of this machine is refused", () => {
     ["garbage", "\0\x01"],
     ["an array", "[]"],
     ["null", "null"],
-    ["another format", good.replace("cpu-1", "cpu-2")],
+    ["another format", good.replace("cpu-2", "cpu-1")],
     ["another shape", good.replace('"pageCount":1024', '"pageCount":2048')],
     ["a missing register", good.replace('"tick"', '"tock"')],
+    ["no registers of the disks", good.replace('"disk":{', '"tape":{')],
     ["a missing rate", good.replace('"seed"', '"weed"')],
     ["no cursor of the free pages", good.replace('"freeCursor"', '"elsewhere"')],
     ["a short generator state", good.replace(/"prng":\[[^\]]*\]/, '"prng":[1,2,3]')],

@@ -1,6 +1,8 @@
 import fs from "node:fs";
 import { GatewayError } from "../../core/errors.ts";
+import type { DirtySample } from "../dirty_sample.ts";
 import type { RunState } from "../guest.ts";
+import { checkDiskCap } from "../throttles.ts";
 import type { VerifyReport } from "./audit.ts";
 import { BlockDevice } from "./block_device.ts";
 import { CoreMachine } from "./core_machine.ts";
@@ -14,11 +16,13 @@ import {
   OutgoingStream,
   outOfOrder,
 } from "./outgoing_stream.ts";
+import { Pace } from "./pace.ts";
 import {
   type MachineConfiguration,
   type MachineDescription,
   PROTOCOL_VERSION,
 } from "./protocol.ts";
+import { sample } from "./sampler.ts";
 import { TICK_MS } from "./units.ts";
 
 /** A machine that was not scheduled for longer than this has lost the time. */
@@ -29,6 +33,7 @@ const AUDIT_SLICE_MS = 20;
 /** The machine as it runs in its process: core, time, run state and streams. */
 export class Machine implements OutgoingHost, IncomingHost {
   readonly #core: CoreMachine;
+  readonly #pace = new Pace();
   #state: Exclude<RunState, "gone">;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #dueMs = 0;
@@ -112,6 +117,26 @@ export class Machine implements OutgoingHost, IncomingHost {
     if (this.#gatewayMayWrite) throw outOfOrder("start it", "not sealed: its disks are open");
     this.#arrived = false;
     this.#run();
+  }
+
+  /** @param bytesPerSecond for all disks together; null for no cap */
+  capDisks(bytesPerSecond: number | null): void {
+    checkDiskCap(bytesPerSecond);
+    this.#pace.capDisks(bytesPerSecond);
+  }
+
+  get cpuThrottleShare(): number {
+    return this.#pace.cpuThrottleShare;
+  }
+
+  throttleCpu(share: number): void {
+    this.#pace.throttleCpu(share);
+  }
+
+  async sample(windowsMs: readonly number[]): Promise<DirtySample> {
+    const isHere = this.#state === "running" || this.#state === "paused";
+    if (!isHere) throw outOfOrder("watch it", this.#describeState());
+    return await sample(this.#core, windowsMs);
   }
 
   /** Freezes the machine while it looks at itself; its state stays what it is. */
@@ -220,11 +245,13 @@ export class Machine implements OutgoingHost, IncomingHost {
 
   gaveAway(): void {
     this.#state = "postmigrate";
+    this.#pace.throttleCpu(0);
     this.#outgoing = null;
   }
 
   ended({ keepPaused }: { keepPaused: boolean }): void {
     this.#outgoing = null;
+    this.#pace.throttleCpu(0);
     if (this.#state !== "paused") return;
     if (keepPaused) this.#keptAtGate = true;
     else if (this.#runsAfterStream) this.#run();
@@ -272,12 +299,25 @@ export class Machine implements OutgoingHost, IncomingHost {
     this.#timer = setTimeout(() => this.#tick(), Math.max(0, this.#dueMs - performance.now()));
   }
 
+  #step(): void {
+    const turn = this.#pace.next();
+    if (turn.memory) this.#core.stepMemory();
+    if (!turn.disks) return;
+    const before = sum(this.#core.diskWrittenBytes);
+    this.#core.stepDisks();
+    this.#pace.wrote(sum(this.#core.diskWrittenBytes) - before);
+  }
+
   #tick(): void {
     const nowMs = performance.now();
     const behind = Math.floor((nowMs - this.#dueMs) / TICK_MS) + 1;
-    for (let step = 0; step < Math.min(behind, CATCH_UP_TICKS_MAX); step++) this.#core.step();
+    for (let step = 0; step < Math.min(behind, CATCH_UP_TICKS_MAX); step++) this.#step();
     this.#dueMs = behind > CATCH_UP_TICKS_MAX ? nowMs + TICK_MS : this.#dueMs + behind * TICK_MS;
     this.#outgoing?.stream.sampleRate();
     this.#schedule();
   }
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((total, each) => total + each, 0);
 }

@@ -1,6 +1,7 @@
 import { GatewayError } from "../../core/errors.ts";
 import type { Clock } from "../../core/clock.ts";
-import type { MemoryProgress, MemorySource } from "../guest.ts";
+import { checkCpuThrottle } from "../throttles.ts";
+import type { MemoryProgress, MemorySource, MoveOptions } from "../guest.ts";
 import type { MemoryItem } from "../memory_items.ts";
 import { errorFromHead } from "./call_channel.ts";
 import type { MachineConnection } from "./machine_connection.ts";
@@ -19,21 +20,22 @@ export class ReferenceMemorySource implements MemorySource {
     private readonly clock: Clock,
     private readonly connection: Deno.UnixConn,
     private readonly reader: MessageReader,
+    private readonly mayThrottleCpu: boolean,
     private first: Message | null,
   ) {}
 
-  /** @param sendFree pages that the machine calls free travel like others */
   static async open(
     machine: MachineConnection,
     clock: Clock,
-    sendFree: boolean,
+    options: Pick<MoveOptions, "sendFree" | "mayThrottleCpu">,
   ): Promise<ReferenceMemorySource> {
     const connection = await machine.openStream();
     const reader = new MessageReader(connection);
-    await new MessageWriter(connection).send({ open: "memory-out", sendFree });
+    const { sendFree = false, mayThrottleCpu = false } = options;
+    await new MessageWriter(connection).send({ open: "memory-out", sendFree, mayThrottleCpu });
     const first = await reader.next(ITEM_BYTES_MAX);
     if (first !== null && first.head.error === undefined) {
-      return new ReferenceMemorySource(machine, clock, connection, reader, first);
+      return new ReferenceMemorySource(machine, clock, connection, reader, mayThrottleCpu, first);
     }
     closeQuietly(connection);
     throw first === null ? await machine.lossError() : errorFromHead(first.head.error);
@@ -64,6 +66,11 @@ export class ReferenceMemorySource implements MemorySource {
       throw new RangeError(`bandwidth must be positive, got ${bytesPerSecond}`);
     }
     await this.machine.call("memoryBandwidth", { bytesPerSecond });
+  }
+
+  async throttleCpu(share: number): Promise<void> {
+    checkCpuThrottle(share, this.mayThrottleCpu);
+    await this.machine.call("memoryThrottle", { share });
   }
 
   async pauseAtGate(): Promise<{ pausedAtMs: number }> {

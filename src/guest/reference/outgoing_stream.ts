@@ -1,4 +1,5 @@
 import { GatewayError } from "../../core/errors.ts";
+import { checkCpuThrottle } from "../throttles.ts";
 import type { Bitmap } from "./bitmap.ts";
 import type { MachineMemory } from "./memory.ts";
 import { closeQuietly, type Head, type MessageReader, MessageWriter } from "./messages.ts";
@@ -11,6 +12,9 @@ export interface OutgoingHost {
   /** What this page holds is nobody's until the machine has written it again. */
   isFree(page: number): boolean;
   cpuState(): Uint8Array;
+  readonly cpuThrottleShare: number;
+  /** Takes this share of its processor time away from the machine, until the stream is over. */
+  throttleCpu(share: number): void;
   /** The stream has reached the gate: pause. */
   reachedGate(): void;
   /** The peer has everything. */
@@ -23,6 +27,8 @@ export interface OutgoingHost {
 export interface OutgoingOptions {
   /** Free pages travel like others. */
   readonly sendFree: boolean;
+  /** The machine may be held back. */
+  readonly mayThrottleCpu: boolean;
 }
 
 /** Between passes while held, so that a clean memory costs nothing. */
@@ -128,6 +134,12 @@ export class OutgoingStream {
     this.#wake();
   }
 
+  /** Within a stream the share only rises, as with other hypervisors. */
+  throttleCpu(share: number): void {
+    checkCpuThrottle(share, this.options.mayThrottleCpu);
+    this.host.throttleCpu(Math.max(share, this.host.cpuThrottleShare));
+  }
+
   /** To be called after each tick: keeps the account of how fast memory gets dirty. */
   sampleRate(): void {
     const atMs = performance.now();
@@ -145,6 +157,7 @@ export class OutgoingStream {
       remainingBytes: this.#dirty.count * PAGE_BYTES,
       dirtyBytesPerSecond: seconds > 0 ? Math.round(dirtied * PAGE_BYTES / seconds) : 0,
       pass: Math.max(1, this.#pass),
+      cpuThrottleShare: this.options.mayThrottleCpu ? this.host.cpuThrottleShare : null,
     };
   }
 

@@ -1,6 +1,6 @@
 import type { ReferenceWorkload } from "../definition.ts";
 import { FreeRing } from "./free_ring.ts";
-import { nextBelow, nextChance, prngFromSeed, type PrngState } from "./mix.ts";
+import { mix, nextBelow, nextChance, prngFromSeed, type PrngState } from "./mix.ts";
 import { BLOCK_BYTES, PAGE_BYTES, TICKS_PER_SECOND } from "./units.ts";
 
 /** Sizes that the program depends on. */
@@ -23,6 +23,7 @@ export interface Platform {
 
 /** A disk write that the program has issued and its device has not done yet. */
 export interface PendingWrite {
+  /** By the ticks of the disks. */
   readonly dueTick: number;
   readonly disk: number;
   readonly block: number;
@@ -33,21 +34,30 @@ export interface PendingWrite {
  * The machine's CPU and device state. Nothing of it can be read back from memory or disk, so a
  * machine that arrives without exactly these values goes on differently and its audit fails.
  */
-export interface Registers {
+export interface Registers extends ProcessRegisters {
+  /** Where the free pages begin, see `FreeRing`. */
+  freeCursor: number;
+  disk: DiskRegisters;
+}
+
+/** Of one process of the program: one writes the memory, another the disks. */
+export interface ProcessRegisters {
   /** Ticks done. */
   tick: number;
   /** Number of the last write, which is the version of what it wrote. */
   serial: number;
   prng: PrngState;
-  /** Next block of each disk's log. */
-  logCursors: number[];
-  /** Where the free pages begin, see `FreeRing`. */
-  freeCursor: number;
   /**
-   * Folds what the program read before each write. A stale page that the machine overwrites before
-   * anybody compares it has left its trace here.
+   * Folds what the process read before each write. A stale page that it overwrites before anybody
+   * compares it has left its trace here.
    */
   readDigest: number;
+}
+
+/** Of the process that writes the disks. */
+export interface DiskRegisters extends ProcessRegisters {
+  /** Next block of each disk's log. */
+  logCursors: number[];
   pending: PendingWrite[];
 }
 
@@ -57,10 +67,16 @@ export function initialRegisters(shape: MachineShape, seed: number): Registers {
     tick: 0,
     serial: 0,
     prng: prngFromSeed(seed),
-    logCursors: shape.diskBlockCounts.map(() => 0),
-    freeCursor: 0,
     readDigest: 0,
-    pending: [],
+    freeCursor: 0,
+    disk: {
+      tick: 0,
+      serial: 0,
+      prng: prngFromSeed(mix(seed, Math.floor(seed / 2 ** 32), 0x6469736b, 0)),
+      readDigest: 0,
+      logCursors: shape.diskBlockCounts.map(() => 0),
+      pending: [],
+    },
   };
 }
 
@@ -74,7 +90,8 @@ const REUSE_RATIO = 0.125;
 
 /**
  * The workload: step `n` does the same writes whenever and wherever it is taken, because it depends
- * on the registers alone. Time decides only how many steps are taken.
+ * on the registers alone. Time decides only how many steps are taken. Memory and disks are written
+ * by two processes that share nothing, so that disks which are held back hold back nothing else.
  */
 export class Program {
   readonly #ring: FreeRing;
@@ -92,24 +109,31 @@ export class Program {
     return this.#ring.isFree(page, this.registers.freeCursor);
   }
 
-  step(platform: Platform): void {
+  /** One tick of the process that writes the memory. */
+  stepMemory(platform: Platform): void {
     const { registers, workload } = this;
-    this.#completePending(platform);
     const pageWrites = quota(workload.memoryBytesPerSecond / PAGE_BYTES, registers.tick);
     for (let write = 0; write < pageWrites; write++) this.#writeMemory(platform);
-    if (this.shape.diskBlockCounts.length > 0) {
-      const blockWrites = quota(workload.diskBytesPerSecond / BLOCK_BYTES, registers.tick);
-      for (let write = 0; write < blockWrites; write++) this.#issueDiskWrite();
-    }
     registers.tick++;
   }
 
+  /** One tick of the process that writes the disks, and of the disks. */
+  stepDisks(platform: Platform): void {
+    const { registers: { disk }, workload } = this;
+    this.#completePending(platform);
+    if (this.shape.diskBlockCounts.length > 0) {
+      const blockWrites = quota(workload.diskBytesPerSecond / BLOCK_BYTES, disk.tick);
+      for (let write = 0; write < blockWrites; write++) this.#issueDiskWrite();
+    }
+    disk.tick++;
+  }
+
   #completePending(platform: Platform): void {
-    const { registers } = this;
+    const { registers: { disk: registers } } = this;
     let done = 0;
     for (const { dueTick, disk, block, version } of registers.pending) {
       if (dueTick > registers.tick) break;
-      this.#read(platform.digestBlock(disk, block));
+      noteRead(registers, platform.digestBlock(disk, block));
       platform.writeBlock(disk, block, version);
       done++;
     }
@@ -123,7 +147,7 @@ export class Program {
     }
     const page = this.#pickPage();
     const silent = nextChance(registers.prng, workload.silentRatio);
-    this.#read(platform.digestPage(page));
+    noteRead(registers, platform.digestPage(page));
     if (silent) platform.rewritePage(page);
     else platform.writePage(page, nextSerial(registers));
   }
@@ -148,7 +172,7 @@ export class Program {
   }
 
   #issueDiskWrite(): void {
-    const { registers, shape } = this;
+    const { registers: { disk: registers }, shape } = this;
     const disk = nextBelow(registers.prng, shape.diskBlockCounts.length);
     const blockCount = shape.diskBlockCounts[disk];
     const logBlocks = Math.ceil(blockCount / 2);
@@ -163,11 +187,10 @@ export class Program {
     const version = nextSerial(registers);
     registers.pending.push({ dueTick: registers.tick + DISK_LATENCY_TICKS, disk, block, version });
   }
+}
 
-  #read(digest: number): void {
-    const { registers } = this;
-    registers.readDigest = (Math.imul(registers.readDigest, 0x01000193) ^ digest) >>> 0;
-  }
+function noteRead(registers: ProcessRegisters, digest: number): void {
+  registers.readDigest = (Math.imul(registers.readDigest, 0x01000193) ^ digest) >>> 0;
 }
 
 /** Writes of tick `tick` at a steady rate; a fraction is carried to the next tick. */
@@ -177,7 +200,7 @@ function quota(perSecond: number, tick: number): number {
 }
 
 /** Version 0 is the initial content, so the numbering skips it when it wraps. */
-function nextSerial(registers: Registers): number {
+function nextSerial(registers: ProcessRegisters): number {
   registers.serial = (registers.serial + 1) >>> 0 || 1;
   return registers.serial;
 }

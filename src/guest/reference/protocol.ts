@@ -1,10 +1,11 @@
 import type { ReferenceWorkload } from "../definition.ts";
+import type { DirtySample } from "../dirty_sample.ts";
 import type { RunState } from "../guest.ts";
 import type { VerifyReport } from "./audit.ts";
 
 /**
  * What gateway and reference machine say to each other over the unix socket `machine.sock` in the
- * machine's state directory. Implemented, version 2.
+ * machine's state directory. Implemented, version 3.
  *
  * Every connection carries messages of a JSON head and a raw body (`messages.ts`). Its first
  * message says what it is for; any number of connections may be open, of the last two kinds one
@@ -18,7 +19,7 @@ import type { VerifyReport } from "./audit.ts";
  * | `memory-in` | gateway: the same items and `end`; then machine: `loaded` or `error` |
  *
  * `memory-out` with `"sendFree": true` sends the pages, too, that the machine calls free; else they
- * are left out.
+ * are left out. Without `"mayThrottleCpu": true` its stream refuses `memoryThrottle`.
  *
  * Call: `{ "id", "call", "params" }` and a body; answer `{ "id", "result" }` and a body, or
  * `{ "id", "error": { code, message, hint } }`. Event: `{ "event": "stopped" | "resumed" }`.
@@ -41,7 +42,7 @@ import type { VerifyReport } from "./audit.ts";
  * A lost connection has the same effect as `memoryCancel`, except at the gate: there the machine
  * stays paused until `memoryCancel`. A lost control connection has no effect at all.
  */
-export const PROTOCOL_VERSION = 2;
+export const PROTOCOL_VERSION = 3;
 
 export const SOCKET_NAME = "machine.sock";
 export const PID_NAME = "machine.pid";
@@ -94,7 +95,11 @@ export interface MachineCalls {
   roundBegin: { params: { from: string; to: string; full: boolean }; result: null };
   /** Drops a disk's bitmap, after adding it to another where `mergeInto` names one. */
   roundEnd: { params: { disk: number; bitmap: string; mergeInto: string | null }; result: null };
-  dirtyBytes: { params: { bitmap: string }; result: number };
+  dirtyDisks: { params: { bitmap: string }; result: { diskId: string; bytes: number }[] };
+  /** Caps what the machine writes to all disks together; null for no cap. */
+  throttleDisks: { params: { bytesPerSecond: number | null }; result: null };
+  /** Watches the machine; answered after the last window, and over then, whoever waits. */
+  sample: { params: { windowsMs: readonly number[] }; result: DirtySample };
   /** Drops every bitmap whose name begins so. */
   trackEnd: { params: { prefix: string }; result: null };
   /** Body of the answer: where the disk may hold something, all of it, as in `roundBegin`. */
@@ -116,9 +121,12 @@ export interface MachineCalls {
       remainingBytes: number;
       dirtyBytesPerSecond: number;
       pass: number;
+      cpuThrottleShare: number | null;
     };
   };
   memoryBandwidth: { params: { bytesPerSecond: number }; result: null };
+  /** Takes away a share of the machine's processor time until the stream is over. */
+  memoryThrottle: { params: { share: number }; result: null };
   /** Answered at the gate. */
   memoryGate: { params: Record<string, never>; result: { pausedAgoMs: number } };
   /** Answered in `postmigrate`. */

@@ -2,6 +2,7 @@ import type { Clock } from "../../core/clock.ts";
 import { invariant } from "../../core/assert.ts";
 import type { Extent } from "../../core/extents.ts";
 import type {
+  DirtyDisk,
   DiskRound,
   Finding,
   GuestDescription,
@@ -9,6 +10,7 @@ import type {
   MoveOptions,
   SourceSide,
 } from "../guest.ts";
+import { checkDiskCap } from "../throttles.ts";
 import { compareDescriptions } from "./compare.ts";
 import { copyWhole, decodeExtents } from "./extent_list.ts";
 import type { MachineConnection } from "./machine_connection.ts";
@@ -21,7 +23,7 @@ const BITMAP_PREFIX = "move-";
 export class ReferenceSource implements SourceSide {
   #round = 0;
   #foundPaused = false;
-  #sendFree = false;
+  #options: Pick<MoveOptions, "sendFree" | "mayThrottleCpu"> = {};
   #memory: ReferenceMemorySource | null = null;
 
   constructor(
@@ -48,7 +50,7 @@ export class ReferenceSource implements SourceSide {
     const { runState } = await this.machine.call("describe", {});
     await options.remember({ foundRunState: runState });
     this.#foundPaused = runState === "paused";
-    this.#sendFree = options.sendFree === true;
+    this.#options = options;
     this.#round = 0;
     await this.machine.call("trackEnd", { prefix: BITMAP_PREFIX });
     await this.machine.call("trackBegin", { bitmap: this.#bitmap() });
@@ -68,12 +70,17 @@ export class ReferenceSource implements SourceSide {
     return disks.map(({ id }, disk) => this.#diskRound(disk, id, from, extents[disk]));
   }
 
-  async dirtyDiskBytes(): Promise<number> {
-    return await this.machine.call("dirtyBytes", { bitmap: this.#bitmap() });
+  async dirtyDisks(): Promise<DirtyDisk[]> {
+    return await this.machine.call("dirtyDisks", { bitmap: this.#bitmap() });
+  }
+
+  async throttleDisks(bytesPerSecond: number | null): Promise<void> {
+    checkDiskCap(bytesPerSecond);
+    await this.machine.call("throttleDisks", { bytesPerSecond });
   }
 
   async startMemory(): Promise<MemorySource> {
-    this.#memory = await ReferenceMemorySource.open(this.machine, this.clock, this.#sendFree);
+    this.#memory = await ReferenceMemorySource.open(this.machine, this.clock, this.#options);
     return this.#memory;
   }
 
@@ -90,6 +97,7 @@ export class ReferenceSource implements SourceSide {
     this.#memory?.drop();
     this.#memory = null;
     await this.machine.call("memoryCancel", {});
+    await this.machine.call("throttleDisks", { bytesPerSecond: null });
     await this.machine.call("trackEnd", { prefix: BITMAP_PREFIX });
     const { runState } = await this.machine.call("describe", {});
     if (runState !== "paused" && runState !== "postmigrate") return;
@@ -103,6 +111,7 @@ export class ReferenceSource implements SourceSide {
     if (!keep) return await this.machine.end();
     const { runState } = await this.machine.call("describe", {});
     invariant(runState === "postmigrate", `a machine that is ${runState} must not be retired`);
+    await this.machine.call("throttleDisks", { bytesPerSecond: null });
     await this.machine.call("trackEnd", { prefix: BITMAP_PREFIX });
   }
 

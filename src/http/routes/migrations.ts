@@ -6,6 +6,7 @@ import {
   migrationChange,
   migrationReport,
   migrationRequest,
+  questionAnswer,
 } from "../schemas/migration.ts";
 import { migrationPath } from "../schemas/path.ts";
 
@@ -55,7 +56,9 @@ const change = createRoute({
   method: "patch",
   path: "/v1/migrations/{id}",
   tags,
-  summary: "Change rate cap or downtime budget while it runs",
+  summary: "Change what is wished of a move while it runs",
+  description: "What is not named stays as it is. A rate, a budget and a share of the link take " +
+    "effect within a second; each change is one of the report's decisions.",
   request: { params: migrationPath, body: jsonBody(migrationChange) },
   responses: { 200: reportAnswer("Changed"), ...PROBLEM_ANSWER },
 });
@@ -69,6 +72,16 @@ const action = <const Name extends string>(name: Name, summary: string) =>
     request: { params: migrationPath },
     responses: { 200: reportAnswer("Taken up; the report shows the outcome"), ...PROBLEM_ANSWER },
   });
+
+const answer = createRoute({
+  method: "post",
+  path: "/v1/migrations/{id}/answer",
+  tags,
+  summary: "Answer what a move asks",
+  description: "409 no_question where it asks nothing.",
+  request: { params: migrationPath, body: jsonBody(questionAnswer) },
+  responses: { 200: reportAnswer("Taken up"), ...PROBLEM_ANSWER },
+});
 
 const adjudicate = createRoute({
   method: "post",
@@ -123,6 +136,10 @@ export function migrationRoutes({ service }: HttpDeps) {
       action("rollback", "Bring the machine back to the source"),
       async (c) => c.json(await service.rollback(c.req.valid("param").id), 200),
     )
+    .openapi(answer, async (c) => {
+      const report = await service.answer(c.req.valid("param").id, c.req.valid("json"));
+      return c.json(report, 200);
+    })
     .openapi(adjudicate, async (c) => {
       const report = await service.adjudicate(c.req.valid("param").id, c.req.valid("json"));
       return c.json(report, 200);

@@ -1,5 +1,5 @@
 import { z } from "@hono/zod-openapi";
-import { migrationOptions } from "../../migration/options.ts";
+import { CHANGEABLE, migrationOptions } from "../../migration/options.ts";
 import type { MigrationReport } from "../../migration/report.ts";
 import { reportFields } from "../../migration/report_form.ts";
 import { guestId } from "./path.ts";
@@ -16,13 +16,30 @@ export const migrationRequest = z.strictObject({
   ...migrationOptions.shape,
 });
 
-const { rate, maxDowntimeMs } = migrationOptions.shape;
+const { shape } = migrationOptions;
 
-/** Body of `PATCH /v1/migrations/{id}`. */
+/** Body of `PATCH /v1/migrations/{id}`: the same without defaults, for what is not named stays. */
 export const migrationChange = z.strictObject({
-  rate: rate.unwrap().optional(),
-  maxDowntimeMs: maxDowntimeMs.unwrap().optional(),
-}).refine((change) => Object.keys(change).length > 0, "at least one of rate, maxDowntimeMs");
+  rate: shape.rate.unwrap().optional(),
+  maxDowntimeMs: shape.maxDowntimeMs.unwrap().optional(),
+  weight: shape.weight.unwrap().optional(),
+  priority: shape.priority.unwrap().optional(),
+  whenOver: shape.whenOver.unwrap().optional(),
+  window: shape.window.unwrap().optional(),
+  hold: shape.hold.unwrap().optional(),
+  holdMemoryMs: shape.holdMemoryMs.unwrap().optional(),
+}).refine((change) => Object.keys(change).length > 0, `at least one of ${CHANGEABLE.join(", ")}`);
+
+/** Body of `POST /v1/migrations/{id}/answer`. */
+export const questionAnswer = z.strictObject({
+  accept: z.boolean().openapi({ description: "False: the next remedy of whenOver is tried" }),
+  maxDowntimeMs: shape.maxDowntimeMs.unwrap().optional().meta({
+    description: "The budget that is granted; without it, the one that was asked for",
+  }),
+}).refine(({ accept, maxDowntimeMs }) => accept || maxDowntimeMs === undefined, {
+  path: ["maxDowntimeMs"],
+  message: "a budget goes with accept: true",
+});
 
 /** Body of `POST /v1/migrations/{id}/adjudicate`. */
 export const adjudication = z.strictObject({

@@ -1,7 +1,14 @@
 import { GatewayError } from "../../core/errors.ts";
+import type { Plan, PlanRequest } from "../../gateway/plan/report.ts";
 import type { GatewayService, GuestView, PeerView } from "../../gateway/service.ts";
 import { guestDefinition } from "../../guest/definition.ts";
-import { type MigrationReport, noSavedBytes } from "../../migration/report.ts";
+import type { Forecast } from "../../migration/control/action.ts";
+import {
+  type MigrationReport,
+  noSavedBytes,
+  nothingForeseen,
+  type OpenQuestion,
+} from "../../migration/report.ts";
 
 /** A report as a running migration has it; `changes` on top. */
 export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationReport {
@@ -21,10 +28,15 @@ export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationR
     endedAt: null,
     totalMs: 2_000,
     downtimeMs: null,
-    predictedDowntimeMs: null,
+    ...nothingForeseen(),
     maxDowntimeMs: 300,
     hold: false,
+    rate: null,
     rateBytesPerSecond: null,
+    weight: 100,
+    priority: "normal",
+    whenOver: ["wait"],
+    window: null,
     progress: 0.25,
     etaMs: 6_000,
     memory: { totalBytes: 1_000, remainingBytes: 750, dirtyBytesPerSecond: 10 },
@@ -49,6 +61,30 @@ export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationR
   };
 }
 
+/** What a move asks whose machine writes too much. */
+export function sampleQuestion(changes: Partial<OpenQuestion> = {}): OpenQuestion {
+  return {
+    kind: "budget",
+    askedAt: "2026-01-02T03:04:06.000Z",
+    wantedDowntimeMs: 900,
+    text: "May web pause for 900 ms instead of 300? It writes 9 MB/s",
+    ...changes,
+  };
+}
+
+/** A pause that is over the budget of `sampleReport`. */
+export function sampleForecast(changes: Partial<Forecast> = {}): Forecast {
+  return {
+    downtimeMs: 412,
+    budgetedMs: 372,
+    transferMs: 282,
+    workMs: 90,
+    pathMs: 40,
+    wireBytes: 705_000,
+    ...changes,
+  };
+}
+
 /** A peer whose link is up. */
 export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
   return {
@@ -56,21 +92,53 @@ export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
     address: "192.0.2.1:7420",
     fingerprint: `sha256:${"0".repeat(64)}`,
     state: "up",
+    carrier: {
+      kind: "quic",
+      reason: "UDP passes",
+      since: "2026-01-02T03:04:05.678Z",
+      congestionControl: null,
+    },
     path: {
       roundTripMs: 80,
       minRoundTripMs: 79,
       bottleneckBytesPerSecond: 12_000_000,
       goodputBytesPerSecond: 11_000_000,
       lossRatio: 0.001,
+      queueMs: 3,
+      jitterMs: 1,
       silentMs: 4,
     },
+    rate: null,
     rateBytesPerSecond: null,
+    resentBytes: 0,
+    clockOffsetMs: 12,
     lastError: null,
     ...changes,
   };
 }
 
-function sampleGuest(id: string): GuestView {
+/** A forecast of which nothing is known. */
+export function samplePlan(
+  { guest, to }: Pick<PlanRequest, "guest" | "to">,
+  changes: Partial<Plan> = {},
+): Plan {
+  return {
+    guest,
+    to,
+    path: samplePeer().path,
+    probe: null,
+    sample: null,
+    destination: null,
+    findings: [],
+    rate: { source: "assumed", bytesPerSecond: { low: 1_000, expected: 1_000, high: 1_000 } },
+    strategies: [],
+    changes: [],
+    ...changes,
+  };
+}
+
+/** A reference machine that runs. */
+export function sampleGuest(id: string): GuestView {
   return {
     id,
     kind: "reference",
@@ -124,23 +192,14 @@ export function fakeService(overrides: Partial<GatewayService> = {}) {
     rollback: acted("rollback"),
     adjudicate: acted("adjudicate"),
     change: acted("change"),
+    answer: acted("answer"),
     deleteLeftovers: noted("deleteLeftovers", () => Promise.resolve({ deleted: ["/disk"] })),
     onReport(_id, listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
     },
     setLinkRate: noted("setLinkRate", () => Promise.resolve()),
-    plan: noted("plan", (request: { guest: string; to: string }) =>
-      Promise.resolve({
-        ...request,
-        path: samplePeer().path,
-        findings: [],
-        rate: {
-          source: "measured" as const,
-          bytesPerSecond: { low: 1_000, expected: 1_000, high: 1_000 },
-        },
-        strategies: [],
-      })),
+    plan: noted("plan", (request: PlanRequest) => Promise.resolve(samplePlan(request))),
     audit: noted("audit", () => [{ at: "2026-01-02T03:04:05.000Z", kind: "x", body: {} }]),
     health: noted(
       "health",

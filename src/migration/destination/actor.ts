@@ -95,6 +95,7 @@ export class DestinationActor {
         case "adjudicated":
           return await this.#adjudicated(message);
         case "offer":
+        case "plan":
         case "report":
           return;
       }

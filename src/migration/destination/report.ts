@@ -1,5 +1,11 @@
-import type { MigrationReport, MigrationState, Strategy } from "../report.ts";
-import { noSavedBytes } from "../report.ts";
+import { migrationOptions } from "../options.ts";
+import {
+  type MigrationReport,
+  type MigrationState,
+  noSavedBytes,
+  nothingForeseen,
+  wishesShown,
+} from "../report.ts";
 import type { DestinationState } from "./state.ts";
 
 /**
@@ -52,6 +58,10 @@ export function destinationReport(known: {
       : state.kind === "conflict"
       ? { site, runState: "paused" }
       : shown.machine ?? { site: stored.peer, runState: "running" },
+    // Asked and answered at the source; what it last sent of it is no question any more here.
+    question: state.kind === "accepted" || state.kind === "receiving"
+      ? shown.question ?? null
+      : null,
     leftovers: state.kind === "refused" || state.kind === "abandoned"
       ? [...known.partialCopies]
       : shown.leftovers ?? [],
@@ -118,17 +128,15 @@ function blank(
   | "machine"
   | "error"
 > {
-  const { options } = stored;
+  const options = migrationOptions.parse(stored.options);
   return {
-    strategy: options.strategy as Strategy,
+    strategy: options.strategy,
     startedAt: stored.createdAt,
     endedAt: null,
     totalMs: null,
     downtimeMs: null,
-    predictedDowntimeMs: null,
-    maxDowntimeMs: options.maxDowntimeMs as number,
-    hold: options.hold as boolean,
-    rateBytesPerSecond: options.rate as number | null,
+    ...nothingForeseen(),
+    ...wishesShown(options),
     progress: 0,
     etaMs: null,
     memory: { totalBytes: 0, remainingBytes: null, dirtyBytesPerSecond: null },

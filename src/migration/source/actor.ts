@@ -1,31 +1,23 @@
 import { GatewayError } from "../../core/errors.ts";
 import type { Finding, GuestDescription } from "../../guest/guest.ts";
-import { decideSwitch } from "../convergence.ts";
-import type { MigrationReport } from "../report.ts";
-import { begin, diskRound, measure, startMemory } from "./copy.ts";
+import { toOffered } from "../offered_options.ts";
+import type { MigrationChanges } from "../options.ts";
+import type { MigrationReport, QuestionAnswer } from "../report.ts";
+import { answerQuestion } from "./answering.ts";
+import { change } from "./changing.ts";
+import { begin } from "./copy.ts";
 import type { Verdict } from "./courier.ts";
 import { deliverVerdict, fail, finish, restartedError } from "./ending.ts";
 import { Cancelled, errorOf, Move, type SourceActorDeps } from "./move.ts";
-import { repairMemory } from "./repair.ts";
+import { precopy } from "./precopy.ts";
 import { seed } from "./seed.ts";
 import { sourceEnded, type SourceState } from "./state.ts";
-import { giveAway, isSilent, notePause, trySwitch } from "./switchover.ts";
+import { stopAndCopy } from "./stop_and_copy.ts";
 
 export type { SourceActorDeps } from "./move.ts";
 
-/** How often the switch is considered and the machine asked for its progress. */
-const TICK_MS = 100;
 /** How long the answer to a refused move waits for the destination to have let go of it. */
 const REFUSAL_TOLD_MS = 5_000;
-/** How often the memory figures are renewed while a disk round takes the link's time. */
-const NOTE_MS = 1_000;
-/** A disk round is worth its round trip above this backlog, or after this long. */
-const ROUND_BACKLOG_BYTES = 1024 * 1024;
-const ROUND_INTERVAL_MS = 1000;
-/** After an undone switch the next one waits, longer each time, so that it cannot flap. */
-const SWITCH_RETRY_MS = 2000;
-const SWITCH_RETRY_MS_MAX = 30_000;
-
 /**
  * The source end of one migration (design, section 3): what an operator may ask of it, and the
  * procedure in the order in which things happen. Who may run the machine is decided by the journal's
@@ -71,7 +63,7 @@ export class SourceActor {
     }
     this.#move.wasRunning = runState === "running";
     const answer = await courier.offer(
-      { type: "offer", guest: guestId, epoch, options, description },
+      { type: "offer", guest: guestId, epoch, options: toOffered(options), description },
       interrupt,
     );
     if (answer.type === "rejected") {
@@ -83,6 +75,7 @@ export class SourceActor {
     }
     const findings = await guest.source.preflight(answer.description, {
       sendFree: this.#move.sendFree,
+      mayThrottleDisks: options.whenOver.includes("throttleDisks"),
     });
     draft.findings = [...findings, ...answer.findings, ...notHeld(description)];
     const refusal = draft.findings.find(({ severity }) => severity === "refusal");
@@ -99,9 +92,9 @@ export class SourceActor {
     try {
       await begin(this.#move);
       const { strategy } = this.deps.options;
-      if (strategy === "stop-and-copy") await this.#stopAndCopy();
+      if (strategy === "stop-and-copy") await stopAndCopy(this.#move);
       else if (strategy === "seed") await seed(this.#move);
-      else await this.#precopy();
+      else await precopy(this.#move);
     } catch (error) {
       await fail(this.#move, error);
     }
@@ -164,6 +157,7 @@ export class SourceActor {
     this.deps.draft.decide("switch", "the operator asked for it", {});
     this.#move.switchRequested = true;
     this.#move.holdRequested = false;
+    this.deps.options.hold = false;
     this.#move.changes.notify();
   }
 
@@ -172,22 +166,22 @@ export class SourceActor {
     this.#requireCopying("hold");
     this.#move.holdRequested = true;
     this.#move.switchRequested = false;
+    this.deps.options.hold = true;
     this.#move.changes.notify();
   }
 
-  /** Changes cap and budget while the move runs. */
-  change(changes: { rate?: number | null; maxDowntimeMs?: number }): void {
+  /** Takes over other wishes while the move runs. @throws {GatewayError} `migration_state` */
+  change(changes: MigrationChanges): void {
     if (this.ended) throw this.#notAllowed("change", "The move has ended");
-    const { options, link, id, draft } = this.deps;
-    if (changes.rate !== undefined) {
-      options.rate = changes.rate;
-      link.setMigrationRateLimit(id, changes.rate);
-      draft.decide("rate", "the operator set the cap", { bytesPerSecond: changes.rate });
-    }
-    if (changes.maxDowntimeMs !== undefined) {
-      options.maxDowntimeMs = changes.maxDowntimeMs;
-      draft.decide("budget", "the operator set it", { maxDowntimeMs: changes.maxDowntimeMs });
-    }
+    if (changes.hold !== undefined) this.#requireCopying("hold");
+    change(this.#move, changes);
+    this.#move.changes.notify();
+    this.#move.publish();
+  }
+
+  /** Answers the open question. @throws {GatewayError} `no_question` */
+  answer(answer: QuestionAnswer): void {
+    answerQuestion(this.#move, answer);
     this.#move.changes.notify();
     this.#move.publish();
   }
@@ -225,142 +219,6 @@ export class SourceActor {
       "undoing",
     ];
     await this.#move.changes.until(() => !unsettled.includes(this.state.kind));
-  }
-
-  /** Disks first, then memory with further disk rounds beside it, then the switch when it fits. */
-  async #precopy(): Promise<void> {
-    const move = this.#move;
-    const { guest, draft, clock } = this.deps;
-    draft.phase = "copying the disks";
-    await diskRound(move);
-    // A machine that cannot be held switches by itself: its memory waits until it may.
-    if (this.#move.description?.canHoldSwitchover === false) await this.#holdDisksOnly();
-    draft.phase = "copying memory";
-    await startMemory(move);
-    let roundEndedAtMs = clock.nowMs();
-    let notBeforeMs = 0;
-    let retryMs = SWITCH_RETRY_MS;
-    for (;;) {
-      move.interrupt.check();
-      if (move.sent.repairIsDue) await repairMemory(move);
-      const backlog = await guest.source.dirtyDiskBytes();
-      const roundIsDue = clock.nowMs() - roundEndedAtMs > ROUND_INTERVAL_MS;
-      if (backlog > ROUND_BACKLOG_BYTES || (backlog > 0 && roundIsDue)) {
-        await this.#noting(diskRound(move));
-        roundEndedAtMs = clock.nowMs();
-      }
-      if (await this.#wantsSwitch(clock.nowMs() >= notBeforeMs)) {
-        // A machine that stands still anyway has no pause to keep short.
-        if (await trySwitch(move, move.switchRequested || !move.wasRunning)) return;
-        notBeforeMs = clock.nowMs() + retryMs;
-        retryMs = Math.min(SWITCH_RETRY_MS_MAX, retryMs * 2);
-        continue;
-      }
-      move.publish(false);
-      await this.#tick();
-    }
-  }
-
-  /** Keeps only the disks in sync while a hold is asked for. */
-  async #holdDisksOnly(): Promise<void> {
-    const move = this.#move;
-    while (move.holdRequested) {
-      move.interrupt.check();
-      move.holding = true;
-      this.deps.draft.phase = "disks in sync, holding; memory starts with the switch";
-      if (await this.deps.guest.source.dirtyDiskBytes() > ROUND_BACKLOG_BYTES) {
-        await diskRound(move);
-      }
-      move.publish(false);
-      await this.#tick();
-    }
-    move.holding = false;
-    // The word that ended the hold starts memory; the switch then follows when it fits.
-    move.switchRequested = false;
-  }
-
-  /** Measures, says what it means, and decides. */
-  async #wantsSwitch(mayRetry: boolean): Promise<boolean> {
-    const move = this.#move;
-    const { draft, options } = this.deps;
-    const budgetMs = move.wasRunning ? options.maxDowntimeMs : Infinity;
-    const { action, reason, prediction } = decideSwitch(await measure(move), budgetMs);
-    draft.predictedDowntimeMs = Math.round(prediction.downtimeMs);
-    move.holding = move.holdRequested && action === "switch";
-    const silent = isSilent(move);
-    draft.phase = silent
-      ? "waiting for the link"
-      : move.holding
-      ? "in sync, holding"
-      : move.holdRequested
-      ? "copying, will hold"
-      : `copying memory: ${reason}`;
-    // Even an operator's word waits for the link: a pause over a silent one only adds downtime.
-    const fits = move.switchRequested || (action === "switch" && !move.holdRequested);
-    const wanted = fits && mayRetry && !silent;
-    if (wanted) {
-      draft.decide("switch", move.switchRequested ? `asked for; ${reason}` : reason, {
-        predictedDowntimeMs: Math.round(prediction.downtimeMs),
-        transferMs: Math.round(prediction.transferMs),
-        pathMs: Math.round(prediction.pathMs),
-        budgetMs: options.maxDowntimeMs,
-      });
-    }
-    return wanted;
-  }
-
-  /** The machine is paused first; then everything is copied once. */
-  async #stopAndCopy(): Promise<void> {
-    const move = this.#move;
-    const { guest, draft, journal, clock } = this.deps;
-    journal.write({ kind: "switchBegan" });
-    await guest.source.pause();
-    draft.copyingPaused = true;
-    notePause(move, clock.nowMs());
-    draft.phase = "machine paused, copying the disks";
-    await diskRound(move);
-    draft.phase = "machine paused, copying memory";
-    await startMemory(move);
-    while (move.holdRequested) {
-      move.holding = true;
-      draft.phase = "machine paused, parked";
-      move.publish(false);
-      await this.#tick();
-    }
-    move.holding = false;
-    draft.copyingPaused = false;
-    await move.whilePumping(move.pump!.source.pauseAtGate());
-    await giveAway(move);
-  }
-
-  /** Waits for a disk round. On a slow link it takes minutes: the report must not stand still. */
-  async #noting(round: Promise<void>): Promise<void> {
-    const { draft, clock } = this.deps;
-    const over = new AbortController();
-    const renew = async () => {
-      while (!over.signal.aborted) {
-        const progress = await this.#move.pump?.source.progress().catch(() => null);
-        if (progress && !over.signal.aborted) draft.noteMemory(progress);
-        await clock.sleep(NOTE_MS, over.signal).catch(() => {});
-      }
-    };
-    void renew();
-    try {
-      await round;
-    } finally {
-      over.abort();
-    }
-  }
-
-  async #tick(): Promise<void> {
-    const { interrupt, changes } = this.#move;
-    const waiting = new AbortController();
-    const tick = this.deps.clock.sleep(TICK_MS, waiting.signal).catch(() => {});
-    try {
-      await interrupt.race(Promise.race([tick, changes.next()]));
-    } finally {
-      waiting.abort();
-    }
   }
 
   #requireCopying(action: string): void {

@@ -1,11 +1,11 @@
 import { createMemoryEncoder, type MemoryEncoder } from "../../codec/memory_encoder.ts";
 import { TECHNIQUES } from "../../codec/techniques.ts";
 import { totalBytes } from "../../core/extents.ts";
+import { dirtyBytes } from "../dirty_disks.ts";
 import type { DiskRound } from "../../guest/guest.ts";
 import { UNIT_BYTES } from "../../image/content_name.ts";
 import { reachOfOffer } from "../../image/page_memory.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
-import type { SwitchMeasurement } from "../convergence.ts";
 import type { RoundReport } from "../report.ts";
 import { takeDiskOffer } from "./disk_offer.ts";
 import { DiskPlanner } from "./disk_planner.ts";
@@ -24,6 +24,7 @@ export async function begin(move: Move): Promise<void> {
   const takesOffer = !move.deps.options.disable.includes("warm");
   await move.courier.say({ type: "begin", warm: takesOffer });
   await guest.source.begin(move.moveOptions());
+  move.canThrottleCpu = move.mayThrottleCpu;
   await move.interrupt.race(move.changes.until(() => move.courier.prepared));
   move.memoryChannel = link.channel(id, "memory");
   move.diskChannel = link.channel(id, "disk");
@@ -89,7 +90,7 @@ export async function diskRound(move: Move): Promise<void> {
     draft.diskVerified(diskId, totalBytes(extents, "data"));
   }
   await Promise.all(rounds.map((round) => round.finish(true)));
-  report.remainingBytes = await guest.source.dirtyDiskBytes();
+  report.remainingBytes = dirtyBytes(await guest.source.dirtyDisks());
   report.durationMs = Math.round(clock.nowMs() - startedMs);
   move.publish(false);
 }
@@ -145,36 +146,4 @@ export async function sendRound(
   report.durationMs = Math.round(clock.nowMs() - startedMs);
   move.publish(false);
   return report;
-}
-
-/** What the decision to switch is made from, at this moment. */
-export async function measure(move: Move): Promise<SwitchMeasurement> {
-  const { link, draft, guest, options } = move.deps;
-  const [progress, diskDirtyBytes] = await Promise.all([
-    move.pump!.source.progress(),
-    guest.source.dirtyDiskBytes(),
-  ]);
-  const { parkedBytes, sealingBytes } = move.pump!;
-  draft.noteMemory({ ...progress, remainingBytes: progress.remainingBytes + parkedBytes });
-  const path = link.path();
-  return {
-    memoryRemainingBytes: progress.remainingBytes,
-    firstPass: progress.pass <= 1,
-    // What the destination has still to give to its machine counts as if it had to cross.
-    parkedWireBytes: move.memoryChannel!.unacknowledgedBytes +
-      move.diskChannel!.unacknowledgedBytes + parkedBytes * draft.memory.changedRatio +
-      // What is in them was told apart from what is unchanged, but not packed.
-      sealingBytes +
-      move.pump!.keptInFlightBytes,
-    diskDirtyBytes,
-    memoryWireRatio: draft.memory.ratio,
-    diskWireRatio: draft.disk.ratio,
-    goodputBytesPerSecond: lowest(path.bottleneckBytesPerSecond, options.rate),
-    roundTripMs: path.roundTripMs,
-  };
-}
-
-function lowest(a: number | null, b: number | null): number | null {
-  if (a === null) return b;
-  return b === null ? a : Math.min(a, b);
 }

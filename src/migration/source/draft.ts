@@ -1,13 +1,20 @@
 import { type Clock, timestamp } from "../../core/clock.ts";
 import type { Finding, GuestDescription, MemoryProgress } from "../../guest/guest.ts";
 import type { PeerLink } from "../../link/peer_link.ts";
+import type { Forecast, Question } from "../control/action.ts";
+import { fixedCap } from "../fixed_cap.ts";
 import type { MigrationOptions } from "../options.ts";
-import type {
-  Decision,
-  DiskReport,
-  MigrationReport,
-  MigrationState,
-  RoundReport,
+import {
+  type Convergence,
+  type Decision,
+  type DiskReport,
+  type MigrationReport,
+  type MigrationState,
+  nothingForeseen,
+  type OpenQuestion,
+  type RoundReport,
+  type Throttle,
+  wishesShown,
 } from "../report.ts";
 import type { SourceState } from "./state.ts";
 import { TrafficMeter } from "../traffic.ts";
@@ -38,6 +45,13 @@ export class ReportDraft {
   owner: string;
   downtimeMs: number | null = null;
   predictedDowntimeMs: number | null = null;
+  /** Of a switch that began now. */
+  forecast: Forecast | null = null;
+  leadMs: number | null = null;
+  convergence: Convergence | null = null;
+  throttle: Throttle = nothingForeseen().throttle;
+  /** The cap in force, of the wish itself or as its policy has found it. */
+  rateBytesPerSecond: number | null;
   endedAtWallMs: number | null = null;
   runState: "running" | "paused" | "gone" = "running";
   /** Stop-and-copy: the machine stands still and the copy goes on, which is not the switch yet. */
@@ -54,6 +68,7 @@ export class ReportDraft {
   readonly disk = new TrafficMeter();
   readonly rounds: RoundReport[] = [];
   readonly decisions: Decision[] = [];
+  #question: OpenQuestion | null = null;
   #disks: DiskReport[] = [];
   #earlierRoundsBytes = 0;
   #progress = 0;
@@ -70,6 +85,7 @@ export class ReportDraft {
     startedWallMs?: number,
   ) {
     this.owner = identity.from;
+    this.rateBytesPerSecond = fixedCap(options.rate);
     this.#startedWallMs = startedWallMs ?? clock.wallMs();
     this.#startedMs = clock.nowMs();
   }
@@ -94,6 +110,9 @@ export class ReportDraft {
     this.memoryTotalBytes = kept.memory.totalBytes;
     this.#disks = kept.disks.map((disk) => ({ ...disk }));
     this.predictedDowntimeMs = kept.predictedDowntimeMs;
+    // Reports that an older version kept have neither.
+    this.forecast = kept.forecast ?? null;
+    this.convergence = kept.convergence ?? null;
     this.opaqueReason = kept.opaqueReason;
     this.opaqueBytes = kept.opaqueBytes;
     this.repairs = kept.repairs;
@@ -105,6 +124,31 @@ export class ReportDraft {
   decide(action: string, reason: string, numbers: Decision["numbers"]): void {
     this.decisions.push({ at: this.#now(), action, reason, numbers });
     if (this.decisions.length > DECISIONS_KEPT) this.decisions.shift();
+  }
+
+  /** What the operator is asked now. */
+  get question(): OpenQuestion | null {
+    return this.#question;
+  }
+
+  /**
+   * Asks the operator. A question that is open already was asked when it was, whatever it wants now.
+   *
+   * @param reason why the pause does not fit, in words
+   */
+  ask({ kind, wantedDowntimeMs }: Question, reason: string): void {
+    this.#question = {
+      kind,
+      askedAt: this.#question?.askedAt ?? this.#now(),
+      wantedDowntimeMs,
+      text: `May ${this.identity.guest} pause for ${wantedDowntimeMs} ms instead of ` +
+        `${this.options.maxDowntimeMs}? ${reason}`,
+    };
+  }
+
+  /** It was answered, or need not be asked any more. */
+  withdrawQuestion(): void {
+    this.#question = null;
   }
 
   beginRound(kind: RoundReport["kind"], remainingBytes: number | null): RoundReport {
@@ -134,6 +178,11 @@ export class ReportDraft {
     last.durationMs = lastedMs;
     this.#earlierRoundsBytes += last.sentBytes;
     this.beginRound("memory", progress.remainingBytes);
+  }
+
+  /** What has not been handed to the link of the round that runs, by disk. */
+  diskRemaining(): Map<string, number> {
+    return new Map(this.#disks.map(({ id, remainingBytes }) => [id, remainingBytes ?? 0]));
   }
 
   /** A disk round starts: `dataBytes` must cross for this disk. */
@@ -190,9 +239,18 @@ export class ReportDraft {
         : Math.round(this.endedAtWallMs - this.#startedWallMs),
       downtimeMs: this.downtimeMs,
       predictedDowntimeMs: this.predictedDowntimeMs,
-      maxDowntimeMs: this.options.maxDowntimeMs,
-      hold: this.options.hold,
-      rateBytesPerSecond: this.options.rate,
+      forecast: shownForecast(this.forecast),
+      convergence: this.convergence &&
+        { verdict: this.convergence.verdict, reason: this.convergence.reason },
+      ...(isCopying(state)
+        ? {
+          leadMs: rounded(this.leadMs),
+          throttle: { ...this.throttle },
+          question: this.#question && { ...this.#question },
+        }
+        : OVER),
+      ...wishesShown(this.options),
+      rateBytesPerSecond: this.rateBytesPerSecond,
       progress: this.#progress,
       etaMs: this.#etaMs(state, done, remaining, now),
       memory: {
@@ -245,6 +303,24 @@ export class ReportDraft {
   #now(): string {
     return timestamp(this.clock.wallMs());
   }
+}
+
+/** Of a move that asks and takes nothing any more. */
+const OVER = { leadMs: null, throttle: nothingForeseen().throttle, question: null };
+
+function isCopying({ kind }: SourceState): boolean {
+  return kind === "preparing" || kind === "copying" || kind === "switching";
+}
+
+/** Whole figures; null for one that has no bound, which JSON could not say either. */
+function shownForecast(forecast: Forecast | null): Forecast | null {
+  if (forecast === null) return null;
+  const whole = Object.entries(forecast).map(([name, value]) => [name, Math.round(value)]);
+  return whole.every(([, value]) => Number.isFinite(value)) ? Object.fromEntries(whole) : null;
+}
+
+function rounded(ms: number | null): number | null {
+  return ms === null || !Number.isFinite(ms) ? null : Math.round(ms);
 }
 
 function reportedState(

@@ -42,6 +42,8 @@ export interface PumpSettings {
  * own passes wait. Everything but pages keeps its place: what was parked before it goes before it.
  */
 export class MemoryPump {
+  /** Bytes of memory that the machine's stream has named, zero pages included. */
+  readBytes = 0;
   opaqueBytes = 0;
   opaqueReason: string | null = null;
   /** Resolves when the stream has ended and its last frame is numbered; rejects as soon as it breaks. */
@@ -142,6 +144,7 @@ export class MemoryPump {
     this.#named?.note(item);
     const parked = this.#parked;
     if (parked !== null && (item.kind === "pages" || item.kind === "zeros")) {
+      this.readBytes += parked.bytesOf(item);
       const length = item.kind === "pages" ? item.pageIndexes.length : item.ranges.length;
       for (let at = parked.park(item, 0); at < length; at = parked.park(item, at)) {
         this.#changes.notify();

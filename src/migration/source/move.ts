@@ -7,13 +7,14 @@ import type { WarmIntake } from "../../codec/warm_intake.ts";
 import type { PageMemory } from "../../image/page_memory.ts";
 import type { Channel, PeerLink } from "../../link/peer_link.ts";
 import { Changes } from "../changes.ts";
+import { fixedCap } from "../fixed_cap.ts";
 import { Interrupt } from "../interrupt.ts";
 import type { Journal } from "../journal.ts";
 import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import type { ToSource } from "../messages.ts";
 import type { MigrationOptions } from "../options.ts";
 import type { ImageRecords } from "../ports.ts";
-import type { MigrationReport } from "../report.ts";
+import type { MigrationReport, QuestionAnswer } from "../report.ts";
 import { Courier, type Verdict } from "./courier.ts";
 import type { DiskPlanner } from "./disk_planner.ts";
 import type { ReportDraft } from "./draft.ts";
@@ -92,6 +93,11 @@ export class Move {
   undoing: Interrupt | null = null;
   /** What the disks hold at the destination; there from `begin` on. */
   planner: DiskPlanner | null = null;
+  /** The first round of the disks is over. */
+  disksInStep = false;
+  /** What the machine may be slowed by in this move, as far as is known. */
+  canThrottleDisks = true;
+  canThrottleCpu = false;
   /** Number of the last disk round. */
   round = 0;
   /** What the machine's driver asked to be remembered. */
@@ -101,6 +107,8 @@ export class Move {
   pausedAtMs: number | null = null;
   holdRequested: boolean;
   switchRequested = false;
+  /** What the operator said to the last question, until it has been taken up. */
+  answer: QuestionAnswer | null = null;
   holding = false;
   /** The session that numbered this move's frames is gone: what is missing can never be sent. */
   framesGone = false;
@@ -136,7 +144,9 @@ export class Move {
         if (event.kind === "stopped") this.#machineStopped();
       }),
     );
-    if (options.rate !== null) link.setMigrationRateLimit(id, options.rate);
+    const cap = fixedCap(options.rate);
+    if (cap !== null) link.setMigrationRateLimit(id, cap);
+    link.setMigrationShare(id, options);
   }
 
   get state(): SourceState {
@@ -182,11 +192,17 @@ export class Move {
     return this.deps.options.disable.includes("free");
   }
 
+  /** Has to be known before memory starts: later wishes cannot add it. */
+  get mayThrottleCpu(): boolean {
+    return this.deps.options.whenOver.includes("throttleCpu");
+  }
+
   moveOptions(): MoveOptions {
     const { scratchDirectory, journal } = this.deps;
     return {
       scratchDirectory,
       sendFree: this.sendFree,
+      mayThrottleCpu: this.mayThrottleCpu,
       remember: (notes) => {
         this.notes = { ...this.notes, ...notes };
         journal.write({ kind: "noted", notes: this.notes });

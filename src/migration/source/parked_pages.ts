@@ -37,6 +37,14 @@ export class ParkedPages {
     return this.#pool.replacedBytes;
   }
 
+  /** Bytes of the pages that an item is about. */
+  bytesOf(item: Item<"pages"> | Item<"zeros">): number {
+    if (item.kind === "pages") return item.contents.byteLength;
+    let count = 0;
+    for (let i = 1; i < item.ranges.length; i += 2) count += item.ranges[i];
+    return count * this.#space.pageBytes;
+  }
+
   /**
    * Parks an item from its entry `from` on.
    *

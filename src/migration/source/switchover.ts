@@ -1,7 +1,7 @@
 import type { DiskRound } from "../../guest/guest.ts";
-import { overBudgetAtGate, predictDowntime } from "../convergence.ts";
+import type { GateCheck } from "../control/gate.ts";
 import { Interrupt } from "../interrupt.ts";
-import { beginRound, measure, sendRound } from "./copy.ts";
+import { beginRound, sendRound } from "./copy.ts";
 import type { Move } from "./move.ts";
 import { restartMemory } from "./repair.ts";
 import { RepairAsked, SwitchUndone } from "./switch_undone.ts";
@@ -11,14 +11,32 @@ const SWITCH_SILENCE_MS_MIN = 1000;
 /** How often the link is looked at while the machine stands still. */
 const SILENCE_CHECK_MS = 100;
 
+/** Who has the last word at the gate. */
+interface GateKeeper {
+  /** The machine stands still: a cap on its writes has no ground any more. */
+  easeDisks(): Promise<void>;
+  checkAtGate(pausedMs: number): Promise<GateCheck>;
+}
+
+/** A switch that was undone. */
+export interface Undone {
+  /** The pause that the gate found, ms of the budget; null where that was not why. */
+  readonly foundMs: number | null;
+}
+
 /**
  * Pauses the machine at the gate, fetches the last writes of its disks and gives it away, unless the
  * last check says that the pause would not fit: then it runs on as if nothing had been.
  *
  * @param forced the operator asked for it: the budget does not undo it
- * @returns false where the switch was undone and the copy goes on
+ * @param gate says whether the pause would fit, with the machine at its gate
+ * @returns null when the machine was given away; else the switch was undone and the copy goes on
  */
-export async function trySwitch(move: Move, forced: boolean): Promise<boolean> {
+export async function trySwitch(
+  move: Move,
+  forced: boolean,
+  gate: GateKeeper,
+): Promise<Undone | null> {
   const { journal, draft, options, clock } = move.deps;
   journal.write({ kind: "switchBegan" });
   move.holding = false;
@@ -31,34 +49,35 @@ export async function trySwitch(move: Move, forced: boolean): Promise<boolean> {
   move.undoing = undoing;
   if (move.sent.repairIsDue) undoing.raise(new RepairAsked());
   try {
-    await undoing.race(sendRound(move, rounds, "final", undoing.signal));
-    const remaining = predictDowntime({ ...await measure(move), diskDirtyBytes: 0 });
+    const sent = sendRound(move, rounds, "final", undoing.signal);
+    // Not before: until it stands still it would write as fast as it can.
+    await undoing.race(Promise.all([sent, gate.easeDisks()]));
     const pausedMs = clock.nowMs() - pausedAtMs;
-    if (!forced && overBudgetAtGate(pausedMs, remaining, options.maxDowntimeMs)) {
-      const reason = `at the gate the pause would take ` +
-        `${
-          Math.round(pausedMs + remaining.budgetedMs)
-        } ms of the ${options.maxDowntimeMs} ms budget`;
+    const found = await gate.checkAtGate(pausedMs);
+    if (!forced && found.isOver) {
+      const foundMs = Math.round(found.foundMs);
+      const reason = `at the gate the pause would take ${foundMs} ms of the ` +
+        `${options.maxDowntimeMs} ms budget`;
       draft.decide("undo the switch", reason, {
         pausedMs: Math.round(pausedMs),
-        transferMs: Math.round(remaining.transferMs),
+        transferMs: Math.round(found.rest.transferMs),
       });
       await undoSwitch(move, rounds, reason);
-      return false;
+      return { foundMs };
     }
     await giveAway(move, undoing);
   } catch (error) {
     if (!(error instanceof SwitchUndone)) throw error;
     draft.decide("undo the switch", error.message, error.numbers);
     await undoSwitch(move, rounds, error.message);
-    return false;
+    return { foundMs: null };
   } finally {
     move.undoing = null;
     undoing.raise(new LinkSilent(0));
   }
   // Its bitmaps end with the machine, or stay with one that is kept: nothing is fetched from it.
   await Promise.all(rounds.map((round) => round.finish(true).catch(() => {})));
-  return true;
+  return null;
 }
 
 /**

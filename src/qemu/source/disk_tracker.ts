@@ -1,5 +1,5 @@
 import type { Extent } from "../../core/extents.ts";
-import type { DiskRound } from "../../guest/guest.ts";
+import type { DirtyDisk, DiskRound } from "../../guest/guest.ts";
 import type { NbdClient } from "../../nbd/client.ts";
 import { ask, namedNodesAnswer } from "../answers.ts";
 import { BITMAP_PREFIX, type Drive } from "../drives.ts";
@@ -63,21 +63,16 @@ export class DiskTracker {
     return opened;
   }
 
-  /** Bytes in the bitmap that records now, over all disks. */
-  async dirtyBytes(): Promise<number> {
+  /** Bytes in the bitmap that records now, of each disk. */
+  async dirtyDisks(): Promise<DirtyDisk[]> {
     const active = bitmapName(Math.max(1, this.#round));
     const nodes = await ask(this.#machine, "query-named-block-nodes", namedNodesAnswer, {
       flat: true,
     });
-    const names = new Set(this.#writable.map((drive) => drive.nodeName));
-    let bytes = 0;
-    for (const node of nodes) {
-      if (!names.has(node["node-name"] ?? "")) continue;
-      for (const { name, count } of node["dirty-bitmaps"] ?? []) {
-        if (name === active) bytes += count;
-      }
-    }
-    return bytes;
+    return this.#writable.map(({ id, nodeName }) => {
+      const bitmaps = nodes.find((node) => node["node-name"] === nodeName)?.["dirty-bitmaps"];
+      return { diskId: id, bytes: bitmaps?.find(({ name }) => name === active)?.count ?? 0 };
+    });
   }
 
   #openRound(drive: Drive, round: number): OpenRound {

@@ -1,7 +1,9 @@
 import { GatewayError } from "../../core/errors.ts";
+import { checkCpuThrottle } from "../../guest/throttles.ts";
 import type { MemoryProgress, MemorySource } from "../../guest/guest.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
-import { canHoldSwitchover } from "../describe.ts";
+import { cpuThrottleParameters } from "../cpu_throttle.ts";
+import { canHoldSwitchover, isAtLeast } from "../describe.ts";
 import { ask, memorySizeAnswer } from "../answers.ts";
 import type { Machine } from "../machine.ts";
 import { MigrationWatch, SETTLED } from "../migration_watch.ts";
@@ -10,9 +12,21 @@ import { encodeReturnPath } from "../stream/return_path.ts";
 import { differsEnough, holdBandwidth } from "./hold.ts";
 import { acceptOne, type StreamListener } from "./listener.ts";
 import { pingsIn } from "./pings.ts";
+import { ReadAhead } from "./read_ahead.ts";
 import { StreamEndDetector } from "./stream_end.ts";
 
 const READ_BUFFER_BYTES = 512 * 1024;
+/**
+ * QEMU counts in tenths of a second, and takes 0 bytes in one of them for no limit at all. It fills a
+ * buffer of 32 pages before it looks again, so less than 1.3 MB/s is not to be had while more is dirty.
+ */
+const BANDWIDTH_MIN = 10;
+/**
+ * From this version on `auto-converge` looks for dirty memory every 5 s in QEMU's main loop, and
+ * waits there for the thread that sends, which keeps its lock while it waits for a reader. Seen on
+ * 10.0.2: a reader that stops for some seconds then stops the monitor and the machine with it.
+ */
+const SYNCS_BY_TIMER = [9, 2] as const;
 const BANDWIDTH_DEFAULT = 1024 * 1024 * 1024;
 /** Twice in each of QEMU's rate windows: one with room left over is spent on empty passes. */
 const HOLD_POLL_MS = 50;
@@ -34,7 +48,12 @@ export class MemoryStream implements MemorySource {
   readonly #reader = createStreamReader({ reuseContents: true });
   readonly #end = new StreamEndDetector();
   readonly #holding = new AbortController();
+  /** Reads where nobody does, see `SYNCS_BY_TIMER`; null where QEMU can wait as long as it has to. */
+  readonly #ahead: ReadAhead | null;
+  #isReaderAway = false;
   #state: "held" | "released" | "finishing" | "ended" | "cancelled" = "held";
+  /** What was asked for. */
+  #throttlePercent = 0;
   #boundBytesPerSecond = BANDWIDTH_DEFAULT;
   #bandwidth = BANDWIDTH_DEFAULT;
   /** Since when the reader waits for QEMU; null while it does not, and QEMU waits for the reader. */
@@ -48,20 +67,30 @@ export class MemoryStream implements MemorySource {
     watch: MigrationWatch,
     conn: Deno.Conn,
     private readonly memoryBytes: number,
+    private readonly mayThrottleCpu: boolean,
   ) {
     this.#machine = machine;
     this.#watch = watch;
     this.#conn = conn;
+    const isAtRisk = mayThrottleCpu && isAtLeast(machine.version, ...SYNCS_BY_TIMER);
+    this.#ahead = isAtRisk
+      ? new ReadAhead(conn, { clock: machine.clock, onAway: (isAway) => this.#onAway(isAway) })
+      : null;
   }
 
   /** Lets QEMU connect to `listener` and begins; the settings of the source are in place. */
-  static async start(machine: Machine, listener: StreamListener): Promise<MemoryStream> {
+  static async start(
+    machine: Machine,
+    listener: StreamListener,
+    mayThrottleCpu: boolean,
+  ): Promise<MemoryStream> {
     const watch = new MigrationWatch(machine);
     try {
       const memory = await ask(machine, "query-memory-size-summary", memorySizeAnswer);
       await machine.execute("migrate-set-parameters", {
         "max-bandwidth": BANDWIDTH_DEFAULT,
         "downtime-limit": DOWNTIME_RELEASED_MS,
+        ...(mayThrottleCpu ? cpuThrottleParameters(0) : {}),
       });
       await machine.execute("migrate", { uri: listener.uri });
       const conn = await acceptOne(listener, machine.clock, machine.peerHost);
@@ -70,6 +99,7 @@ export class MemoryStream implements MemorySource {
         watch,
         conn,
         memory["base-memory"] + (memory["plugged-memory"] ?? 0),
+        mayThrottleCpu,
       );
       if (canHoldSwitchover(machine.version)) void stream.#hold();
       return stream;
@@ -94,21 +124,13 @@ export class MemoryStream implements MemorySource {
   }
 
   async *#read(): AsyncGenerator<MemoryItem[], void, undefined> {
-    const buffer = new Uint8Array(READ_BUFFER_BYTES);
+    const buffer = new Uint8Array(this.#ahead === null ? READ_BUFFER_BYTES : 0);
     for (;;) {
-      let count: number | null;
       this.#readingSinceMs = this.#machine.clock.nowMs();
-      try {
-        count = await this.#conn.read(buffer);
-      } catch {
-        // The connection was closed here by `cancel`, or reset by a QEMU that died.
-        count = null;
-      } finally {
-        this.#readingSinceMs = null;
-      }
+      const bytes = await (this.#ahead?.next() ?? this.#readConn(buffer));
+      this.#readingSinceMs = null;
       if (this.#isCancelled()) return;
-      if (count === null) break;
-      const bytes = buffer.subarray(0, count);
+      if (bytes === null) break;
       const items = this.#reader.push(bytes);
       if (this.#reader.phase === "device" && this.#end.push(bytes)) this.#sendShut();
       for (const item of items) {
@@ -121,13 +143,28 @@ export class MemoryStream implements MemorySource {
     const outcome = await this.#watch.untilMigration(SETTLED, SETTLE_TIMEOUT_MS).catch(() => null);
     if (this.#isCancelled()) return;
     if (outcome?.status !== "completed") {
-      throw await this.#machine.explain(failed(outcome?.["error-desc"]));
+      const reason = this.#ahead?.gaveUp
+        ? "its reader has taken nothing for too long"
+        : outcome?.["error-desc"];
+      throw await this.#machine.explain(failed(reason));
     }
     if (rest.length > 0) yield rest;
   }
 
+  async #readConn(buffer: Uint8Array): Promise<Uint8Array | null> {
+    try {
+      const count = await this.#conn.read(buffer);
+      return count === null ? null : buffer.subarray(0, count);
+    } catch {
+      // The connection was closed here by `cancel`, or reset by a QEMU that died.
+      return null;
+    }
+  }
+
   async progress(): Promise<MemoryProgress> {
-    const { ram } = await this.#watch.migration();
+    const answer = await this.#watch.migration();
+    const { ram } = answer;
+    const takenPercent = answer["cpu-throttle-percentage"] ?? 0;
     return {
       // Without figures yet nothing has been sent: 0 would look like a machine in sync.
       totalBytes: ram?.total ?? this.memoryBytes,
@@ -135,15 +172,25 @@ export class MemoryStream implements MemorySource {
       dirtyBytesPerSecond: (ram?.["dirty-pages-rate"] ?? 0) *
         (ram?.["page-size"] ?? DEFAULT_PAGE_BYTES),
       pass: Math.max(1, ram?.["dirty-sync-count"] ?? 1),
+      cpuThrottleShare: this.mayThrottleCpu ? takenPercent / 100 : null,
     };
   }
 
   async setBandwidth(bytesPerSecond: number): Promise<void> {
     if (!(bytesPerSecond >= 1)) throw new RangeError(`bandwidth is ${bytesPerSecond}`);
     this.#boundBytesPerSecond = Math.floor(bytesPerSecond);
+    if (this.#isReaderAway) return;
     if (this.#state !== "held" || this.#bandwidth > this.#boundBytesPerSecond) {
       await this.#setBandwidth(this.#boundBytesPerSecond);
     }
+  }
+
+  async throttleCpu(share: number): Promise<void> {
+    checkCpuThrottle(share, this.mayThrottleCpu);
+    const percent = Math.round(share * 100);
+    if (percent <= this.#throttlePercent) return;
+    this.#throttlePercent = percent;
+    await this.#machine.execute("migrate-set-parameters", cpuThrottleParameters(percent));
   }
 
   async pauseAtGate(): Promise<{ pausedAtMs: number }> {
@@ -151,7 +198,7 @@ export class MemoryStream implements MemorySource {
     this.#state = "released";
     const { clock } = this.#machine;
     await this.#machine.execute("migrate-set-parameters", {
-      "max-bandwidth": this.#boundBytesPerSecond,
+      "max-bandwidth": Math.max(BANDWIDTH_MIN, this.#boundBytesPerSecond),
       "downtime-limit": DOWNTIME_RELEASED_MS,
     });
     // The acknowledgement alone does not switch: too much may be dirty for the bandwidth of a hold.
@@ -175,6 +222,8 @@ export class MemoryStream implements MemorySource {
 
   async finish(): Promise<void> {
     this.#state = "finishing";
+    // The machine stands still: QEMU may wait now, and must not lose its reader.
+    this.#ahead?.stop();
     await this.#machine.execute("migrate-continue", { state: "pre-switchover" });
     const settled = this.#watch.untilMigration(SETTLED);
     let outcome: Awaited<typeof settled> | undefined;
@@ -231,7 +280,7 @@ export class MemoryStream implements MemorySource {
         const { remainingBytes } = await this.progress();
         const boundBytesPerSecond = this.#boundBytesPerSecond;
         const wanted = holdBandwidth({ remainingBytes, boundBytesPerSecond });
-        if (!signal.aborted && differsEnough(this.#bandwidth, wanted)) {
+        if (!signal.aborted && !this.#isReaderAway && differsEnough(this.#bandwidth, wanted)) {
           await this.#setBandwidth(wanted);
         }
       }
@@ -241,8 +290,19 @@ export class MemoryStream implements MemorySource {
   }
 
   async #setBandwidth(bytesPerSecond: number): Promise<void> {
-    this.#bandwidth = bytesPerSecond;
-    await this.#machine.execute("migrate-set-parameters", { "max-bandwidth": bytesPerSecond });
+    const bandwidth = Math.max(BANDWIDTH_MIN, bytesPerSecond);
+    this.#bandwidth = bandwidth;
+    await this.#machine.execute("migrate-set-parameters", { "max-bandwidth": bandwidth });
+  }
+
+  #onAway(isAway: boolean): void {
+    this.#isReaderAway = isAway;
+    // QEMU's timer stands still with the machine, and what is left shall not be slowed.
+    if (this.#watch.stoppedAtMs !== null) return;
+    const wanted = isAway ? BANDWIDTH_MIN : this.#boundBytesPerSecond;
+    void this.#setBandwidth(wanted).catch(() => {
+      // Whoever reads the stream learns that the machine has ended.
+    });
   }
 
   /** For streams whose end cannot be seen (`suppress-vmdesc`): harmless when it comes early. */
@@ -270,6 +330,7 @@ export class MemoryStream implements MemorySource {
   }
 
   #close(): void {
+    this.#ahead?.stop();
     this.#holding.abort();
     this.#watch.close();
     this.#closeConn();
@@ -308,6 +369,7 @@ export async function cancelMigration(
   }
   closeConnection();
   await watch.untilRunState((state) => state !== "finish-migrate", SETTLE_TIMEOUT_MS);
+  await watch.untilLetGo();
 }
 
 export function failed(reason: string | undefined, cause?: unknown): GatewayError {

@@ -1,22 +1,27 @@
-import type { Finding, GuestDescription } from "../../guest/guest.ts";
+import type { Finding, GuestDescription, PreflightOptions } from "../../guest/guest.ts";
 import { ask, migrateAnswer } from "../answers.ts";
+import { compareCpuModels } from "../cpu_model.ts";
 import { describeMachine, readDrives } from "../describe.ts";
 import { BITMAP_PREFIX, type Drive } from "../drives.ts";
 import { EXPORT_PREFIX, exportIds } from "../exports.ts";
 import type { Machine } from "../machine.ts";
 import { SETTLED } from "../migration_watch.ts";
-import { compareMachines, driveFindings, freePageFindings, refusal } from "../preflight_rules.ts";
+import {
+  compareMachines,
+  driveFindings,
+  freePageFindings,
+  refusal,
+  throttleFindings,
+} from "../preflight_rules.ts";
 import { QmpCommandError } from "../qmp/client.ts";
 
 /**
  * All findings about a machine that is to leave. Changes nothing in QEMU.
- *
- * @param sendFree the move asks for the guest's free pages to travel as well
  */
 export async function sourceFindings(
   machine: Machine,
   counterpart: GuestDescription,
-  sendFree: boolean,
+  { sendFree = false, mayThrottleDisks = false }: PreflightOptions,
 ): Promise<Finding[]> {
   const [own, drives, migration, exports] = await Promise.all([
     describeMachine(machine),
@@ -41,7 +46,9 @@ export async function sourceFindings(
       ),
     ]),
     ...compareMachines(own, counterpart),
+    ...compareCpuModels(own.cpuModel, counterpart.cpuModel),
     ...(sendFree ? freePageFindings(own.devices) : []),
+    ...(mayThrottleDisks ? throttleFindings(drives) : []),
     ...driveFindings(drives),
     ...(foreign.length === 0 ? [] : [
       refusal(

@@ -4,6 +4,7 @@ import type { SourceNotes } from "../notes.ts";
 import { deleteExports, EXPORT_PREFIX, exportIds, stopServer } from "../exports.ts";
 import { readDrives } from "../describe.ts";
 import { applySettings } from "../settings.ts";
+import { putBackLimits, removeOwnLimits } from "./disk_throttle.ts";
 import { ROUND_BITMAP_PREFIX } from "./disk_tracker.ts";
 import { cancelMigration, failed } from "./memory_stream.ts";
 
@@ -27,8 +28,15 @@ export async function restoreSource(
 ): Promise<void> {
   await settleMigration(machine, watch);
   await runAgain(machine, watch, notes.wasRunning);
+  await removeThrottle(machine, notes);
   await removeTracking(machine, notes);
   await applySettings(machine, notes.settings);
+}
+
+/** The cap on the machine's disks; without notes it is known by its name. */
+export async function removeThrottle(machine: Machine, notes: SourceNotes): Promise<void> {
+  await putBackLimits(machine, notes.ioLimits);
+  await removeOwnLimits(machine);
 }
 
 /** Exports, NBD server and round bitmaps; the return bitmap of an earlier arrival stays. */
@@ -49,12 +57,12 @@ export async function removeTracking(machine: Machine, notes: SourceNotes): Prom
 /** Design section 3 rule 5: an unread migration is left to fail, one at the gate is cancelled. */
 async function settleMigration(machine: Machine, watch: MigrationWatch): Promise<void> {
   const { status } = await watch.migration();
-  if (SETTLED.has(status)) return;
+  if (SETTLED.has(status)) return await watch.untilLetGo();
   if (status !== "pre-switchover") {
     // Its socket is gone: in `device` it fails and resumes by itself, and cancelling is refused.
     const ended = new Set([...SETTLED, "pre-switchover"]);
     const answer = await watch.untilMigration(ended, ORPHAN_TIMEOUT_MS);
-    if (answer !== null && SETTLED.has(answer.status)) return;
+    if (answer !== null && SETTLED.has(answer.status)) return await watch.untilLetGo();
   }
   await cancelMigration(machine, watch, () => {});
 }

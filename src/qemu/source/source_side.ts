@@ -1,9 +1,11 @@
 import type {
+  DirtyDisk,
   DiskRound,
   Finding,
   GuestDescription,
   MemorySource,
   MoveOptions,
+  PreflightOptions,
   SourceSide,
 } from "../../guest/guest.ts";
 import { readDrives } from "../describe.ts";
@@ -11,18 +13,27 @@ import { NbdExports } from "../exports.ts";
 import type { Machine } from "../machine.ts";
 import { MigrationWatch } from "../migration_watch.ts";
 import { readSourceNotes } from "../notes.ts";
-import { applySettings, readSettings, settingsChange, SOURCE_SETTINGS } from "../settings.ts";
+import {
+  applySettings,
+  movingParameters,
+  readSettings,
+  settingsChange,
+  sourceSettings,
+} from "../settings.ts";
+import { DiskThrottle } from "./disk_throttle.ts";
 import { DiskTracker } from "./disk_tracker.ts";
 import { listenForStream } from "./listener.ts";
 import { failed, MemoryStream } from "./memory_stream.ts";
 import { sourceFindings } from "./preflight.ts";
-import { removeTracking, restoreSource } from "./restore.ts";
+import { removeThrottle, removeTracking, restoreSource } from "./restore.ts";
 
 /** One move away, as far as it has come. */
 interface Move {
   readonly options: MoveOptions;
   readonly exports: NbdExports;
   readonly tracker: DiskTracker;
+  readonly throttle: DiskThrottle;
+  /** What was remembered so far. */
   readonly notes: Record<string, unknown>;
   streamCount: number;
   stream: MemoryStream | null;
@@ -39,11 +50,8 @@ export class QemuSource implements SourceSide {
     private readonly end: () => Promise<void>,
   ) {}
 
-  preflight(
-    counterpart: GuestDescription,
-    options: Pick<MoveOptions, "sendFree"> = {},
-  ): Promise<Finding[]> {
-    return sourceFindings(this.machine, counterpart, options.sendFree === true);
+  preflight(counterpart: GuestDescription, options: PreflightOptions = {}): Promise<Finding[]> {
+    return sourceFindings(this.machine, counterpart, options);
   }
 
   async begin(options: MoveOptions): Promise<void> {
@@ -55,12 +63,12 @@ export class QemuSource implements SourceSide {
       readDrives(machine),
       watch.runState(),
     ]).finally(() => watch.close());
-    const change = settingsChange(found, SOURCE_SETTINGS);
+    const mayThrottleCpu = options.mayThrottleCpu === true;
+    const change = settingsChange(found, sourceSettings(mayThrottleCpu));
     const notes = {
-      // `downtime-limit` and `max-bandwidth` change during the move even where they begin equal.
       settings: {
         capabilities: change.found.capabilities,
-        parameters: { ...change.found.parameters, ...movingParameters(found.parameters) },
+        parameters: { ...change.found.parameters, ...movingParameters(found, mayThrottleCpu) },
       },
       wasRunning: runState === "running",
       nbdServer: true,
@@ -77,7 +85,14 @@ export class QemuSource implements SourceSide {
       throw thrown;
     }
     const tracker = new DiskTracker(machine, exports, drives);
-    this.#move = { options, exports, tracker, notes, streamCount: 0, stream: null };
+    const move: Move = {
+      ...{ options, exports, tracker, notes, streamCount: 0, stream: null },
+      throttle: new DiskThrottle(machine, async (more) => {
+        await options.remember(more);
+        Object.assign(move.notes, more);
+      }),
+    };
+    this.#move = move;
     await tracker.begin();
   }
 
@@ -85,8 +100,19 @@ export class QemuSource implements SourceSide {
     return this.#begun().tracker.beginRound();
   }
 
-  dirtyDiskBytes(): Promise<number> {
-    return this.#begun().tracker.dirtyBytes();
+  async dirtyDisks(): Promise<DirtyDisk[]> {
+    const { tracker, throttle } = this.#begun();
+    const [dirty, waitingBytes] = await Promise.all([
+      tracker.dirtyDisks(),
+      throttle.waitingBytes(),
+    ]);
+    // What waits for the cap is known for all disks together only.
+    const waitingEach = Math.ceil(waitingBytes / Math.max(1, dirty.length));
+    return dirty.map(({ diskId, bytes }) => ({ diskId, bytes: bytes + waitingEach }));
+  }
+
+  async throttleDisks(bytesPerSecond: number | null): Promise<void> {
+    await this.#begun().throttle.set(bytesPerSecond);
   }
 
   async startMemory(): Promise<MemorySource> {
@@ -96,6 +122,7 @@ export class QemuSource implements SourceSide {
     move.stream = await MemoryStream.start(
       this.machine,
       listenForStream(path, this.machine.gatewayHost),
+      move.options.mayThrottleCpu === true,
     );
     return move.stream;
   }
@@ -139,6 +166,7 @@ export class QemuSource implements SourceSide {
       await move?.exports.disconnect();
       // A gateway that restarted meanwhile has no notes here: what is known by its name still goes.
       const notes = readSourceNotes(move?.notes ?? {});
+      await removeThrottle(this.machine, notes);
       await removeTracking(this.machine, notes);
       await applySettings(this.machine, notes.settings);
     }
@@ -174,14 +202,4 @@ async function* readDirectory(directory: string): AsyncGenerator<Deno.DirEntry> 
   } catch (thrown) {
     if (!(thrown instanceof Deno.errors.NotFound)) throw thrown;
   }
-}
-
-function movingParameters(
-  found: Readonly<Record<string, string | number | boolean>>,
-): Record<string, string | number | boolean> {
-  const moving: Record<string, string | number | boolean> = {};
-  for (const name of ["downtime-limit", "max-bandwidth"]) {
-    if (Object.hasOwn(found, name)) moving[name] = found[name];
-  }
-  return moving;
 }

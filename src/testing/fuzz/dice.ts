@@ -1,4 +1,4 @@
-import { Random } from "../../emulator/random.ts";
+import { Random } from "../../core/random.ts";
 
 /** Numbers at which length checks, signs and word sizes change. */
 const EDGES = [

@@ -24,6 +24,7 @@ const description = {
   kind: "qemu" as const,
   version: "10.0.2",
   machineType: "pc-i440fx-10.0",
+  cpuModel: "qemu64 1:edx=78bfbfd",
   memoryBytes: 2 ** 28,
   runState: "running" as const,
   disks: [{
@@ -44,6 +45,7 @@ const layout = { pageBytes: 4096, section: 2, blocks: [{ name: "pc.ram", lengthB
 
 const MESSAGES: readonly (ToDestination | ToSource)[] = [
   { type: "offer", guest, epoch, options: migrationOptions.parse({}), description },
+  { type: "plan", guest, epoch, description },
   { type: "begin", warm: true },
   { type: "handover", epoch, lastSequences: { memory: 5, disk: 6 }, run: true },
   { type: "cancel", reason: "no", error },
@@ -53,6 +55,17 @@ const MESSAGES: readonly (ToDestination | ToSource)[] = [
   { type: "report", report: { ...sampleReport() } },
   { type: "report", report: reportOfLongMove() },
   { type: "accepted", description, findings: [{ severity: "warning", ...error }] },
+  {
+    type: "planned",
+    description,
+    findings: [{ severity: "refusal", ...error }],
+    availableMemoryBytes: 2 ** 30,
+    held: {
+      memoryBytes: 2 ** 26,
+      disks: [{ id: "virtio0", bytes: 2 ** 20, isKnown: true }],
+      storeBytes: 0,
+    },
+  },
   {
     type: "prepared",
     image: { bytesMax: 2 ** 26, spills: true },

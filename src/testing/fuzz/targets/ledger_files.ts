@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { Clock } from "../../../core/clock.ts";
 import { keptReport } from "../../../gateway/kept_reports.ts";
-import { readPast, reportOfPast } from "../../../gateway/past.ts";
+import { optionsOf, readPast, reportOfPast } from "../../../gateway/past.ts";
 import { sampleReport } from "../../../http/testing/fake_service.ts";
 import { type Ledger, openLedger } from "../../../ledger/ledger.ts";
 import { migrationOptions } from "../../../migration/options.ts";
@@ -73,8 +73,8 @@ function readAll(path: string): string {
       ledger.ownershipHistory(id);
     }
     const kinds: string[] = [];
-    for (const { id } of ledger.migrations()) {
-      const kept = keptReport(ledger, id);
+    for (const { id, options } of ledger.migrations()) {
+      const kept = keptReport(ledger, id, () => ({ ...optionsOf({ id, options }) }));
       const past = readPast(ledger, id, "west");
       if (past === null) continue;
       const report = reportOfPast(past, "west", clock, kept);

@@ -180,7 +180,7 @@ export function referenceStream(): FuzzTarget {
         lossError: () =>
           Promise.resolve(new GatewayError("memory_stream_failed", "lost", { hint: "" })),
       } as unknown as MachineConnection;
-      const source = await ReferenceMemorySource.open(machine, clock, false);
+      const source = await ReferenceMemorySource.open(machine, clock, {});
       const kinds = new Set<string>();
       let layout: Parameters<typeof checkItems>[1] = null;
       for await (const items of source.items()) {
@@ -209,7 +209,10 @@ async function load(stream: Uint8Array, way: number): Promise<string> {
   };
   await new IncomingStream(host, conn, new MessageReader(conn)).run();
   // What it was given may be another machine's state, and has to run all the same.
-  for (let ticks = 0; ticks < 3; ticks++) (loaded as CoreMachine | null)?.step();
+  for (let ticks = 0; ticks < 3; ticks++) {
+    (loaded as CoreMachine | null)?.stepMemory();
+    (loaded as CoreMachine | null)?.stepDisks();
+  }
   return loaded === null ? "nothing" : "loaded";
 }
 
