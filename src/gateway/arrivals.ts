@@ -20,6 +20,7 @@ import type { GuestRegistry } from "./guests.ts";
 import { lazyGuest } from "./lazy_guest.ts";
 import { endError, replaySource } from "../migration/source/state.ts";
 import { readPast } from "./past.ts";
+import type { Rollbacks } from "./rollbacks.ts";
 
 type Message<T extends ToDestination["type"]> = Extract<ToDestination, { type: T }>;
 
@@ -55,6 +56,7 @@ export interface ArrivalsDeps {
   readonly begun: (id: string) => void;
   readonly reported: (id: string, report: Record<string, unknown>) => void;
   readonly changed: (id: string) => void;
+  readonly rollbacks: () => Rollbacks;
   /** A migration that had ended here is in conflict now. */
   readonly conflicted: (id: string, message: Message<"adjudicated">) => void;
 }
@@ -118,6 +120,11 @@ export class Arrivals {
         return await this.#queried(link, id, message);
       case "adjudicated":
         return await this.#adjudicated(link, id, message);
+      case "rollback":
+        // Not awaited: it takes seconds, and the question must not be asked again meanwhile.
+        return void this.deps.rollbacks().asked(link, message)
+          .then((answer) => this.#lastWord(link, id, answer))
+          .catch((error) => this.deps.log("error", `${message.migration}: ${error.message}`));
       default:
         // The end of a move that this side has closed already, or never accepted.
         return;
@@ -129,6 +136,8 @@ export class Arrivals {
     const record = ledger.ownership(offer.guest);
     const epoch = offer.epoch + 1;
     try {
+      const { rollbackOf } = offer.options;
+      if (rollbackOf !== null) await this.#readmitted(link, offer.guest, rollbackOf);
       this.#requireExpected(offer.guest);
       if (record && epoch <= record.epoch) throw staleOffer(offer.guest, epoch, record);
       claim(offer.guest);
@@ -168,6 +177,16 @@ export class Arrivals {
         epoch: record?.epoch ?? null,
         owner: record?.owner ?? null,
       });
+    }
+  }
+
+  async #readmitted(link: PeerLink, guestId: string, rollbackOf: string): Promise<void> {
+    const { claim, release, rollbacks } = this.deps;
+    claim(guestId);
+    try {
+      await rollbacks().readmit(link, guestId, rollbackOf);
+    } finally {
+      release(guestId);
     }
   }
 

@@ -211,6 +211,11 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
         return await acted(id, () => migrations.source(id, "roll back").cancel());
       } catch (error) {
         const report = migrations.reports.report(id);
+        const isBeingUndone = report.rollback !== null && report.state !== "rolledBack";
+        if (report.state === "completed" || isBeingUndone) {
+          await migrations.rollbacks.begin(id);
+          return migrations.reports.report(id);
+        }
         const elsewhere = report.side === "destination" && !ENDED_STATES.includes(report.state);
         throw elsewhere || toGatewayError(error).code !== "migration_state"
           ? error

@@ -13,6 +13,7 @@ import type { MigrationDeps } from "./migration_deps.ts";
 import { MigrationReports, render } from "./migration_reports.ts";
 import { auditWithdrawn } from "./offers.ts";
 import { restoreMigrations } from "./restoring.ts";
+import { Rollbacks } from "./rollbacks.ts";
 import { type Arrival, arrived, RunningMigrations } from "./running.ts";
 
 /** Time that an orderly stop may take to give machines back; the next start does the rest. */
@@ -31,6 +32,7 @@ export class MigrationManager {
   readonly #forgetting = new Set<string>();
   readonly #stopping = new AbortController();
   readonly #arrivals: Arrivals;
+  readonly rollbacks: Rollbacks;
 
   constructor(private readonly deps: MigrationDeps) {
     const running = new RunningMigrations(deps.ledger);
@@ -51,6 +53,13 @@ export class MigrationManager {
       reported: (id, report) => this.#reported(id, report),
       changed: (id) => this.#changed(id),
       conflicted: (id, message) => this.reports.conflicted(id, message),
+      rollbacks: () => this.rollbacks,
+    });
+    this.rollbacks = new Rollbacks({
+      ...deps,
+      reports: this.reports,
+      movingGuest: (guestId) => running.movingGuest(guestId),
+      start: (request) => this.start(request),
     });
   }
 

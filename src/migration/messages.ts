@@ -100,6 +100,15 @@ export const toDestination = z.discriminatedUnion("type", [
   }),
   /** The answer to a `repair`: what the memory channel carries until its reset is void. */
   z.object({ type: z.literal("repairing"), number: z.number().int().positive() }),
+  /**
+   * On a channel of its own: the operator of the site that `migration` left wants the machine back
+   * as it is now. Answered by `rollbackBegan` or `rollbackRefused`.
+   */
+  z.object({
+    type: z.literal("rollback"),
+    guest: z.string().min(1).max(128),
+    migration: z.string().max(64),
+  }),
   /** The report as the source sees it, for the peer's API. Arbitrary JSON, shown, never acted on. */
   z.object({ type: z.literal("report"), report: z.record(z.string(), z.unknown()) }),
 ]);
@@ -144,6 +153,9 @@ export const toSource = z.discriminatedUnion("type", [
     number: z.number().int().positive(),
     sequence: z.number().int().positive(),
   }),
+  /** `migration` is the move back, which has begun. */
+  z.object({ type: z.literal("rollbackBegan"), migration: z.string().max(64) }),
+  z.object({ type: z.literal("rollbackRefused"), error }),
   /** Asked while the take-over is still going on; `problem` where only an operator can end it. */
   z.object({ type: z.literal("pending"), epoch, problem: z.string().max(4096).optional() }),
 ]);

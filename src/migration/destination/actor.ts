@@ -96,6 +96,7 @@ export class DestinationActor {
           return await this.#adjudicated(message);
         case "offer":
         case "report":
+        case "rollback":
           return;
       }
     } catch (error) {

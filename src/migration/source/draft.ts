@@ -275,6 +275,7 @@ export class ReportDraft {
       opaqueBytes: this.opaqueBytes,
       repairs: this.repairs,
       leftovers: [...this.leftovers],
+      rollback: null,
     };
   }
 
