@@ -7,6 +7,7 @@ import type { DestinationActor } from "../migration/destination/actor.ts";
 import { insist } from "../migration/destination/insist.ts";
 import { type DestinationEvent, replayDestination } from "../migration/destination/state.ts";
 import {
+  type Adjudicated,
   decodeMessage,
   encodeMessage,
   type ToDestination,
@@ -19,6 +20,7 @@ import { FRAME_TYPES } from "../wire/frame_types.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { lazyGuest } from "./lazy_guest.ts";
 import { endError, replaySource } from "../migration/source/state.ts";
+import { canObey } from "../migration/source/verdict.ts";
 import { readPast } from "./past.ts";
 import type { Rollbacks } from "./rollbacks.ts";
 
@@ -95,6 +97,7 @@ export class Arrivals {
 
   /** A destination still waits for a move that has ended here, perhaps in an earlier process. */
   async #askedAfterwards(link: PeerLink, id: string, message: ToSource): Promise<void> {
+    if (message.type === "adjudicated") return this.#decidedThere(link, id, message);
     if (message.type !== "waiting" && message.type !== "prepared") return;
     const past = readPast(this.deps.ledger, id, this.deps.site);
     const error = past === null
@@ -252,6 +255,19 @@ export class Arrivals {
     if (owner !== site && replayDestination(past.destinationEvents).kind === "running") {
       this.deps.conflicted(id, message);
     }
+  }
+
+  /** An operator of the destination decided about a move that has ended here: it goes on record. */
+  #decidedThere(link: PeerLink, id: string, message: Adjudicated): void {
+    const { ledger, site } = this.deps;
+    const past = readPast(ledger, id, site);
+    const { guest: guestId, epoch, owner, by: decidedBy, reason } = message;
+    const isParty = past?.stored.guestId === guestId && [site, link.peerName].includes(owner);
+    const isNew = epoch > (ledger.ownership(guestId)?.epoch ?? 0);
+    if (!isParty || !isNew || !canObey(replaySource(past.sourceEvents), owner === site)) {
+      return ledger.audit("verdict_ignored", { migration: id, from: link.peerName, ...message });
+    }
+    ledger.claim({ guestId, epoch, owner, migrationId: id, decidedBy, reason });
   }
 
   /** Answers on the channel of a migration that no actor serves, and closes it once that arrived. */

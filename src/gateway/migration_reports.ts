@@ -4,6 +4,7 @@ import type { Ledger } from "../ledger/ledger.ts";
 import { type DestinationEvent, wasWithdrawn } from "../migration/destination/state.ts";
 import type { MigrationReport } from "../migration/report.ts";
 import type { SourceEvent } from "../migration/source/state.ts";
+import { adjudicationOf } from "./adjudication.ts";
 import { isLast, ofThisVersion } from "./kept_reports.ts";
 import { readPast, reportOfPast } from "./past.ts";
 import { ReportListeners } from "./report_listeners.ts";
@@ -94,10 +95,13 @@ export class MigrationReports {
     return report && this.#onTop(report);
   }
 
-  /** What other moves make of this one. They are asked each time, so that no crash parts the two. */
-  #onTop(report: MigrationReport): MigrationReport {
+  /** What other moves and operators make of this one. They are asked each time, so that no crash parts the two. */
+  #onTop(bare: MigrationReport): MigrationReport {
+    const { ledger } = this.deps;
+    const adjudication = adjudicationOf(bare.id, ledger.ownershipHistory(bare.guest));
+    const report = { ...bare, adjudication };
     if (report.state !== "completed") return report;
-    for (const { id } of this.deps.ledger.rollbacksOf(report.id).reverse()) {
+    for (const { id } of ledger.rollbacksOf(report.id).reverse()) {
       // One whose offer was refused was no move.
       const back = this.#find(id);
       if (back) return withRollback(report, back);

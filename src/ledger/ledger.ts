@@ -96,13 +96,15 @@ export function openLedger(path: string, clock: Clock): Ledger {
 
     ownership: (guestId) => {
       const row = database.prepare(
-        // A claim beats a refusal of the same epoch: an operator's decision is final.
-        "SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch DESC, owner DESC LIMIT 1",
+        // A claim beats a refusal of the same epoch: an operator's decision is final. Of two
+        // decisions, one at each site, the one that was learnt of last had to be obeyed.
+        `SELECT * FROM ownership WHERE guest_id = ?
+         ORDER BY epoch DESC, owner <> '' DESC, rowid DESC LIMIT 1`,
       ).get(guestId);
       return row ? ownershipOf(row) : null;
     },
     ownershipHistory: (guestId) =>
-      database.prepare("SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch, owner")
+      database.prepare("SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch, rowid")
         .all(guestId).map(ownershipOf),
 
     createMigration: (migration, first) =>

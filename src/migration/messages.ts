@@ -50,6 +50,18 @@ const finding = z.object({
   hint: z.string().max(4096),
 });
 
+/** An operator gave the machine to `owner` (a site name) with a higher epoch: that ends every doubt. */
+const adjudicated = z.object({
+  type: z.literal("adjudicated"),
+  guest: z.string().min(1).max(128),
+  epoch,
+  owner: z.string().max(128),
+  by: z.string().max(256),
+  reason: z.string().max(4096),
+});
+/** What either site's operator has decided, as it is told to the other one. */
+export type Adjudicated = z.infer<typeof adjudicated>;
+
 /** Reason of a cancel that ends a seeding run. */
 export const SEEDED = "seeded";
 
@@ -89,15 +101,8 @@ export const toDestination = z.discriminatedUnion("type", [
     epoch,
     framesGone: z.boolean(),
   }),
-  /** An operator gave the machine to `owner` (a site name) with a higher epoch: that ends every doubt. */
-  z.object({
-    type: z.literal("adjudicated"),
-    guest: z.string().min(1).max(128),
-    epoch,
-    owner: z.string().max(128),
-    by: z.string().max(256),
-    reason: z.string().max(4096),
-  }),
+  /** Decided at the source. */
+  adjudicated,
   /** The answer to a `repair`: what the memory channel carries until its reset is void. */
   z.object({ type: z.literal("repairing"), number: z.number().int().positive() }),
   /**
@@ -153,6 +158,8 @@ export const toSource = z.discriminatedUnion("type", [
     number: z.number().int().positive(),
     sequence: z.number().int().positive(),
   }),
+  /** Decided at the destination, which has stopped its machine before where it gave it away. */
+  adjudicated,
   /** `migration` is the move back, which has begun. */
   z.object({ type: z.literal("rollbackBegan"), migration: z.string().max(64) }),
   z.object({ type: z.literal("rollbackRefused"), error }),

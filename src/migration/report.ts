@@ -100,6 +100,19 @@ export interface MigrationReport {
   rollbackOf: string | null;
   /** The last try to bring the machine back from where this move took it; null: there was none. */
   rollback: RollbackReport | null;
+  /** What an operator decided of its doubt, at either site; null: nobody had to. */
+  adjudication: Adjudication | null;
+}
+
+/** An operator's decision who runs the machine. */
+export interface Adjudication {
+  /** A site's name. */
+  owner: string;
+  epoch: number;
+  by: string;
+  reason: string;
+  /** When it came to be known at the site that answers. */
+  at: string;
 }
 
 /** A move back, as the report of the move that it undoes shows it. */
@@ -224,6 +237,7 @@ export function nothingForeseen(): Pick<
   | "throttle"
   | "question"
   | "rollback"
+  | "adjudication"
 > {
   return {
     predictedDowntimeMs: null,
@@ -233,6 +247,7 @@ export function nothingForeseen(): Pick<
     throttle: { diskBytesPerSecond: null, cpuShare: null },
     question: null,
     rollback: null,
+    adjudication: null,
   };
 }
 

@@ -89,6 +89,9 @@ const adjudicate = createRoute({
   path: "/v1/migrations/{id}/adjudicate",
   tags,
   summary: "Decide which site may run a machine that is in doubt",
+  description:
+    "At either gateway of the move. Before the machine is started here the site's fence " +
+    "command is called, where it has one: 409 fence_failed means that nothing was decided.",
   request: { params: migrationPath, body: jsonBody(adjudication) },
   responses: { 200: reportAnswer("Recorded"), ...PROBLEM_ANSWER },
 });

@@ -139,6 +139,15 @@ export const migrationReport: z.ZodType<MigrationReport> = z.object({
     description: "The last try to bring the machine back from where this move took it, a move of " +
       "its own. While it goes on, state and machine are its; after it state is rolledBack",
   }),
+  adjudication: z.object({
+    owner: z.string(),
+    epoch: z.number().int(),
+    by: z.string(),
+    reason: z.string(),
+    at: z.string(),
+  }).nullable().openapi({
+    description: "What an operator decided of the move's doubt, at either site: who, when and why",
+  }),
 }).openapi("Migration");
 
 const { rollbackOf: _, ...wishes } = migrationOptions.shape;

@@ -276,6 +276,7 @@ export class ReportDraft {
       repairs: this.repairs,
       leftovers: [...this.leftovers],
       rollback: null,
+      adjudication: null,
     };
   }
 
