@@ -62,6 +62,13 @@ export const limits = z.strictObject({
   udpRetryMs: z.number().int().min(1000).max(24 * HOUR_MS).default(60_000),
 });
 
+/** A command that makes sure that a machine cannot run at the other site, before it runs here. */
+export const fence = z.strictObject({
+  /** Program and arguments; no shell in between. */
+  command: z.array(z.string().min(1).max(4096)).min(1, "a program and its arguments").max(64),
+  timeoutMs: z.number().int().min(100).max(HOUR_MS).default(30_000),
+});
+
 /** causeway.json; paths are relative to the directory of the file. */
 export const configFile = z.strictObject({
   site: siteName,
@@ -89,6 +96,8 @@ export const configFile = z.strictObject({
    * cores, and at least one. 0: none.
    */
   compressionWorkers: z.number().int().min(0).max(64).nullable().default(null),
+  /** Called before a machine is started here whose other site cannot be asked; null: nothing is. */
+  fence: fence.nullable().default(null),
   limits: limits.default(() => limits.parse({})),
 }).superRefine((config, context) => {
   const seen = new Set<string>();

@@ -93,6 +93,17 @@ export const ERRORS = {
     meaning: "A disk and its counterpart at the destination have unequal sizes.",
     preflight: true,
   },
+  epoch_fenced: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "A later decision gave the machine to another site, so it is not started here.",
+  },
+  fence_failed: {
+    retry: "never",
+    httpStatus: 409,
+    meaning:
+      "The site's fence command did not confirm that the machine cannot run at the other site.",
+  },
   foreign_bitmaps: {
     retry: "never",
     httpStatus: 422,

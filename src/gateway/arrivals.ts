@@ -7,6 +7,7 @@ import type { DestinationActor } from "../migration/destination/actor.ts";
 import { insist } from "../migration/destination/insist.ts";
 import { type DestinationEvent, replayDestination } from "../migration/destination/state.ts";
 import {
+  type Adjudicated,
   decodeMessage,
   encodeMessage,
   type ToDestination,
@@ -20,7 +21,9 @@ import { FRAME_TYPES } from "../wire/frame_types.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { examineIncoming, requireAcceptable } from "./incoming_checks.ts";
 import { endError, replaySource } from "../migration/source/state.ts";
+import { canObey } from "../migration/source/verdict.ts";
 import { readPast } from "./past.ts";
+import type { Rollbacks } from "./rollbacks.ts";
 
 type Message<T extends ToDestination["type"]> = Extract<ToDestination, { type: T }>;
 
@@ -58,6 +61,7 @@ export interface ArrivalsDeps {
   readonly begun: (id: string) => void;
   readonly reported: (id: string, report: Partial<MigrationReport>) => void;
   readonly changed: (id: string) => void;
+  readonly rollbacks: () => Rollbacks;
   /** A migration that had ended here is in conflict now. */
   readonly conflicted: (id: string, message: Message<"adjudicated">) => void;
 }
@@ -96,6 +100,7 @@ export class Arrivals {
 
   /** A destination still waits for a move that has ended here, perhaps in an earlier process. */
   async #askedAfterwards(link: PeerLink, id: string, message: ToSource): Promise<void> {
+    if (message.type === "adjudicated") return this.#decidedThere(link, id, message);
     if (message.type !== "waiting" && message.type !== "prepared") return;
     const past = readPast(this.deps.ledger, id, this.deps.site);
     const error = past === null
@@ -123,6 +128,11 @@ export class Arrivals {
         return await this.#queried(link, id, message);
       case "adjudicated":
         return await this.#adjudicated(link, id, message);
+      case "rollback":
+        // Not awaited: it takes seconds, and the question must not be asked again meanwhile.
+        return void this.deps.rollbacks().asked(link, message)
+          .then((answer) => this.#lastWord(link, id, answer))
+          .catch((error) => this.deps.log("error", `${message.migration}: ${error.message}`));
       default:
         // The end of a move that this side has closed already, or never accepted.
         return;
@@ -134,6 +144,8 @@ export class Arrivals {
     const record = ledger.ownership(offer.guest);
     const epoch = offer.epoch + 1;
     try {
+      const { rollbackOf } = offer.options;
+      if (rollbackOf !== null) await this.#readmitted(link, offer.guest, rollbackOf);
       requireAcceptable(this.deps, offer.guest, epoch);
       claim(offer.guest);
       try {
@@ -191,6 +203,16 @@ export class Arrivals {
     }
   }
 
+  async #readmitted(link: PeerLink, guestId: string, rollbackOf: string): Promise<void> {
+    const { claim, release, rollbacks } = this.deps;
+    claim(guestId);
+    try {
+      await rollbacks().readmit(link, guestId, rollbackOf);
+    } finally {
+      release(guestId);
+    }
+  }
+
   /** A source asks about a move that no actor serves here: the ledger answers, or a refusal. */
   async #queried(link: PeerLink, id: string, query: Message<"query">): Promise<void> {
     const { ledger, site } = this.deps;
@@ -244,6 +266,19 @@ export class Arrivals {
     if (owner !== site && replayDestination(past.destinationEvents).kind === "running") {
       this.deps.conflicted(id, message);
     }
+  }
+
+  /** An operator of the destination decided about a move that has ended here: it goes on record. */
+  #decidedThere(link: PeerLink, id: string, message: Adjudicated): void {
+    const { ledger, site } = this.deps;
+    const past = readPast(ledger, id, site);
+    const { guest: guestId, epoch, owner, by: decidedBy, reason } = message;
+    const isParty = past?.stored.guestId === guestId && [site, link.peerName].includes(owner);
+    const isNew = epoch > (ledger.ownership(guestId)?.epoch ?? 0);
+    if (!isParty || !isNew || !canObey(replaySource(past.sourceEvents), owner === site)) {
+      return ledger.audit("verdict_ignored", { migration: id, from: link.peerName, ...message });
+    }
+    ledger.claim({ guestId, epoch, owner, migrationId: id, decidedBy, reason });
   }
 
   /** Answers on the channel of a migration that no actor serves, and closes it once that arrived. */

@@ -4,6 +4,7 @@ import type { Clock } from "../core/clock.ts";
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { Guest } from "../guest/guest.ts";
 import { attachReferenceGuest } from "../guest/reference/reference_guest.ts";
+import { runHook } from "../host/hook.ts";
 import type { Log } from "../host/log.ts";
 import { processCpuMs } from "../host/process_cpu.ts";
 import { openEndpoint } from "../link/endpoint.ts";
@@ -43,6 +44,10 @@ export async function composeGateway(
     }),
     kept: config.limits,
     dataHosts: config.dataHosts,
+    fence: config.fence === null ? undefined : (request) => {
+      const { command, timeoutMs } = config.fence!;
+      return runHook(command, timeoutMs, request);
+    },
     attach: (request) => attach(request, config.stateDirectory, clock),
     readPeers: async () =>
       (await loadPeers(config.path)).map(({ name, address, certificate }) => ({

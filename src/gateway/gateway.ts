@@ -10,6 +10,7 @@ import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, KeptImages, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 import { requireDataHost } from "./data_hosts.ts";
+import type { Fence } from "./fence.ts";
 import {
   type AttachGuest,
   describeIfThere,
@@ -58,6 +59,8 @@ export interface GatewayDeps {
   readonly sealer?: Sealer & { close(): void };
   /** Bounds of what stays of machines' memory after their moves; the defaults without them. */
   readonly kept?: KeptLimits;
+  /** `fence` of the configuration. */
+  readonly fence?: Fence;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
@@ -128,6 +131,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     sealer: deps.sealer ?? inlineSealer,
     kept,
     images,
+    fence: deps.fence ?? null,
     newId: deps.newId,
     log,
   });
@@ -229,6 +233,11 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
         return await acted(id, () => migrations.source(id, "roll back").cancel());
       } catch (error) {
         const report = migrations.reports.report(id);
+        const isBeingUndone = report.rollback !== null && report.state !== "rolledBack";
+        if (report.state === "completed" || isBeingUndone) {
+          await migrations.rollbacks.begin(id);
+          return migrations.reports.report(id);
+        }
         const elsewhere = report.side === "destination" && !ENDED_STATES.includes(report.state);
         throw elsewhere || toGatewayError(error).code !== "migration_state"
           ? error
@@ -293,9 +302,9 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   };
 
   // A refusal of the state comes as a rejection, so that callers meet one kind of failure.
-  async function acted(id: string, act: () => void): Promise<MigrationReport> {
+  async function acted(id: string, act: () => void | Promise<void>): Promise<MigrationReport> {
     await Promise.resolve();
-    act();
+    await act();
     return migrations.reports.report(id);
   }
 

@@ -5,6 +5,7 @@ import type { Ledger } from "../ledger/ledger.ts";
 import type { KeptImages } from "../migration/kept_images.ts";
 import type { ImageRecords } from "../migration/ports.ts";
 import type { ImageRecordFiles } from "./image_records.ts";
+import type { Fence } from "./fence.ts";
 import type { GuestRegistry } from "./guests.ts";
 import type { PeerRegistry } from "./peers.ts";
 import type { SiteContents } from "./site_contents.ts";
@@ -23,6 +24,8 @@ export interface MigrationDeps {
   readonly sealer: Sealer;
   readonly kept: KeptImages;
   readonly images: ImageRecords & Pick<ImageRecordFiles, "has">;
+  /** Called before this site starts a machine unasked; null where the site has no fence. */
+  readonly fence: Fence | null;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }

@@ -51,14 +51,17 @@ export function readPast(ledger: Ledger, id: string, site: string): PastMigratio
     | undefined;
   const notes = noted?.notes ?? {};
   const isSource = stored.side === "source";
+  const destinationEvents = isSource ? [] : events as unknown as DestinationEvent[];
   const sourceEvents = isSource ? events as unknown as SourceEvent[] : [];
   return {
     stored,
     epoch: epoch as number,
     notes,
     sourceEvents,
-    destinationEvents: isSource ? [] : events as unknown as DestinationEvent[],
-    verdict: notes.verdictDelivered === true ? null : verdictOf(sourceEvents, site, stored.peer),
+    destinationEvents,
+    verdict: notes.verdictDelivered === true
+      ? null
+      : verdictOf(sourceEvents, site, stored.peer) ?? verdictHere(destinationEvents),
     lastEventAt: events.at(-1)!.at,
   };
 }
@@ -128,4 +131,11 @@ function verdictOf(events: readonly SourceEvent[], site: string, peer: string): 
   if (!found) return null;
   const { epoch, by, reason } = found;
   return { epoch, by, reason, owner: found.owner === "source" ? site : peer };
+}
+
+function verdictHere(events: readonly DestinationEvent[]): Verdict | null {
+  const found = events.findLast((event) => event.kind === "adjudicated");
+  if (!found) return null;
+  const { epoch, by, reason, owner } = found;
+  return { epoch, by, reason, owner };
 }

@@ -173,6 +173,7 @@ Deno.test("a started migration gets the defaults of the contract, and 201", asyn
       holdMemoryMs: 600_000,
       handover: "fast",
       keepSource: false,
+      rollbackOf: null,
       disable: [],
     },
   }]]);

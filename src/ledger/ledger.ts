@@ -36,6 +36,8 @@ export interface Ledger extends DecisionLog {
 
   createMigration(migration: Omit<StoredMigration, "createdAt">, first: LedgerEvent): void;
   migrations(): StoredMigration[];
+  /** Moves back from where this one took its machine, oldest first. */
+  rollbacksOf(migrationId: string): StoredMigration[];
   events(migrationId: string): (LedgerEvent & { readonly at: string })[];
   report(migrationId: string): unknown | null;
 
@@ -99,14 +101,16 @@ export function openLedger(path: string, clock: Clock): Ledger {
     ownership: (guestId) =>
       read(() => {
         const row = database.prepare(
-          // A claim beats a refusal of the same epoch: an operator's decision is final.
-          "SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch DESC, owner DESC LIMIT 1",
+          // A claim beats a refusal of the same epoch: an operator's decision is final. Of two
+          // decisions, one at each site, the one that was learnt of last had to be obeyed.
+          `SELECT * FROM ownership WHERE guest_id = ?
+           ORDER BY epoch DESC, owner <> '' DESC, rowid DESC LIMIT 1`,
         ).get(guestId);
         return row ? ownershipOf(row) : null;
       }),
     ownershipHistory: (guestId) =>
       read(() =>
-        database.prepare("SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch, owner")
+        database.prepare("SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch, rowid")
           .all(guestId).map(ownershipOf)
       ),
 
@@ -127,14 +131,16 @@ export function openLedger(path: string, clock: Clock): Ledger {
       }),
     migrations: () =>
       read(() =>
-        database.prepare("SELECT * FROM migration ORDER BY created_at, id").all().map((row) => ({
-          id: row.id as string,
-          guestId: row.guest_id as string,
-          side: row.side as "source" | "destination",
-          peer: row.peer as string,
-          options: objectOf(row.options),
-          createdAt: timeOf(row.created_at),
-        }))
+        database.prepare("SELECT * FROM migration ORDER BY created_at, id").all().map(migrationOf)
+      ),
+    rollbacksOf: (migrationId) =>
+      read(() =>
+        database.prepare(
+          `SELECT * FROM migration
+           WHERE guest_id = (SELECT guest_id FROM migration WHERE id = ?)
+             AND json_extract(options, '$.rollbackOf') = ?
+           ORDER BY created_at, id`,
+        ).all(migrationId, migrationId).map(migrationOf)
       ),
     append: (migrationId, event, ownership) =>
       write(() => {
@@ -246,6 +252,17 @@ function timeOf(column: unknown): string {
     throw new TypeError(`an entry has no time: ${String(column).slice(0, 40)}`);
   }
   return column as string;
+}
+
+function migrationOf(row: Record<string, unknown>): StoredMigration {
+  return {
+    id: row.id as string,
+    guestId: row.guest_id as string,
+    side: row.side as "source" | "destination",
+    peer: row.peer as string,
+    options: objectOf(row.options),
+    createdAt: timeOf(row.created_at),
+  };
 }
 
 function ownershipOf(row: Record<string, unknown>): OwnershipRecord {

@@ -123,6 +123,7 @@ Deno.test("a ledger whose rows are damaged is told by name, whatever is read of 
     database.close();
     const reads = [
       () => ledger.migrations(),
+      () => ledger.rollbacksOf("m"),
       () => ledger.events("m"),
       () => ledger.report("m"),
       () => ledger.auditEntries(1),
@@ -135,4 +136,19 @@ Deno.test("a ledger whose rows are damaged is told by name, whatever is read of 
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
+});
+
+Deno.test("moves back are found by the move that they undo, oldest first", () => {
+  const ledger = openLedger(":memory:", clock);
+  const back = (id: string, rollbackOf: string | null) =>
+    ledger.createMigration({ ...migration(id), options: { rollbackOf } }, { kind: "created" });
+  ledger.createMigration(migration("m"), { kind: "created" });
+  back("n", null);
+  back("x", "m");
+  back("y", "m");
+  back("z", "x");
+  assert.deepEqual(ledger.rollbacksOf("m").map(({ id }) => id), ["x", "y"]);
+  assert.deepEqual(ledger.rollbacksOf("x").map(({ id }) => id), ["z"]);
+  assert.deepEqual(ledger.rollbacksOf("n"), []);
+  ledger.close();
 });

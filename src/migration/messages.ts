@@ -51,6 +51,18 @@ const finding = z.object({
   hint: z.string().max(4096),
 });
 
+/** An operator gave the machine to `owner` (a site name) with a higher epoch: that ends every doubt. */
+const adjudicated = z.object({
+  type: z.literal("adjudicated"),
+  guest: z.string().min(1).max(128),
+  epoch,
+  owner: z.string().max(128),
+  by: z.string().max(256),
+  reason: z.string().max(4096),
+});
+/** What either site's operator has decided, as it is told to the other one. */
+export type Adjudicated = z.infer<typeof adjudicated>;
+
 /** Reason of a cancel that ends a seeding run. */
 export const SEEDED = "seeded";
 
@@ -92,17 +104,19 @@ export const toDestination = z.discriminatedUnion("type", [
     epoch,
     framesGone: z.boolean(),
   }),
-  /** An operator gave the machine to `owner` (a site name) with a higher epoch: that ends every doubt. */
-  z.object({
-    type: z.literal("adjudicated"),
-    guest: z.string().min(1).max(128),
-    epoch,
-    owner: z.string().max(128),
-    by: z.string().max(256),
-    reason: z.string().max(4096),
-  }),
+  /** Decided at the source. */
+  adjudicated,
   /** The answer to a `repair`: what the memory channel carries until its reset is void. */
   z.object({ type: z.literal("repairing"), number: z.number().int().positive() }),
+  /**
+   * On a channel of its own: the operator of the site that `migration` left wants the machine back
+   * as it is now. Answered by `rollbackBegan` or `rollbackRefused`.
+   */
+  z.object({
+    type: z.literal("rollback"),
+    guest: z.string().min(1).max(128),
+    migration: z.string().max(64),
+  }),
   /** The report as the source sees it, for the peer's API: shown, never acted on. */
   z.object({
     type: z.literal("report"),
@@ -169,6 +183,11 @@ export const toSource = z.discriminatedUnion("type", [
     number: z.number().int().positive(),
     sequence: z.number().int().positive(),
   }),
+  /** Decided at the destination, which has stopped its machine before where it gave it away. */
+  adjudicated,
+  /** `migration` is the move back, which has begun. */
+  z.object({ type: z.literal("rollbackBegan"), migration: z.string().max(64) }),
+  z.object({ type: z.literal("rollbackRefused"), error }),
   /** Asked while the take-over is still going on; `problem` where only an operator can end it. */
   z.object({ type: z.literal("pending"), epoch, problem: z.string().max(4096).optional() }),
 ]);

@@ -58,6 +58,8 @@ export const migrationOptions = z.object({
     }).default(HOLD_MEMORY_MS_DEFAULT),
   handover: z.enum(["fast", "confirmed"]).default("fast"),
   keepSource: z.boolean().default(false),
+  /** The completed move that this one brings the machine back from; set by `rollback` alone. */
+  rollbackOf: z.string().max(64).nullable().default(null),
   /** Ways to send less that are not to be used, for experiments. */
   disable: z.array(z.enum(SWITCHABLE)).max(SWITCHABLE.length).default([]),
 });

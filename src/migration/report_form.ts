@@ -129,6 +129,26 @@ export const reportFields = {
   opaqueBytes: bytes,
   repairs: z.number().int(),
   leftovers: z.array(z.string()),
+  rollbackOf: z.string().nullable().meta({
+    description: "The completed move that this one brings the machine back from",
+  }),
+  rollback: z.object({
+    migration: z.string(),
+    state: z.enum(MIGRATION_STATES),
+    error: errorNote.nullable(),
+  }).nullable().meta({
+    description: "The last try to bring the machine back from where this move took it, a move of " +
+      "its own. While it goes on, state and machine are its; after it state is rolledBack",
+  }),
+  adjudication: z.object({
+    owner: z.string(),
+    epoch: z.number().int(),
+    by: z.string(),
+    reason: z.string(),
+    at: z.string(),
+  }).nullable().meta({
+    description: "What an operator decided of the move's doubt, at either site: who, when and why",
+  }),
 } as const;
 
 /**

@@ -5,6 +5,7 @@ import { GatewayError } from "../core/errors.ts";
 import type { Carrier, CarrierEndpoint } from "../link/carrier.ts";
 import { type MemoryCarrierPair, memoryCarrierPair } from "../link/memory_carrier.ts";
 import { type AttachGuest } from "../gateway/guests.ts";
+import type { Fence } from "../gateway/fence.ts";
 import { type Gateway, startGateway } from "../gateway/gateway.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, type KeptLimits } from "../migration/kept_images.ts";
@@ -59,6 +60,9 @@ export class TwoSites implements AsyncDisposable {
     return sites;
   }
 
+  /** The fence commands of sites, by name; without one everything is fenced. */
+  readonly fences = new Map<string, Fence>();
+
   get a() {
     return this.#gateways.get("a")!.service;
   }
@@ -96,6 +100,8 @@ export class TwoSites implements AsyncDisposable {
           this.#endpoints.set(name, endpoint);
           return Promise.resolve(endpoint);
         },
+        fence: async (request) =>
+          await this.fences.get(name)?.(request) ?? { exitCode: 0, durationMs: 0, output: "" },
         newId: () => crypto.randomUUID(),
         log: (level, message) => this.log.push(`${name} ${level} ${message}`),
       }),

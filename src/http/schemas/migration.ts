@@ -8,12 +8,14 @@ import { guestId } from "./path.ts";
 export const migrationReport: z.ZodType<MigrationReport> = z.object(reportFields)
   .openapi("Migration");
 
-/** Body of `POST /v1/migrations`. */
+const { rollbackOf: _, ...wishes } = migrationOptions.shape;
+
+/** Body of `POST /v1/migrations`. A move back is asked for with `rollback`. */
 export const migrationRequest = z.strictObject({
   guest: guestId,
   /** Name of the peer that the machine goes to. */
   to: z.string().min(1).max(64),
-  ...migrationOptions.shape,
+  ...wishes,
 });
 
 const { shape } = migrationOptions;

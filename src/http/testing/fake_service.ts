@@ -57,6 +57,7 @@ export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationR
     opaqueBytes: 0,
     repairs: 0,
     leftovers: [],
+    rollbackOf: null,
     ...changes,
   };
 }

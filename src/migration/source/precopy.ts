@@ -1,3 +1,4 @@
+import { withToken } from "../fencing.ts";
 import { dirtyBytes } from "../dirty_disks.ts";
 import { diskRound, startMemory } from "./copy.ts";
 import type { Move } from "./move.ts";
@@ -52,7 +53,7 @@ export async function precopy(move: Move): Promise<void> {
 async function parkMemory(move: Move): Promise<MemoryPump> {
   const pump = move.pump!;
   move.pump = null;
-  await pump.source.cancel();
+  await withToken(move.deps, move.token, () => pump.source.cancel());
   pump.discard();
   return pump;
 }

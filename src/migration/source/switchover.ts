@@ -1,5 +1,6 @@
 import type { DiskRound } from "../../guest/guest.ts";
 import type { GateCheck } from "../control/gate.ts";
+import { withToken } from "../fencing.ts";
 import { Interrupt } from "../interrupt.ts";
 import { beginRound, sendRound } from "./copy.ts";
 import type { Move } from "./move.ts";
@@ -139,10 +140,12 @@ async function undoSwitch(move: Move, rounds: readonly DiskRound[], reason: stri
   const pump = move.pump!;
   if (move.names !== null) move.names.onlyOffered = false;
   move.pump = null;
-  await pump.source.cancel();
+  await withToken(move.deps, move.token, () => pump.source.cancel());
   pump.discard();
   // It may have given its whole state away already; without a hand-over that means nothing.
-  if (await guest.runState() === "postmigrate") await guest.source.resume();
+  if (await guest.runState() === "postmigrate") {
+    await withToken(move.deps, move.token, () => guest.source.resume());
+  }
   draft.runState = move.wasRunning ? "running" : "paused";
   move.pausedAtMs = null;
   journal.write({ kind: "switchUndone", reason });
