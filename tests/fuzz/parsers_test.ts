@@ -5,8 +5,9 @@ import { WatchedFuzzer } from "../../src/testing/fuzz/watched.ts";
 
 /** A fuzzer looks for more: this share says that what was found once does not come back. */
 const SEED = 1;
+/** Of the executions that each target names. */
 const SHARE = 0.1;
-/** Of a machine's load they say as much as of a parser: a fuzzer that has the machine judges by them. */
+/** Says as much of a busy machine as of a parser: `deno task fuzz` judges by it. */
 const BY_TIME = ["slow"];
 
 Deno.test("every parser meets what was kept, and inputs that nobody has seen, as documented", async (t) => {

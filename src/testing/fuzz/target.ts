@@ -20,7 +20,7 @@ export interface FuzzTarget {
   readonly caseMsMax?: number;
   /** Longest message of an error: it goes into logs and to the peer; default `MESSAGE_MAX`. */
   readonly messageMax?: number;
-  /** Executions of the share that runs with the tests. */
+  /** Executions of about a second, or two; the tests take a share of them. */
   readonly testExecutions: number;
   /** An input as an honest sender makes it. */
   generate(dice: Dice): Uint8Array;
