@@ -31,6 +31,8 @@ Deno.test("what is no CPU state of this machine is refused", () => {
     ["a short generator state", good.replace(/"prng":\[[^\]]*\]/, '"prng":[1,2,3]')],
     ["a cursor outside of the free pages", good.replace('"freeCursor":0', '"freeCursor":1e9')],
     ["half a tick", good.replace('"tick":12', '"tick":12.5')],
+    ["half a tick of the disks", good.replace('"disk":{"tick":0', '"disk":{"tick":0.5')],
+    ["a log behind its disk", good.replace('"logCursors":[0', '"logCursors":[16')],
     [
       "a rate without end",
       good.replace(/"memoryBytesPerSecond":\d+/, '"memoryBytesPerSecond":1e300'),
