@@ -65,7 +65,8 @@ Deno.test(
     await using source = await machine(sites, "a", "source");
     await source.waitReady();
     await using lost = await machine(sites, "b", "incoming");
-    const held = await move(sites, "a", { hold: true });
+    // So short that nearly all of the memory has crossed: this link brings 20 MiB in 300 ms.
+    const held = await move(sites, "a", { hold: true, maxDowntimeMs: 120 });
     await sites.until("a", held, ({ state }) => state === "holding", 60_000);
     await sites.a.cancel(held);
     const first = await sites.ended("a", held);
