@@ -183,6 +183,7 @@ export class MigrationManager {
       running: this.#running,
       departure: (move) => this.#sourceActor(move),
       arrival: (move) => this.#arrival(move),
+      listen: (link, id) => this.#arrivals.listen(link, id),
       untilEnd: (id, procedure) => this.#untilEnd(id, procedure),
       changed: (id) => this.#changed(id),
       runsHere: (guestId) => this.#runsHere(guestId),
