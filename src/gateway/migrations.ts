@@ -267,7 +267,7 @@ export class MigrationManager {
   #reported(id: string, report: Partial<MigrationReport>): void {
     const arrival = this.#running.arrival(id);
     if (!arrival) return;
-    arrival.report.source = report;
+    arrival.report.heard(report);
     arrival.begun = true;
     this.#changed(id);
     if (arrival.report.isLast) this.#ended(id);
