@@ -5,7 +5,7 @@ import type { Guest } from "../guest/guest.ts";
 import type { Log } from "../host/log.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
 import type { CarrierMode } from "../link/carrier_choice.ts";
-import { openLedger } from "../ledger/ledger.ts";
+import { type Ledger, openLedger } from "../ledger/ledger.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, KeptImages, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
@@ -63,6 +63,10 @@ export interface GatewayDeps {
   readonly fence?: Fence;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
+  /** In place of the ledger in `ledgerFile`: for whoever keeps one across lives of a gateway. */
+  readonly ledger?: Ledger;
+  /** In place of the records below `stateDirectory`, of images that are no files. */
+  readonly images?: Pick<ImageRecordFiles, "track" | "has" | "forget" | "idle">;
   readonly newId: () => string;
   readonly log: Log;
 }
@@ -82,7 +86,7 @@ export interface Gateway {
  */
 export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   const { site, clock, log } = deps;
-  const ledger = openLedger(deps.ledgerFile, clock);
+  const ledger = deps.ledger ?? openLedger(deps.ledgerFile, clock);
   const guests = new GuestRegistry(site, ledger, deps.attach);
   const audit = (kind: string, body: Record<string, unknown>) => {
     try {
@@ -114,7 +118,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     log,
   });
   const kept = new KeptImages(deps.kept ?? DEFAULT_KEPT_LIMITS, clock, log);
-  const images = new ImageRecordFiles({
+  const images = deps.images ?? new ImageRecordFiles({
     directory: `${deps.stateDirectory}/disks`,
     clock,
     log,
