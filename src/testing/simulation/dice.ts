@@ -1,4 +1,4 @@
-import { Random } from "../../emulator/random.ts";
+import { Random } from "../../core/random.ts";
 
 /** A seeded generator with what a simulated world asks of one. */
 export class Dice extends Random {

@@ -1,4 +1,5 @@
 import { GatewayError } from "../../core/errors.ts";
+import type { DirtySample } from "../../guest/dirty_sample.ts";
 import type {
   DestinationSide,
   Guest,
@@ -69,6 +70,7 @@ export class SimGuest implements Guest {
         kind: "qemu",
         version: "10.0.0",
         machineType: "sim",
+        cpuModel: null,
         memoryBytes: machine.memory.byteLength,
         runState: machine.runState,
         disks: machine.disks.map(({ id, image }) => ({
@@ -88,6 +90,10 @@ export class SimGuest implements Guest {
   runState(): Promise<RunState> {
     if (this.machine.isGone) return Promise.resolve("gone");
     return this.call("runState", () => this.machine.runState);
+  }
+
+  sampleDirtyRate(): Promise<DirtySample> {
+    return Promise.reject(new Error("no plan is asked for here"));
   }
 
   onEvent(listener: (event: GuestEvent) => void): () => void {
@@ -117,7 +123,7 @@ export class SimGuest implements Guest {
     return this.#stream;
   }
 
-  startStream(): SimMemoryStream {
+  startStream(mayThrottleCpu: boolean): SimMemoryStream {
     const { machine, process, dice, groupMs, holds } = this.options;
     const isThere = machine.runState === "running" || machine.runState === "paused";
     if (!isThere || machine.isAtGate) {
@@ -125,7 +131,9 @@ export class SimGuest implements Guest {
         hint: `The machine is ${machine.runState}`,
       });
     }
-    this.#stream = new SimMemoryStream(machine, process, this.call, dice, groupMs, holds);
+    const { call } = this;
+    const shape = { groupMs, holds, mayThrottleCpu };
+    this.#stream = new SimMemoryStream(machine, process, call, dice, shape);
     machine.outgoing = this.#stream;
     return this.#stream;
   }
@@ -153,8 +161,6 @@ export class SimGuest implements Guest {
 
   /** Caches are written back, unless the process does not listen and is killed. */
   #quit(cause: "gateway" | "operator"): void {
-    if (this.machine.disks.some((d) => !d.image.isFlushed)) {
-    }
     this.machine.end(cause, { flushes: this.options.dice.chance(0.5) });
   }
 

@@ -1,5 +1,6 @@
 import { type Extent, mergeExtents } from "../../core/extents.ts";
 import type {
+  DirtyDisk,
   DiskRound,
   Finding,
   GuestDescription,
@@ -8,6 +9,7 @@ import type {
   SourceSide,
 } from "../../guest/guest.ts";
 import { compareDescriptions } from "../../guest/reference/compare.ts";
+import { checkDiskCap } from "../../guest/throttles.ts";
 import type { SimGuest, SimGuestOptions } from "./guest.ts";
 import { UNIT_BYTES } from "./image.ts";
 import type { MachineCall } from "./memory_stream.ts";
@@ -18,6 +20,7 @@ const ROUND_PREFIX = "round-";
 export class SimSource implements SourceSide {
   #round = 0;
   #wasRunning = false;
+  #mayThrottleCpu = false;
   readonly #call: MachineCall;
 
   constructor(private readonly guest: SimGuest, private readonly options: SimGuestOptions) {
@@ -34,6 +37,7 @@ export class SimSource implements SourceSide {
       () => this.options.machine.runState === "running",
     );
     this.#wasRunning = wasRunning;
+    this.#mayThrottleCpu = options.mayThrottleCpu ?? false;
     await options.remember({ wasRunning });
     await this.#call("begin", () => {
       this.#removeBitmaps();
@@ -75,18 +79,26 @@ export class SimSource implements SourceSide {
     });
   }
 
-  dirtyDiskBytes(): Promise<number> {
-    return this.#call("dirtyDiskBytes", () => {
+  dirtyDisks(): Promise<DirtyDisk[]> {
+    return this.#call("dirtyDisks", () => {
       const bitmap = this.#bitmap(this.#round);
-      return this.options.machine.disks.reduce(
-        (sum, { bitmaps }) => sum + (bitmaps.get(bitmap)?.size ?? 0) * UNIT_BYTES,
-        0,
-      );
+      return this.options.machine.disks.map(({ id, bitmaps }) => ({
+        diskId: id,
+        bytes: (bitmaps.get(bitmap)?.size ?? 0) * UNIT_BYTES +
+          this.options.machine.waitingBytes(id),
+      }));
+    });
+  }
+
+  throttleDisks(bytesPerSecond: number | null): Promise<void> {
+    return this.#call("throttleDisks", () => {
+      checkDiskCap(bytesPerSecond);
+      this.options.machine.capDisks(bytesPerSecond);
     });
   }
 
   startMemory(): Promise<MemorySource> {
-    return this.#call("startMemory", () => this.guest.startStream());
+    return this.#call("startMemory", () => this.guest.startStream(this.#mayThrottleCpu));
   }
 
   pause(): Promise<void> {
@@ -114,6 +126,7 @@ export class SimSource implements SourceSide {
       if (stands && ran === true) this.#runHere();
       else if (machine.runState === "postmigrate") machine.backToPaused();
       await Promise.resolve();
+      machine.capDisks(null);
       this.#removeBitmaps();
     });
   }
@@ -122,6 +135,7 @@ export class SimSource implements SourceSide {
     return this.#call("retire", () => {
       if (!keep) return this.guest.endMachine("retire");
       this.options.watch.effect("retire", this.options.machine);
+      this.options.machine.capDisks(null);
       this.#removeBitmaps();
     });
   }

@@ -47,6 +47,7 @@ export function processLedger(ledger: Ledger, process: SimProcess, watch: WriteW
         event: first,
       }),
     migrations: () => read(() => ledger.migrations()),
+    rollbacksOf: (migrationId) => read(() => ledger.rollbacksOf(migrationId)),
     append: (migrationId, event, ownership) =>
       write(event.kind, () => ledger.append(migrationId, event, ownership), {
         migrationId,

@@ -84,6 +84,8 @@ export function pageOf(block: number, index: number): number {
 export class SimMachine {
   readonly memory = Buffer.alloc(PAGE_COUNT * PAGE_BYTES);
   readonly disks: readonly SimDisk[];
+  /** Of its processor time, what its memory stream takes away. */
+  cpuThrottleShare = 0;
   /** Counts what it did: its device state. */
   ticks = 0;
   /** Loaded from a stream and not started here yet. */
@@ -98,6 +100,10 @@ export class SimMachine {
   outgoing: OutgoingStream | null = null;
   #state: Exclude<RunState, "gone"> | "gone";
   #stints = 0;
+  #diskBytesPerSecondMax: number | null = null;
+  /** Bytes that it may write to its disks without waiting. */
+  #diskCredit = 0;
+  #waiting: { readonly disk: SimDisk; readonly unit: number }[] = [];
   readonly #listeners = new Set<(event: GuestEvent) => void>();
 
   constructor(private readonly options: MachineOptions) {
@@ -148,9 +154,33 @@ export class SimMachine {
 
   stop(): void {
     if (this.#state !== "running") return;
+    // As QEMU does: what waits for a cap is written first, however much that is.
+    this.#writeWaiting(Infinity);
     this.#state = "paused";
     this.options.watch.trace(this.site, `machine ${this.name} stands still`);
     this.#tell("stopped");
+  }
+
+  get dirtyPagesPerSecond(): number {
+    const { everyMs, pagesMax } = this.options.workload;
+    return this.#state !== "running" ? 0 : pagesMax / 2 * 1000 / everyMs * this.#speed;
+  }
+
+  /** True while something that a move took from it is still missing. */
+  get isHeldBack(): boolean {
+    return this.#diskBytesPerSecondMax !== null || this.cpuThrottleShare > 0;
+  }
+
+  /** What is written to its disks from now on; null is without a cap. */
+  capDisks(bytesPerSecond: number | null): void {
+    this.#diskBytesPerSecondMax = bytesPerSecond;
+    this.#diskCredit = 0;
+    if (bytesPerSecond === null) this.#writeWaiting(Infinity);
+  }
+
+  /** What waits for the cap of a disk. */
+  waitingBytes(diskId: string): number {
+    return this.#waiting.filter(({ disk }) => disk.id === diskId).length * UNIT_BYTES;
   }
 
   /** A paused machine that gave its state away and keeps it after all. */
@@ -244,7 +274,8 @@ export class SimMachine {
   /** Its own writes are on storage at once: what it may lose itself is its own affair. */
   #work(stint: number): void {
     const { schedule, dice, workload } = this.options;
-    schedule.at(workload.everyMs * dice.between(0.5, 1.5), () => {
+    const waitMs = workload.everyMs * dice.between(0.5, 1.5) / this.#speed;
+    schedule.at(waitMs, () => {
       if (this.#state !== "running" || stint !== this.#stints) return false;
       this.ticks++;
       for (let writes = dice.below(workload.pagesMax + 1); writes > 0; writes--) {
@@ -254,15 +285,32 @@ export class SimMachine {
         this.dirtyPages.add(page);
       }
       for (let writes = dice.below(workload.unitsMax + 1); writes > 0; writes--) {
-        const { image, bitmaps } = dice.pick(this.disks);
-        const unit = dice.below(image.unitCount);
-        this.#writeUnit(image, unit);
-        for (const dirty of bitmaps.values()) dirty.add(unit);
+        const disk = dice.pick(this.disks);
+        this.#waiting.push({ disk, unit: dice.below(disk.image.unitCount) });
       }
+      this.#writeWaiting((this.#diskBytesPerSecondMax ?? Infinity) * waitMs / 1000);
       this.#work(stint);
       // Nobody waits for what a machine writes.
       return false;
     });
+  }
+
+  get #speed(): number {
+    return 1 - this.cpuThrottleShare;
+  }
+
+  /** @param bytes that its cap lets through beside what it has left */
+  #writeWaiting(bytes: number): void {
+    this.#diskCredit = Math.min(this.#diskCredit + bytes, Math.max(bytes, UNIT_BYTES));
+    let count = 0;
+    for (const { disk, unit } of this.#waiting) {
+      if (this.#diskCredit < UNIT_BYTES) break;
+      this.#diskCredit -= UNIT_BYTES;
+      this.#writeUnit(disk.image, unit);
+      for (const dirty of disk.bitmaps.values()) dirty.add(unit);
+      count++;
+    }
+    this.#waiting.splice(0, count);
   }
 
   #writePage(page: number): void {

@@ -1,6 +1,7 @@
 import { Buffer } from "node:buffer";
 import { GatewayError } from "../../core/errors.ts";
 import type { MemoryProgress, MemorySource } from "../../guest/guest.ts";
+import { checkCpuThrottle } from "../../guest/throttles.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
 import type { Dice } from "./dice.ts";
 import { LAYOUT, PAGE_BYTES, placeOf, type SimMachine } from "./machine.ts";
@@ -22,6 +23,14 @@ export type MachineCall = <T>(name: string, act: () => T | Promise<T>) => Promis
 
 type Phase = "passing" | "gate" | "device" | "completed" | "broken" | "cancelled";
 
+export interface StreamShape {
+  /** Time that the machine takes for each group of items. */
+  readonly groupMs: number;
+  /** False: it pauses by itself when little is left, as QEMU before 8.1. */
+  readonly holds: boolean;
+  readonly mayThrottleCpu: boolean;
+}
+
 /**
  * One run of a machine's outgoing migration and what the gateway holds of it. What the machine does
  * when its reader is lost depends on the phase (design, section 3 rule 3b).
@@ -35,17 +44,12 @@ export class SimMemoryStream implements MemorySource {
   readonly #ended = Promise.withResolvers<void>();
   readonly #runsAfterwards: boolean;
 
-  /**
-   * @param groupMs time that the machine takes for each group of items
-   * @param holds false: it pauses by itself when little is left, as QEMU before 8.1
-   */
   constructor(
     private readonly machine: SimMachine,
     private readonly process: SimProcess,
     private readonly call: MachineCall,
     private readonly dice: Dice,
-    private readonly groupMs: number,
-    private readonly holds: boolean,
+    private readonly shape: StreamShape,
   ) {
     this.#runsAfterwards = machine.runState === "running";
     this.#ended.promise.catch(() => {});
@@ -63,7 +67,7 @@ export class SimMemoryStream implements MemorySource {
       const items = await this.call("memory.items", () => this.#next());
       if (items === null) return;
       if (items.length > 0) yield items;
-      await this.process.pause(this.groupMs);
+      await this.process.pause(this.shape.groupMs);
     }
   }
 
@@ -71,13 +75,22 @@ export class SimMemoryStream implements MemorySource {
     return this.call("memory.progress", () => ({
       totalBytes: this.machine.memory.byteLength,
       remainingBytes: this.#leftPages() * PAGE_BYTES,
-      dirtyBytesPerSecond: 10_000,
+      dirtyBytesPerSecond: this.machine.dirtyPagesPerSecond * PAGE_BYTES,
       pass: this.#passCount,
+      cpuThrottleShare: this.shape.mayThrottleCpu ? this.machine.cpuThrottleShare : null,
     }));
   }
 
   setBandwidth(): Promise<void> {
     return this.call("memory.setBandwidth", () => {});
+  }
+
+  throttleCpu(share: number): Promise<void> {
+    return this.call("memory.throttleCpu", () => {
+      checkCpuThrottle(share, this.shape.mayThrottleCpu);
+      if (this.isOver) throw failed("it has ended");
+      this.machine.cpuThrottleShare = Math.max(this.machine.cpuThrottleShare, share);
+    });
   }
 
   async pauseAtGate(): Promise<{ pausedAtMs: number }> {
@@ -162,9 +175,10 @@ export class SimMemoryStream implements MemorySource {
       this.machine.gaveAway();
       return items;
     }
-    if (!this.holds && this.#passCount > 1) this.#toGate();
+    if (!this.shape.holds && this.#passCount > 1) this.#toGate();
     await this.process.pause(PASS_PAUSE_MS);
-    if (this.#passCount === 1 && this.#phase === "passing") this.#beginPass();
+    // With nothing dirty, too, a machine that is held looks at its memory again and again.
+    if (this.#phase === "passing") this.#beginPass();
     return [];
   }
 
@@ -183,6 +197,7 @@ export class SimMemoryStream implements MemorySource {
   #end(phase: "completed" | "broken" | "cancelled"): void {
     this.#phase = phase;
     this.machine.dirtyPages.clear();
+    this.machine.cpuThrottleShare = 0;
     if (phase === "completed") this.#ended.resolve();
     else this.#ended.reject(failed(`it was ${phase}`));
   }

@@ -246,6 +246,8 @@ export class Connection {
   #deliver(record: Uint8Array, direction: Direction): void | false {
     if (!this.#isAlive) return false;
     const carrier = direction === "there" ? this.accepted : this.dialled;
+    const sender = direction === "there" ? this.dialled : this.accepted;
+    sender.deliveredBytes += record.byteLength;
     if (!this.#tears) return carrier.deliver(record);
     this.#tears = false;
     const bytes = this.network.dice.below(record.byteLength);
@@ -266,6 +268,7 @@ class SimCarrier implements Carrier {
   #handler: ((record: Uint8Array) => Promise<void> | void) | null = null;
   #early: Uint8Array[] = [];
   #lastHeardMs: number | null = null;
+  deliveredBytes = 0;
 
   constructor(
     private readonly connection: Connection,
@@ -278,6 +281,14 @@ class SimCarrier implements Carrier {
     this.peerName = peer.site;
     this.peerIncarnation = peer.incarnation;
     this.closed = new Promise((resolve) => this.#onClosed = resolve);
+  }
+
+  packetBytes(recordBytes: number): number {
+    return recordBytes;
+  }
+
+  pace(): void {
+    // Records are the smallest unit here.
   }
 
   async send(record: Uint8Array, urgent: boolean): Promise<void> {
@@ -311,6 +322,8 @@ class SimCarrier implements Carrier {
       bottleneckBytesPerSecond: knowsBottleneck ? bytesPerSecond : null,
       goodputBytesPerSecond: null,
       lossRatio: 0,
+      queueMs: 0,
+      jitterMs,
       silentMs: this.#lastHeardMs === null ? null : this.process.clock.nowMs() - this.#lastHeardMs,
     };
   }

@@ -1,6 +1,7 @@
 import { BLOCK_BYTES, digestBlock } from "../../image/block_digest.ts";
 import { BLOCK_KNOWN, BLOCK_UNKNOWN, type BlockMap } from "../../image/block_map.ts";
-import type { ImageFile, ImageRecords, TrackedImage } from "../../migration/ports.ts";
+import type { ImageRecordFiles } from "../../gateway/image_records.ts";
+import type { ImageFile, TrackedImage } from "../../migration/ports.ts";
 import type { SimImage } from "./image.ts";
 import type { SimProcess } from "./process.ts";
 
@@ -25,7 +26,7 @@ export function simulatedRecords(
   process: SimProcess,
   isOpen: (image: SimImage) => boolean,
   wrong: (detail: string) => void,
-): ImageRecords & { forget(path: string): Promise<void>; idle(): Promise<void> } {
+): Pick<ImageRecordFiles, "track" | "has" | "forget" | "idle"> {
   const take = async (image: SimImage): Promise<BlockMap | null> => {
     await process.pause(LOOK_MS);
     const record = stored.get(image.path);
@@ -51,6 +52,10 @@ export function simulatedRecords(
       const image = images.get(path);
       if (image === undefined || !isOpen(image)) return null;
       return { take: () => take(image), keep: (map) => keep(image, map) };
+    },
+    async has(path: string): Promise<boolean> {
+      await process.pause(LOOK_MS);
+      return stored.has(path);
     },
     async forget(path: string): Promise<void> {
       await process.pause(LOOK_MS);

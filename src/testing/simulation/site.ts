@@ -213,6 +213,7 @@ export class Site {
       attach: this.#attach(process),
       readPeers: () => Promise.resolve([{ name: other, address: null, fingerprint: "sha256:0" }]),
       pages: shape.pages,
+      carrier: "quic",
       kept: DEFAULT_KEPT_LIMITS,
       ledger: world.mutation.ledger?.(ledger, this) ?? ledger,
       images: simulatedRecords(
