@@ -4,7 +4,10 @@ import { listFiles, placeOf, readFiles, ROOT, type SourceFile } from "./files.ts
 /** Past this a module hides a second idea (house style: most under 150, nine in ten under 370). */
 const LINES_MAX = 450;
 /** Longer ones with the length they may have; an entry goes when its module is short enough. */
-const LONGER: Record<string, number> = {};
+const LONGER: Record<string, number> = {
+  // A table with an entry for each code.
+  "src/core/error_codes.ts": 600,
+};
 
 /** Streams recorded from real machines are not text. */
 const BINARY = /^tests\/golden\/.*\.(?:zst|bin|pcap)$/;
