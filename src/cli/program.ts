@@ -1,6 +1,7 @@
 import { Command, CommanderError } from "commander";
 import type { Clock } from "../core/clock.ts";
 import type { EmulateOptions } from "../emulator/emulate_command.ts";
+import { addAccessCommands } from "./access_commands.ts";
 import { oneOf, wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
 import type { DemoArguments } from "./demo/demo.ts";
@@ -37,6 +38,7 @@ export async function runProgram(
   const program = new Command("causeway")
     .description("Moves running machines between two sites over a slow and lossy network.")
     .option("--config <file>", "the site's configuration (else $CAUSEWAY_CONFIG, ./causeway.json)")
+    .option("--token-file <file>", "a file with the API token (else the configuration's)")
     .option("--json", "print the answer as one line of JSON")
     .configureHelp({ showGlobalOptions: true })
     .exitOverride()
@@ -54,12 +56,13 @@ export async function runProgram(
   ) =>
   async (...args: unknown[]) => {
     // Commander passes the operands, the options, and the command itself.
-    const options = program.opts<{ config?: string; json?: boolean }>();
+    const options = program.opts<{ config?: string; json?: boolean; tokenFile?: string }>();
     const cli: Cli = {
       terminal,
       clock,
       json: options.json ?? false,
       configPath: options.config ?? environment.configPath ?? CONFIG_DEFAULT,
+      tokenFile: options.tokenFile,
     };
     try {
       exitCode = await command(cli, ...args.slice(0, -1) as A);
@@ -128,6 +131,7 @@ export async function runProgram(
         (await import("./peers.ts")).limitPeer(cli, name, options)
       ),
     );
+  addAccessCommands(program, run);
   program.command("redirects")
     .description("addresses that follow their machine")
     .action(run(async (cli) => (await import("./redirects.ts")).redirects(cli)));

@@ -72,6 +72,10 @@ function resolvePaths(file: ConfigFile, path: string): Config {
     ledgerFile: resolve(directory, file.ledgerFile),
     stateDirectory: resolve(directory, file.stateDirectory),
     sharedImages: file.sharedImages.map((image) => resolve(directory, image)),
+    allow: {
+      ...file.allow,
+      paths: file.allow.paths?.map((folder) => resolve(directory, folder)) ?? null,
+    },
     peers: file.peers.map((peer) => ({
       ...peer,
       certificate: resolve(directory, peer.certificate),

@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
-import type { Guest } from "../guest/guest.ts";
+import type { Guest, GuestDescription } from "../guest/guest.ts";
+import type { AcceptedSizes } from "../ledger/acceptances.ts";
 import type { Ledger, StoredMigration } from "../ledger/ledger.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import type { DestinationActor } from "../migration/destination/actor.ts";
@@ -15,6 +16,12 @@ import {
   type ToSource,
   toSource,
 } from "../migration/messages.ts";
+import {
+  type PeerAcceptance,
+  requireGuestAccepted,
+  requireQuota,
+  type Usage,
+} from "../security/accept_rules.ts";
 import { FRAME_TYPES } from "../wire/frame_types.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { lazyGuest } from "./lazy_guest.ts";
@@ -42,6 +49,7 @@ export interface ArrivalsDeps {
   readonly arriving: (id: string) => Arriving | null;
   /** True while any actor of this id lives, at either side. */
   readonly isRunning: (id: string) => boolean;
+  readonly acceptance: (peer: string) => PeerAcceptance | null;
   /** @throws {GatewayError} `guest_moving` */
   readonly claim: (guestId: string) => void;
   readonly release: (guestId: string) => void;
@@ -128,8 +136,11 @@ export class Arrivals {
     const { ledger, guests, clock, claim, release } = this.deps;
     const record = ledger.ownership(offer.guest);
     const epoch = offer.epoch + 1;
+    const acceptance = this.deps.acceptance(link.peerName);
+    const asked = { guest: offer.guest, peer: link.peerName, site: this.deps.site };
     try {
       this.#requireExpected(offer.guest);
+      requireGuestAccepted(acceptance, asked);
       if (record && epoch <= record.epoch) throw staleOffer(offer.guest, epoch, record);
       claim(offer.guest);
       try {
@@ -147,7 +158,10 @@ export class Arrivals {
           createdAt: new Date(clock.wallMs()).toISOString(),
         };
         const created: DestinationEvent = { kind: "created", epoch, from: link.peerName };
-        ledger.createMigration(stored, created);
+        const sizes = sizesOf(own);
+        // Nothing is awaited between this and the record: two offers at once are counted both.
+        requireQuota(acceptance, asked, sizes, this.#usage(link.peerName));
+        ledger.createMigration(stored, created, sizes);
         const { actor } = this.deps.accept(stored, guest, link, epoch);
         await actor.accept(offer.description, own, findings);
         this.deps.changed(id);
@@ -169,6 +183,22 @@ export class Arrivals {
         owner: record?.owner ?? null,
       });
     }
+  }
+
+  /** What a peer has here: machines that arrive, and those that have arrived and live here. */
+  #usage(peer: string): Usage {
+    const { ledger, site, guests, arriving } = this.deps;
+    const usage = { memoryBytes: 0, diskBytes: 0, moves: 0 };
+    for (const accepted of ledger.acceptances(peer, site)) {
+      const { migrationId, guestId, livesHere } = accepted;
+      const arrival = arriving(migrationId);
+      const isArriving = arrival !== null && !arrival.actor.ended;
+      if (isArriving) usage.moves++;
+      else if (!livesHere || guests.find(guestId) === null) continue;
+      usage.memoryBytes += accepted.memoryBytes;
+      usage.diskBytes += accepted.diskBytes;
+    }
+    return usage;
   }
 
   #requireExpected(guestId: string): void {
@@ -243,6 +273,10 @@ export class Arrivals {
       if (!this.deps.isRunning(id)) link.closeChannels(id);
     }, () => {});
   }
+}
+
+function sizesOf({ memoryBytes, disks }: GuestDescription): AcceptedSizes {
+  return { memoryBytes, diskBytes: disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
 }
 
 /** What a site says of a move that its ledger does not know. */

@@ -1,6 +1,7 @@
 import { loadConfig } from "../config/config.ts";
-import { loadPeers, peersVersion } from "../config/peers.ts";
+import { peersVersion, resolvePeers } from "../config/peers.ts";
 import type { Clock } from "../core/clock.ts";
+import { GatewayError } from "../core/errors.ts";
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { Guest } from "../guest/guest.ts";
 import { attachReferenceGuest } from "../guest/reference/reference_guest.ts";
@@ -8,6 +9,7 @@ import { openEndpoint } from "../link/endpoint.ts";
 import { attachQemu } from "../qemu/qemu_guest.ts";
 import { WorkerSealer, workersForThisMachine } from "../sealing/worker_sealer.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
+import type { SiteRules } from "./site_rules.ts";
 import { lockSite } from "./site_lock.ts";
 
 /** The composition root of a gateway: everything that the service is built from, for one site. */
@@ -17,6 +19,7 @@ export async function composeGateway(
   log: (level: "info" | "warn" | "error", message: string) => void,
 ): Promise<Gateway> {
   const config = await loadConfig(configPath);
+  let rules: SiteRules = config;
   await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
   using lock = new DisposableStack();
   lock.use(lockSite(config));
@@ -35,13 +38,19 @@ export async function composeGateway(
     }),
     kept: config.limits,
     dataHosts: config.dataHosts,
+    apiToken: { text: await readApiToken(config.apiTokenFile, log), path: config.apiTokenFile },
     attach: (request) => attach(request, config.stateDirectory, clock),
-    readPeers: async () =>
-      (await loadPeers(config.path)).map(({ name, address, certificate }) => ({
+    readPeers: async () => {
+      const present = await loadConfig(config.path);
+      const peers = await resolvePeers(present);
+      rules = present;
+      return peers.map(({ name, address, certificate }) => ({
         name,
         address,
         fingerprint: certificate.fingerprint,
-      })),
+      }));
+    },
+    rules: () => rules,
     peersVersion: () => peersVersion(config.path),
     openEndpoint: (incarnation) =>
       // The peer registry hears of refusals from the endpoint and records them itself.
@@ -57,6 +66,27 @@ export async function composeGateway(
       kept.dispose();
     },
   };
+}
+
+/** The operator's copy of the token; null where it is kept elsewhere. */
+async function readApiToken(
+  path: string,
+  log: (level: "warn", message: string) => void,
+): Promise<string | null> {
+  try {
+    const { mode } = await Deno.stat(path);
+    if (mode !== null && (mode & 0o077) !== 0) {
+      log("warn", `others can read ${path}: give it mode 0600, or revoke its token`);
+    }
+    return (await Deno.readTextFile(path)).trim();
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return null;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new GatewayError("config_invalid", `Cannot use the API token in ${path}: ${reason}`, {
+      hint: "Put a secret of one line there, readable by the gateway's user only",
+      cause,
+    });
+  }
 }
 
 async function attach(

@@ -7,6 +7,9 @@ import { openLedger } from "../ledger/ledger.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, KeptImages, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
+import { acceptanceOf } from "../security/accept_rules.ts";
+import { type Authorize, tokenAuthorizer } from "../security/authorize.ts";
+import { TokenRegistry } from "../security/token_registry.ts";
 import { requireDataHost } from "./data_hosts.ts";
 import {
   type AttachGuest,
@@ -20,10 +23,15 @@ import { MigrationManager } from "./migrations.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
 import { watchPeers } from "./peer_watch.ts";
 import { planMove } from "./plan.ts";
+import { RefusalAudit } from "./refusal_audit.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
+import { attachAllowed, NO_RULES, requireImagePath, type SiteRules } from "./site_rules.ts";
 import { SiteContents, type StoreSettings } from "./site_contents.ts";
 import { requireOpen } from "./switch_window.ts";
+
+/** Ids of tokens are typed by people. */
+const TOKEN_ID_CHARACTERS = 8;
 
 export interface GatewayDeps {
   readonly site: string;
@@ -42,6 +50,10 @@ export interface GatewayDeps {
   readonly dataHosts?: readonly string[];
   /** Bounds of page images and pools; the configuration's defaults without them. */
   readonly pages?: PageLimits;
+  /** `allow` and `accept` of the configuration of this moment; without it nothing is refused. */
+  readonly rules?: () => SiteRules;
+  /** The operator's token: content and path of its file, null where it was moved away. */
+  readonly apiToken?: { readonly text: string | null; readonly path: string };
   /** What is kept for later moves; nothing without it. */
   readonly store?: StoreSettings;
   /** Packs batches for all moves and is closed with the gateway; without one its thread does it. */
@@ -57,6 +69,10 @@ export interface GatewayDeps {
 /** A running gateway: the service for its API, and its end. */
 export interface Gateway {
   readonly service: GatewayService;
+  /** Judges the tokens that requests to the API carry. */
+  readonly authorized: Authorize;
+  /** Writes to the site's audit; never throws. */
+  readonly audit: (kind: string, body: Record<string, unknown>) => void;
   readonly linkAddress: string;
   /** Lets go of machines and peers; running moves are restored by the next start. */
   close(): Promise<void>;
@@ -70,7 +86,8 @@ export interface Gateway {
 export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   const { site, clock, log } = deps;
   const ledger = openLedger(deps.ledgerFile, clock);
-  const guests = new GuestRegistry(site, ledger, deps.attach);
+  const rules = deps.rules ?? (() => NO_RULES);
+  const guests = new GuestRegistry(site, ledger, attachAllowed(deps.attach, rules));
   const audit = (kind: string, body: Record<string, unknown>) => {
     try {
       ledger.audit(kind, body);
@@ -78,6 +95,14 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       log("error", toGatewayError(error).message);
     }
   };
+  const tokens = new TokenRegistry({
+    store: ledger.tokens,
+    clock,
+    newId: () => deps.newId().slice(0, TOKEN_ID_CHARACTERS),
+    audit,
+    log,
+  });
+  if (deps.apiToken) tokens.takeOver(deps.apiToken.text, deps.apiToken.path);
   const incarnation = deps.newId();
   const pages = deps.pages ?? DEFAULT_PAGE_LIMITS;
   const contents = new SiteContents(
@@ -112,6 +137,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     sealer: deps.sealer ?? inlineSealer,
     kept,
     images,
+    acceptance: (peer) => acceptanceOf(rules().accept, peer),
     newId: deps.newId,
     log,
   });
@@ -230,6 +256,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
         guests,
         ownership: (guestId) => ledger.ownership(guestId),
         movingGuest: (guestId) => migrations.movingGuest(guestId),
+        requirePath: (path) => requireImagePath(path, rules().allow, deps.stateDirectory),
       });
       kept.drop(report.guest, report.side === "source" ? report.to : report.from);
       for (const path of deleted) await images.forget(path);
@@ -252,7 +279,10 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
         ownership: (guestId) => ledger.ownership(guestId),
         movingGuest: (guestId) => migrations.movingGuest(guestId),
       }, request),
-    audit: (limit) => ledger.auditEntries(limit),
+    audit: (query) => ledger.auditEntries(query),
+    tokens: () => tokens.list(),
+    createToken: (request, by) => tokens.create(request, by),
+    revokeToken: (idOrName, by) => tokens.revoke(idOrName, by),
     health() {
       const checks: Record<string, string> = {
         ledger: ledger.isWritable() ? "ok" : "unwritable",
@@ -275,11 +305,21 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     return migrations.reports.report(id);
   }
 
+  const wrongTokens = new RefusalAudit(clock, audit, "token_refused");
   return {
     service,
+    authorized: tokenAuthorizer({
+      tokens,
+      clock,
+      audit,
+      refused: (remote) =>
+        wrongTokens.add({ remote, code: "api_token_invalid", message: "a wrong token of the API" }),
+    }),
+    audit,
     linkAddress: endpoint.address,
     async close() {
       closing.abort();
+      tokens.close();
       await watched;
       await migrations.stop();
       kept.close();

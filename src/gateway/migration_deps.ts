@@ -4,6 +4,7 @@ import type { PageLimits } from "../image/page_memory.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { KeptImages } from "../migration/kept_images.ts";
 import type { ImageRecords } from "../migration/ports.ts";
+import type { PeerAcceptance } from "../security/accept_rules.ts";
 import type { GuestRegistry } from "./guests.ts";
 import type { PeerRegistry } from "./peers.ts";
 import type { SiteContents } from "./site_contents.ts";
@@ -22,6 +23,8 @@ export interface MigrationDeps {
   readonly sealer: Sealer;
   readonly kept: KeptImages;
   readonly images: ImageRecords;
+  /** What this site takes from a peer, by the configuration of this moment. */
+  readonly acceptance: (peer: string) => PeerAcceptance | null;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }

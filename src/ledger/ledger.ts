@@ -1,8 +1,17 @@
-import type { DatabaseSync } from "node:sqlite";
 import { type Clock, timestamp } from "../core/clock.ts";
-import { GatewayError } from "../core/errors.ts";
 import type { DecisionLog, LedgerEvent, OwnershipRecord } from "../migration/ports.ts";
+import type { TokenStore } from "../security/stored_token.ts";
+import {
+  type Acceptance,
+  acceptancesOf,
+  type AcceptedSizes,
+  insertAcceptance,
+} from "./acceptances.ts";
+import { type AuditLog, auditLog } from "./audit_log.ts";
 import { openDatabase } from "./database.ts";
+import { type PeerKeys, peerKeys } from "./peer_keys.ts";
+import { tokenStore } from "./tokens.ts";
+import { inTransaction } from "./transaction.ts";
 
 /** A migration's identity; its state is a fold over its events. */
 export interface StoredMigration {
@@ -26,20 +35,26 @@ export interface StoredGuest {
  *
  * All methods throw `GatewayError` `ledger_write_failed` when the disk refuses.
  */
-export interface Ledger extends DecisionLog {
+export interface Ledger extends DecisionLog, AuditLog, PeerKeys {
   putGuest(guest: StoredGuest): void;
   deleteGuest(id: string): void;
   guests(): StoredGuest[];
 
   ownershipHistory(guestId: string): OwnershipRecord[];
 
-  createMigration(migration: Omit<StoredMigration, "createdAt">, first: LedgerEvent): void;
+  /** @param sizes of the machine, for an offer that this site accepts */
+  createMigration(
+    migration: Omit<StoredMigration, "createdAt">,
+    first: LedgerEvent,
+    sizes?: AcceptedSizes,
+  ): void;
   migrations(): StoredMigration[];
   events(migrationId: string): (LedgerEvent & { readonly at: string })[];
   report(migrationId: string): unknown | null;
 
-  audit(kind: string, body: Record<string, unknown>): void;
-  auditEntries(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
+  /** Every offer of a peer that was accepted here; `site` is this one. */
+  acceptances(peer: string, site: string): Acceptance[];
+  readonly tokens: TokenStore;
   /** False while the disk refuses writes: no decision can be made then. */
   isWritable(): boolean;
   close(): void;
@@ -76,6 +91,10 @@ export function openLedger(path: string, clock: Clock): Ledger {
   };
 
   return {
+    ...auditLog(database, now),
+    ...peerKeys(database, now),
+    tokens: tokenStore(database),
+
     putGuest: (guest) =>
       write(() => {
         database.prepare(
@@ -103,7 +122,7 @@ export function openLedger(path: string, clock: Clock): Ledger {
       database.prepare("SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch, owner")
         .all(guestId).map(ownershipOf),
 
-    createMigration: (migration, first) =>
+    createMigration: (migration, first, sizes) =>
       write(() => {
         database.prepare(
           `INSERT INTO migration (id, guest_id, side, peer, options, created_at)
@@ -117,7 +136,9 @@ export function openLedger(path: string, clock: Clock): Ledger {
           now(),
         );
         insertEvent(migration.id, first);
+        if (sizes) insertAcceptance(database, migration.id, sizes);
       }),
+    acceptances: (peer, site) => acceptancesOf(database, peer, site),
     migrations: () =>
       database.prepare("SELECT * FROM migration ORDER BY created_at, id").all().map((row) => ({
         id: row.id as string,
@@ -154,18 +175,6 @@ export function openLedger(path: string, clock: Clock): Ledger {
     },
 
     claim: (record) => write(() => insertOwnership(record)),
-    audit: (kind, body) =>
-      write(() => {
-        database.prepare("INSERT INTO audit (at, kind, body) VALUES (?, ?, ?)")
-          .run(now(), kind, JSON.stringify(body));
-      }),
-    auditEntries: (limit) =>
-      database.prepare("SELECT at, kind, body FROM audit ORDER BY number DESC LIMIT ?").all(limit)
-        .map((row) => ({
-          at: row.at as string,
-          kind: row.kind as string,
-          body: JSON.parse(row.body as string),
-        })),
     isWritable() {
       try {
         database.exec("BEGIN IMMEDIATE; ROLLBACK");
@@ -176,29 +185,6 @@ export function openLedger(path: string, clock: Clock): Ledger {
     },
     close: () => database.close(),
   };
-}
-
-function inTransaction(database: DatabaseSync, action: () => void): void {
-  try {
-    database.exec("BEGIN IMMEDIATE");
-    try {
-      action();
-      database.exec("COMMIT");
-    } catch (error) {
-      try {
-        database.exec("ROLLBACK");
-      } catch {
-        // SQLite has rolled back by itself (disk full): the first error is the one to tell.
-      }
-      throw error;
-    }
-  } catch (error) {
-    throw new GatewayError(
-      "ledger_write_failed",
-      `Cannot record a decision in the ledger: ${error instanceof Error ? error.message : error}`,
-      { hint: "Free space or restore write access where the ledger lives", cause: error },
-    );
-  }
 }
 
 function ownershipOf(row: Record<string, unknown>): OwnershipRecord {

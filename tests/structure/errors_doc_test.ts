@@ -8,8 +8,10 @@ const RENDER = "deno run --allow-read --allow-write docs/render_errors.ts";
 /** Words in documents that look like a code and are something else. */
 const OTHER_NAMES = new Set([
   // Kinds of audit entries, and commands of the QEMU Machine Protocol.
+  "address_locked",
   "link_refused",
   "migrate_cancel",
+  "token_refused",
 ]);
 
 Deno.test("docs/errors.md shows the table of error codes", async () => {
