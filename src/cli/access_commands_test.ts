@@ -90,3 +90,28 @@ Deno.test("commands work with a token from another file, when the site's own was
     const { code, err } = await run("guests", "--token-file", `${directory}/kept`);
     assert.equal(code, 0, err);
   }));
+
+Deno.test("keys and peers are changed by commands that need no gateway", () =>
+  withServedSite({}, async ({ run, directory }) => {
+    const first = await run("rotate-key", "--json");
+    assert.equal(first.code, 0, first.err);
+    assert.equal(JSON.parse(first.out).generation, 1);
+    assert.match((await run("rotate-key")).out, /^generation 2 of the link key of sha256:/);
+    assert.equal((await run("rotate-key", "--generation", "2")).code, 2);
+    const prepared = await run("rotate-authority");
+    assert.match(
+      prepared.out,
+      /^sha256:\w+\ncertificate {4}\S+site-2\.crt\nNothing has changed yet/,
+    );
+    const certificate = `${directory}/west/site-2.crt`;
+    assert.match((await run("rotate-authority", "--use", certificate)).out, /is sha256:\w+ now/);
+    // What the site was can be a peer of what it is: enough to try the commands about peers.
+    const trust = (...more: string[]) =>
+      run("trust", "--peer", "east", "--certificate", `${directory}/west/site.crt`, ...more);
+    assert.equal((await trust("--add")).code, 1);
+    assert.equal((await trust()).code, 0);
+    assert.equal((await trust("--add")).code, 0);
+    assert.equal((await trust("--add", "--replace")).code, 2);
+    assert.equal((await run("untrust", "--peer", "east")).out, "east is not trusted any more");
+    assert.equal((await run("untrust", "--peer", "east")).code, 1);
+  }));

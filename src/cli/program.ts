@@ -87,6 +87,8 @@ export async function runProgram(
     .option("--certificate <file>", "the site.crt of the peer")
     .option("--fingerprint <sha256>", "fetch the certificate from --address and compare")
     .option("--address <addr>", "HOST:PORT of its link; without it the peer is never dialled")
+    .option("--add", "trust this certificate beside what the peer has, while it changes over")
+    .option("--replace", "make one of the certificates that it has the only one")
     .action(
       run(async (cli, options: TrustArguments) => (await import("./trust.ts")).trust(cli, options)),
     );

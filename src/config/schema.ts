@@ -25,6 +25,8 @@ export const peerEntry = z.strictObject({
   name: siteName,
   /** PEM file with the peer's site certificate. */
   certificate: filePath,
+  /** Other certificates that it may show while it changes from one to the next. */
+  alsoCertificates: z.array(filePath).max(4, "at most 4 certificates").default([]),
   /** Null: the peer is accepted, never dialled. */
   address: peerAddress.nullable().default(null),
   /** When given, the certificate file must have it. */
@@ -117,6 +119,8 @@ export const configFile = z.strictObject({
   apiTokenFile: filePath.default("api-token"),
   certificateFile: filePath.default("site.crt"),
   keyFile: filePath.default("site.key"),
+  /** Made by `rotate-key`; the gateway proves itself by this one where it exists. */
+  linkKeyFile: filePath.default("link-key.pem"),
   ledgerFile: filePath.default("state/ledger.sqlite"),
   stateDirectory: filePath.default("state"),
   peers: z.array(peerEntry).max(256, "at most 256 peers").default([]),

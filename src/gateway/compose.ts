@@ -1,5 +1,5 @@
-import { loadConfig } from "../config/config.ts";
-import { peersVersion, resolvePeers } from "../config/peers.ts";
+import { type Config, loadConfig } from "../config/config.ts";
+import { fileVersion, resolvePeers } from "../config/peers.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { GuestDefinition } from "../guest/definition.ts";
@@ -9,7 +9,6 @@ import { openEndpoint } from "../link/endpoint.ts";
 import { attachQemu } from "../qemu/qemu_guest.ts";
 import { WorkerSealer, workersForThisMachine } from "../sealing/worker_sealer.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
-import type { SiteRules } from "./site_rules.ts";
 import { lockSite } from "./site_lock.ts";
 
 /** The composition root of a gateway: everything that the service is built from, for one site. */
@@ -19,7 +18,7 @@ export async function composeGateway(
   log: (level: "info" | "warn" | "error", message: string) => void,
 ): Promise<Gateway> {
   const config = await loadConfig(configPath);
-  let rules: SiteRules = config;
+  let present = config;
   await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
   using lock = new DisposableStack();
   lock.use(lockSite(config));
@@ -41,20 +40,26 @@ export async function composeGateway(
     apiToken: { text: await readApiToken(config.apiTokenFile, log), path: config.apiTokenFile },
     attach: (request) => attach(request, config.stateDirectory, clock),
     readPeers: async () => {
-      const present = await loadConfig(config.path);
-      const peers = await resolvePeers(present);
-      rules = present;
-      return peers.map(({ name, address, certificate }) => ({
-        name,
-        address,
-        fingerprint: certificate.fingerprint,
-      }));
+      const next = await loadConfig(config.path);
+      const peers = await resolvePeers(next);
+      present = next;
+      // The first of a name counts where one has to be shown: a peer can have several certificates.
+      return peers.filter(({ name }, at) => peers.findIndex((peer) => peer.name === name) === at)
+        .map(({ name, address, certificate }) => ({
+          name,
+          address,
+          fingerprint: certificate.fingerprint,
+        }));
     },
-    rules: () => rules,
-    peersVersion: () => peersVersion(config.path),
-    openEndpoint: (incarnation) =>
+    rules: () => present,
+    peersVersion: async () =>
+      (await Promise.all([
+        fileVersion(config.path),
+        ...identityFiles(present).map((path) => fileVersion(path).catch(() => "none")),
+      ])).join(),
+    openEndpoint: (incarnation, keys) =>
       // The peer registry hears of refusals from the endpoint and records them itself.
-      openEndpoint({ config, incarnation, clock, audit: () => {} }),
+      openEndpoint({ config, incarnation, clock, keys, audit: () => {} }),
     newId: () => crypto.randomUUID(),
     log,
   });
@@ -66,6 +71,10 @@ export async function composeGateway(
       kept.dispose();
     },
   };
+}
+
+function identityFiles({ certificateFile, keyFile, linkKeyFile }: Config): string[] {
+  return [certificateFile, keyFile, linkKeyFile];
 }
 
 /** The operator's copy of the token; null where it is kept elsewhere. */

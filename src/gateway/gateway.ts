@@ -2,6 +2,7 @@ import { inlineSealer, type Sealer } from "../codec/sealer.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
+import type { KnownKeys } from "../identity/known_keys.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
 import { openLedger } from "../ledger/ledger.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
@@ -21,6 +22,7 @@ import { ImageRecordFiles } from "./image_records.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { MigrationManager } from "./migrations.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
+import { peerKeys } from "./peer_keys.ts";
 import { watchPeers } from "./peer_watch.ts";
 import { planMove } from "./plan.ts";
 import { RefusalAudit } from "./refusal_audit.ts";
@@ -61,7 +63,7 @@ export interface GatewayDeps {
   /** Bounds of what stays of machines' memory after their moves; the defaults without them. */
   readonly kept?: KeptLimits;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
-  readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
+  readonly openEndpoint: (incarnation: string, keys: KnownKeys) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
@@ -148,11 +150,15 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   await migrations.restore();
   // After the machines: reading a large store takes a second, and none of them waits for it.
   contents.open();
-  const endpoint = await deps.openEndpoint(incarnation);
+  const endpoint = await deps.openEndpoint(incarnation, peerKeys(ledger, audit, log));
   peers.connect(endpoint);
   const watched = deps.peersVersion && watchPeers({
     version: deps.peersVersion,
-    reload: () => peers.reload(),
+    reload: async () => {
+      await peers.reload();
+      const renewed = await endpoint.renewIdentity?.();
+      if (renewed) audit("key_replaced", renewed);
+    },
     clock,
     log,
     signal: closing.signal,

@@ -39,6 +39,8 @@ export interface SessionLink extends PeerLink {
   attach(carrier: Carrier): void;
   /** Dials now, if a connection is needed and refusals had put that off. */
   retry(): void;
+  /** Ends the present connections: whoever comes again has to prove itself anew. */
+  disconnect(reason: string): void;
 }
 
 /** The link to one peer: drives the pure session over carriers, dials, and applies rate caps. */
@@ -191,6 +193,13 @@ class Driver implements SessionLink, ChannelHost {
 
   retry(): void {
     this.#redialer?.retry();
+  }
+
+  disconnect(reason: string): void {
+    for (const { id, carrier } of [...this.#carriers.values()]) {
+      void carrier.close(reason);
+      this.#detach(id);
+    }
   }
 
   #attach(carrier: Carrier, dialled: boolean): void {

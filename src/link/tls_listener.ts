@@ -10,6 +10,8 @@ export const TLS_HANDSHAKE_MS_MAX = 10_000;
 /** The TCP side of the link address. */
 export interface TlsListener {
   readonly port: number;
+  /** Shows these to connections that come from now on. */
+  show(shown: PemPair): void;
   close(): Promise<void>;
 }
 
@@ -48,6 +50,8 @@ export async function listenTls(address: HostPort, shown: PemPair): Promise<TlsL
   const bound = server.address();
   return {
     port: bound !== null && typeof bound === "object" ? bound.port : address.port,
+    show: ({ certificatePem, keyPem }) =>
+      server.setSecureContext({ cert: certificatePem, key: keyPem, minVersion: "TLSv1.3" }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());
