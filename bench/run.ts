@@ -2,7 +2,7 @@
  * `deno task bench`: every bench with its canonical inputs, or with tiny ones that only show that it
  * runs.
  *
- *     bench/run.ts [--quick] [--only limits,store,cost,goodput,codec,free,bytes] [--out DIR]
+ *     bench/run.ts [--quick] [--only limits,api,store,cost,goodput,codec,free,bytes] [--out DIR]
  *
  * With `--out`, each writes its runs and where they were made to `DIR/NAME.json`.
  */
@@ -21,6 +21,12 @@ const BENCHES: readonly Bench[] = [
     name: "limits",
     script: "runtime_limits.ts",
     quickArgs: ["--mib", "4", "--repeat", "1"],
+    needs: [],
+  },
+  {
+    name: "api",
+    script: "api.ts",
+    quickArgs: ["--clients", "8", "--wrong", "100", "--seconds", "1"],
     needs: [],
   },
   { name: "store", script: "store.ts", quickArgs: ["--quick"], needs: [] },
