@@ -7,10 +7,13 @@ import { denoTestArgs, planParts } from "./runner/parts.ts";
 
 Deno.chdir(`${import.meta.dirname}/../`);
 const [unit] = planParts(["golden", "runner", "sim", "structure"]);
-const reportPath = await Deno.makeTempFile({ suffix: ".xml" });
+await Deno.mkdir(".cache", { recursive: true });
+const reportPath = ".cache/report-ok.xml";
 
 const steps: Record<string, () => Promise<boolean>> = {
   "lockfile": () => deno("install", "--frozen"),
+  // Known weaknesses of what the lock file names; a registry that does not tell them is no failure.
+  "audit": () => deno("audit", "--ignore-registry-errors"),
   "format": () => deno("fmt", "--check"),
   "lint": () => deno("lint"),
   "types": () => deno("check", "."),
@@ -32,7 +35,7 @@ for (const [name, step] of Object.entries(steps)) {
   if (!await step()) failed.push(name);
   console.log(`${((performance.now() - startedMs) / 1000).toFixed(1)} s\n`);
 }
-await Deno.remove(reportPath);
+await Deno.remove(reportPath).catch(() => {});
 console.log(failed.length === 0 ? "ok" : `failed: ${failed.join(", ")}`);
 Deno.exit(failed.length === 0 ? 0 : 1);
 
