@@ -24,7 +24,10 @@ import { caseLines, judge, type RecordedRun } from "./bytes/report.ts";
 import { setting } from "./setting.ts";
 
 const OURS = "causeway";
-const QEMUS = Object.keys(QEMU_SETTINGS) as QemuSettingName[];
+/** Slowing the machine is no way to send less. */
+const QEMUS = (Object.keys(QEMU_SETTINGS) as QemuSettingName[]).filter((name) =>
+  name !== "qemu-auto-converge"
+);
 /** QEMU remembers nothing, so in later moves one setting shows what all do: the whole again. */
 const LATER_QEMU: QemuSettingName = "qemu-multifd-zstd";
 const TIME_LIMIT_MS = 400_000;

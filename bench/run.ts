@@ -2,7 +2,7 @@
  * `deno task bench`: every bench with its canonical inputs, or with tiny ones that only show that it
  * runs.
  *
- *     bench/run.ts [--quick] [--only limits,api,store,cost,goodput,codec,free,bytes] [--out DIR]
+ *     bench/run.ts [--quick] [--only NAME,NAME] [--out DIR]
  *
  * With `--out`, each writes its runs and where they were made to `DIR/NAME.json`.
  */
@@ -43,6 +43,21 @@ const BENCHES: readonly Bench[] = [
     needs: ["namespaces", "tun"],
   },
   {
+    name: "share",
+    script: "share.ts",
+    quickArgs: [
+      "--parts",
+      "step",
+      "--profiles",
+      "transatlantic",
+      "--seconds",
+      "1",
+      "--repeat",
+      "1",
+    ],
+    needs: ["namespaces", "tun"],
+  },
+  {
     name: "codec",
     script: "codec.ts",
     quickArgs: ["--quick", "--no-guest"],
@@ -61,6 +76,20 @@ const BENCHES: readonly Bench[] = [
     quickArgs: ["--quick"],
     needs: ["qemu", "guestImage", "namespaces", "tun"],
   },
+  {
+    name: "downtime",
+    script: "downtime.ts",
+    quickArgs: ["--quick"],
+    needs: ["qemu", "guestImage", "namespaces", "tun"],
+  },
+  {
+    name: "converge",
+    script: "converge.ts",
+    quickArgs: ["--quick"],
+    needs: ["qemu", "guestImage", "namespaces", "tun"],
+  },
+  { name: "outages", script: "outages.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },
+  { name: "crashes", script: "crashes.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },
 ];
 
 const { values } = parseArgs({

@@ -103,6 +103,17 @@ export class CausewayGateways implements Contestant {
     return cost(report, meter, true);
   }
 
+  /** Begins a move with options of its own, and leaves the rest of it to the caller. */
+  async request(
+    machine: Machine,
+    to: SiteName,
+    options: Record<string, unknown>,
+  ): Promise<{ id: string; api: SiteApi; end: MachineEnd }> {
+    const end = await this.#expect(machine, to);
+    const { id } = await this.#begin(machine, to, false, options);
+    return { id, api: this.apis[machine.here.site.name], end };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.owned.disposeAsync();
   }
@@ -120,12 +131,18 @@ export class CausewayGateways implements Contestant {
     return end;
   }
 
-  #begin(machine: Machine, to: SiteName, hold: boolean): Promise<{ id: string }> {
+  #begin(
+    machine: Machine,
+    to: SiteName,
+    hold: boolean,
+    options: Record<string, unknown> = {},
+  ): Promise<{ id: string }> {
     return this.apis[machine.here.site.name].call("POST", "/migrations", {
       guest: machine.id,
       to,
       hold,
       keepSource: true,
+      ...options,
     });
   }
 }

@@ -1,7 +1,11 @@
 import { systemClock } from "../../src/host/system_clock.ts";
 import { connectQmp, type QmpClient } from "../../src/qemu/qmp/client.ts";
 import { guestImage } from "../../src/testing/guest_image/build.ts";
-import { guestArgv, type GuestWorkload } from "../../src/testing/guest_image/guest_argv.ts";
+import {
+  guestArgv,
+  type GuestNetwork,
+  type GuestWorkload,
+} from "../../src/testing/guest_image/guest_argv.ts";
 import { GuestChannel } from "../../src/testing/guest_image/guest_channel.ts";
 import { createDisk } from "../../src/testing/qemu_process.ts";
 import type { Arena, Site, SiteName } from "./arena.ts";
@@ -22,6 +26,8 @@ export interface MachineOptions {
   /** What the disk holds before the workload writes to it. */
   readonly baseMiB: number;
   readonly workload: GuestWorkload;
+  /** A card on a TAP device that is in each site's namespace. */
+  readonly network?: Omit<GuestNetwork, "namespace">;
 }
 
 /** Memory and disk at one moment, as files; the machine stood still while they were written. */
@@ -153,6 +159,7 @@ export class Machine implements AsyncDisposable {
       image: await guestImage(),
       memoryMiB: this.options.memoryMiB,
       workload: this.options.workload,
+      network: this.options.network,
       disks: [{ id: DISK_ID, path: this.diskPath(name), format: "raw" }],
       consolePath: this.#consolePath,
       channelPath: `${base}.channel`,

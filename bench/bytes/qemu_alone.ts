@@ -20,6 +20,10 @@ export const QEMU_SETTINGS = {
       "multifd-zstd-level": 3,
     },
   },
+  "qemu-auto-converge": {
+    capabilities: ["auto-converge"],
+    parameters: {},
+  },
   "qemu-xbzrle": {
     capabilities: ["xbzrle"],
     // Room for every page of the machine, so that nothing is missed for want of cache.

@@ -1,8 +1,10 @@
-/** One end of a transfer over our own carrier: `receive CONFIG` or `send CONFIG PEER SECONDS`. */
+/** One end of a transfer over our own carrier: `receive CONFIG` or `send CONFIG PEER SECONDS KIND`. */
 import { loadConfig } from "../../src/config/config.ts";
 import { systemClock } from "../../src/host/system_clock.ts";
 import { openEndpoint } from "../../src/link/endpoint.ts";
+import type { Carrier, CarrierKind } from "../../src/link/carrier.ts";
 import { QuicCarrier } from "../../src/link/quic_carrier.ts";
+import { TlsCarrier } from "../../src/link/tls_carrier.ts";
 import {
   cpuMs,
   ECHO_MS,
@@ -16,7 +18,7 @@ import {
 /** Nothing else has this length. */
 const ECHO_BYTES = 64;
 
-const [role, configPath, peer, seconds] = Deno.args;
+const [role, configPath, peer, seconds, kind] = Deno.args;
 const clock = systemClock();
 const endpoint = await openEndpoint({
   config: await loadConfig(configPath),
@@ -39,7 +41,7 @@ if (role === "receive") {
   sampleReceived(() => bytes);
   print({ event: "listening", address: endpoint.address });
 } else {
-  const carrier = await endpoint.dial(peer, new AbortController().signal);
+  const carrier = await endpoint.dial(peer, new AbortController().signal, kind as CarrierKind);
   const echoes: number[] = [];
   carrier.receive((echo) => {
     echoes.push(clock.nowMs() - new DataView(echo.buffer, echo.byteOffset).getFloat64(0));
@@ -48,8 +50,8 @@ if (role === "receive") {
   const startMs = clock.nowMs();
   const endMs = startMs + Number(seconds) * 1000;
   const trace = setInterval(() => {
-    const pacing = carrier instanceof QuicCarrier ? carrier.pacing : {};
-    print({ event: "trace", atMs: clock.nowMs() - startMs, ...pacing, ...carrier.path() });
+    const atMs = clock.nowMs() - startMs;
+    print({ event: "trace", atMs, ...insideOf(carrier), ...carrier.path() });
   }, SAMPLE_MS);
   const probe = setInterval(() => {
     const echo = new Uint8Array(ECHO_BYTES);
@@ -64,4 +66,11 @@ if (role === "receive") {
   print({ event: "done", cpuMs: cpuMs() });
   await carrier.close("done");
   await endpoint.close();
+}
+
+/** What the carrier does at this moment, beside what every carrier measures. */
+function insideOf(carrier: Carrier) {
+  if (carrier instanceof QuicCarrier) return carrier.pacing;
+  if (!(carrier instanceof TlsCarrier)) return {};
+  return { ...carrier.window, congestionControl: carrier.congestionControl };
 }

@@ -1,14 +1,20 @@
-import { join } from "node:path";
-import { TextLineStream } from "./lines.ts";
-import { initSite } from "../../src/config/init.ts";
-import { trustPeer } from "../../src/config/trust.ts";
 import type { WanProfile } from "../../src/emulator/settings.ts";
 import { startTunLink, type TunCounters } from "../../src/emulator/tun_link.ts";
+import type { CarrierKind } from "../../src/link/carrier.ts";
+import { DEVICE, LEFT_ADDRESS, makeSites, NETWORK, PORT, RIGHT_ADDRESS, startEnd } from "./ends.ts";
 import type { EndLine } from "./messages.ts";
 import { namespacePair, useCongestionControl } from "./namespaces.ts";
 
-/** What goes through the link. */
-export type Contestant = "causeway" | "tcp-cubic" | "tcp-bbr";
+/**
+ * What goes through the link: our carriers over QUIC and over TLS, the latter with BBR set by itself
+ * on its sockets or left with cubic, and one plain TCP connection with either.
+ */
+export type Contestant =
+  | "causeway"
+  | "causeway-tls"
+  | "causeway-tls-cubic"
+  | "tcp-cubic"
+  | "tcp-bbr";
 
 /** One transfer. */
 export interface Measurement {
@@ -41,12 +47,6 @@ export interface MeasureOptions {
   readonly seed: number;
 }
 
-const DEVICE = "wan0";
-const NETWORK = "10.207.1.0/24";
-const LEFT_ADDRESS = "10.207.1.1";
-const RIGHT_ADDRESS = "10.207.1.2";
-const PORT = 7420;
-
 /** Sends for `seconds` through a fresh link of the profile and counts what arrives. */
 export async function measure(options: MeasureOptions): Promise<Measurement> {
   await using namespaces = await namespacePair();
@@ -56,24 +56,26 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
     left: { netns: namespaces.left, device: DEVICE, address: `${LEFT_ADDRESS}/24` },
     right: { netns: namespaces.right, device: DEVICE, address: `${RIGHT_ADDRESS}/24` },
   });
-  const control = options.contestant === "tcp-cubic" ? "cubic" : "bbr";
+  const { contestant } = options;
+  const control = contestant === "tcp-bbr" ? "bbr" : "cubic";
   await useCongestionControl(namespaces.left, DEVICE, NETWORK, control);
   const dir = await Deno.makeTempDir({ prefix: "causeway-goodput-" });
   try {
     const seconds = String(options.seconds);
-    const [receiverArgs, senderArgs] = options.contestant === "causeway"
-      ? await carrierSites(dir, seconds)
+    const [receiverArgs, senderArgs] = contestant.startsWith("causeway")
+      ? await carrierEnds(dir, seconds, contestant === "causeway" ? "quic" : "tls")
       : [
         ["tcp_end.ts", "receive", `${RIGHT_ADDRESS}:${PORT}`],
         ["tcp_end.ts", "send", `${RIGHT_ADDRESS}:${PORT}`, seconds],
       ];
-    const receiver = startEnd(namespaces.right, receiverArgs);
+    const permissions = contestant === "causeway-tls" ? ["--allow-ffi"] : [];
+    const receiver = startEnd(namespaces.right, receiverArgs, undefined, permissions);
     await receiver.listening;
-    const sender = startEnd(namespaces.left, senderArgs);
+    const sender = startEnd(namespaces.left, senderArgs, undefined, permissions);
     const senderLines = await sender.lines;
     if (!senderLines.some(({ event }) => event === "done")) {
       receiver.stop();
-      throw new Error(`The sender of ${options.contestant} failed, see above`);
+      throw new Error(`The sender of ${contestant} failed, see above`);
     }
     // What is on its way still arrives, but counts for nobody.
     const counters = await link.counters();
@@ -84,63 +86,16 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   }
 }
 
-async function carrierSites(dir: string, seconds: string): Promise<[string[], string[]]> {
-  const make = (site: string, address: string) =>
-    initSite({ site, dir: join(dir, site), link: `${address}:${PORT}` });
-  const left = await make("left", LEFT_ADDRESS);
-  const right = await make("right", RIGHT_ADDRESS);
-  await trustPeer({
-    config: left.configPath,
-    peer: "right",
-    certificate: right.certificatePath,
-    address: `${RIGHT_ADDRESS}:${PORT}`,
-  });
-  await trustPeer({ config: right.configPath, peer: "left", certificate: left.certificatePath });
+async function carrierEnds(
+  dir: string,
+  seconds: string,
+  kind: CarrierKind,
+): Promise<[string[], string[]]> {
+  const { left, right } = await makeSites(dir);
   return [
-    ["carrier_end.ts", "receive", right.configPath],
-    ["carrier_end.ts", "send", left.configPath, "right", seconds],
+    ["carrier_end.ts", "receive", right],
+    ["carrier_end.ts", "send", left, "right", seconds, kind],
   ];
-}
-
-interface RunningEnd {
-  readonly listening: Promise<void>;
-  /** Everything it printed, once it has ended. */
-  readonly lines: Promise<EndLine[]>;
-  stop(): void;
-}
-
-function startEnd(netns: string, [script, ...args]: string[]): RunningEnd {
-  const path = `${import.meta.dirname}/${script}`;
-  const child = new Deno.Command("ip", {
-    args: [
-      ...["netns", "exec", netns, Deno.execPath(), "run", "--unstable-net"],
-      ...["--allow-net", "--allow-read", "--allow-env", path, ...args],
-    ],
-    stdout: "piped",
-    stderr: "inherit",
-  }).spawn();
-  const { promise: listening, resolve } = Promise.withResolvers<void>();
-  const lines = (async () => {
-    const seen: EndLine[] = [];
-    for await (const text of child.stdout.pipeThrough(TextLineStream())) {
-      const line = JSON.parse(text) as EndLine;
-      seen.push(line);
-      if (line.event === "listening") resolve();
-    }
-    await child.status;
-    return seen;
-  })();
-  return {
-    listening,
-    lines,
-    stop: () => {
-      try {
-        child.kill("SIGTERM");
-      } catch {
-        // It has ended by itself.
-      }
-    },
-  };
 }
 
 function evaluate(

@@ -5,7 +5,12 @@ export type EndLine =
   | { readonly event: "listening"; readonly address: string }
   | { readonly event: "sending" }
   /** Payload bytes received so far, every `SAMPLE_MS` from the first byte on. */
-  | { readonly event: "received"; readonly atMs: number; readonly bytes: number }
+  | {
+    readonly event: "received";
+    readonly atMs: number;
+    readonly epochMs: number;
+    readonly bytes: number;
+  }
   /** Round trips of small urgent records while the bulk went, sorted. */
   | { readonly event: "echoes"; readonly ms: readonly number[] }
   | { readonly event: "trace"; readonly [field: string]: unknown }
@@ -45,7 +50,12 @@ export function sampleReceived(bytesSoFar: () => number): void {
     const bytes = bytesSoFar();
     if (bytes === 0) return;
     startMs ??= performance.now();
-    print({ event: "received", atMs: performance.now() - startMs, bytes });
+    print({
+      event: "received",
+      atMs: performance.now() - startMs,
+      epochMs: performance.timeOrigin + performance.now(),
+      bytes,
+    });
   }, SAMPLE_MS);
 }
 

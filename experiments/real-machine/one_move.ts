@@ -47,6 +47,8 @@ export interface MoveResult {
   /** Longest time without an echo from the machine around the switch; null where it did not switch. */
   readonly observedDowntimeMs: number | null;
   readonly predictedDowntimeMs: number | null;
+  /** What the last decision to switch rested on, the parts of the forecast among it. */
+  readonly switchNumbers: Readonly<Record<string, number | null>> | null;
   /** Longest silence while the machine ran: what the observation cannot tell from a pause. */
   readonly noiseMs: number;
   readonly probeStallMs: number;
@@ -168,6 +170,7 @@ function result(
     reportedDowntimeMs,
     observedDowntimeMs,
     predictedDowntimeMs: report.predictedDowntimeMs,
+    switchNumbers: report.decisions.findLast(({ action }) => action === "switch")?.numbers ?? null,
     noiseMs: Math.round(noise?.silentMs ?? 0),
     probeStallMs: Math.round(probeStallMs(record)),
     wireBytes: after.forward.wireBytes - before.forward.wireBytes +

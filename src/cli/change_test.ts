@@ -31,6 +31,7 @@ Deno.test("every wish of the command line reaches the API as it is meant, when a
         holdMemoryMs: 90_000,
         handover: "fast",
         keepSource: false,
+        rollbackOf: null,
         disable: [],
       },
     }]]);

@@ -5,13 +5,18 @@ import { GatewayError } from "../core/errors.ts";
 import { listProfiles } from "../emulator/load_profile.ts";
 import { composeGateway } from "../gateway/compose.ts";
 import type { Gateway } from "../gateway/gateway.ts";
+import { eventLog, type Log, type LogLevel } from "../host/log.ts";
 import { createApp } from "../http/app.ts";
 import { isLoopback } from "../http/auth/expected_host.ts";
 import type { ProcessFigures } from "../http/metrics.ts";
 import { writeApiAddress } from "./api_address.ts";
 import type { Cli } from "./cli.ts";
-import { lineLog, type LogLevel } from "./log.ts";
 import { aborted, StopSignal } from "./signals.ts";
+
+/** Options of `causeway gateway`. */
+export interface GatewayArguments {
+  readonly logLevel?: LogLevel;
+}
 
 /** A gateway that does not let go within this is ended; its ledger is whole at any time. */
 const CLOSE_MS_MAX = 10_000;
@@ -20,14 +25,19 @@ const CLOSE_MS_MAX = 10_000;
  * `causeway gateway`: runs the site's gateway until SIGTERM or SIGINT.
  *
  * Prints `ready http=http://HOST:PORT link=HOST:PORT pid=N` once it serves; everything else is log
- * lines on standard error. Running moves are restored at the next start, and the machines go on.
+ * lines on standard error (with `--json`, an object each). Running moves are restored at the next start, and the machines go on.
  *
  * @throws {GatewayError} `config_invalid`, `address_in_use`, `certificate_invalid`,
  *   `ledger_unusable`
  */
-export async function gateway(cli: Cli): Promise<number> {
+export async function gateway(cli: Cli, options: GatewayArguments = {}): Promise<number> {
   using stop = new StopSignal(["SIGTERM", "SIGINT", "SIGHUP"]);
-  const log = lineLog(cli.clock, (line) => cli.terminal.note(line));
+  const { log, flush } = eventLog({
+    clock: cli.clock,
+    write: (line) => cli.terminal.note(line),
+    level: options.logLevel,
+    format: cli.json ? "json" : "logfmt",
+  });
   keepGoing(log);
   const config = await loadConfig(cli.configPath);
   const running = await composeGateway(config.path, cli.clock, log);
@@ -42,12 +52,18 @@ export async function gateway(cli: Cli): Promise<number> {
   warnIfExposed(server.address, log);
   const http = `http://${formatHostPort(server.address)}`;
   cli.terminal.print(`ready http=${http} link=${running.linkAddress} pid=${Deno.pid}`);
-  log("info", `site ${config.site} serves`);
+  log("info", `site ${config.site} serves`, {
+    event: "gateway.serves",
+    fields: { site: config.site, link: running.linkAddress },
+  });
   await aborted(stop.signal);
-  log("info", "stopping: the machines go on, running moves are restored at the next start");
+  log("info", "stopping: the machines go on, running moves are restored at the next start", {
+    event: "gateway.stops",
+  });
   const closed = Promise.all([server.close(), running.close()]).then(() => true);
   const late = cli.clock.sleep(CLOSE_MS_MAX).then(() => false);
   if (!await Promise.race([closed, late])) log("warn", "stopped without waiting any longer");
+  flush();
   return 0;
 }
 
@@ -60,7 +76,7 @@ function serve(
   config: Config,
   running: Gateway,
   cli: Cli,
-  log: (level: LogLevel, message: string) => void,
+  log: Log,
 ): Serving {
   const closing = new AbortController();
   const app = createApp({
@@ -98,7 +114,7 @@ function serve(
 }
 
 /** A defect ends what it happened in. Everything else, other moves above all, goes on. */
-function keepGoing(log: (level: LogLevel, message: string) => void): void {
+function keepGoing(log: Log): void {
   const note = (what: string, thrown: unknown) => {
     const text = thrown instanceof Error ? thrown.stack ?? thrown.message : String(thrown);
     log("error", `${what}: ${text}`);
@@ -114,7 +130,7 @@ function keepGoing(log: (level: LogLevel, message: string) => void): void {
 }
 
 /** The API has no TLS of its own: whoever reads the traffic has the token. */
-function warnIfExposed({ hostname }: HostPort, log: (level: LogLevel, message: string) => void) {
+function warnIfExposed({ hostname }: HostPort, log: Log) {
   if (isLoopback(hostname)) return;
   log("warn", `the API is served without encryption on ${hostname}: put a TLS proxy before it`);
 }

@@ -5,6 +5,7 @@ import { oneOf, wholeNumber } from "./arguments.ts";
 import type { AnswerArguments } from "./change.ts";
 import type { Cli } from "./cli.ts";
 import type { MigrateArguments } from "./migrate.ts";
+import type { PlanArguments } from "./plan.ts";
 import { RATE_FORMS } from "./rate_text.ts";
 import type { WishArguments } from "./wishes.ts";
 
@@ -17,6 +18,10 @@ interface WatchOption {
   readonly watch?: boolean;
 }
 
+const DOWNTIME = "longest pause that is fine (300)";
+const WHEN_OVER = "what is tried when the pause does not fit, in this order: throttleDisks, " +
+  "throttleCpu, ask, wait (default), giveUp";
+
 const SUMMARIES: Record<keyof typeof ACTIONS, string> = {
   cancel: "give a move up; the machine runs on at the source",
   switchover: "switch a held move over now",
@@ -27,10 +32,15 @@ const SUMMARIES: Record<keyof typeof ACTIONS, string> = {
 /** Commands about moves: to plan, start, watch and steer them. */
 export function addMoveCommands(program: Command, run: Run): void {
   program.command("plan <guest>")
-    .description("forecast duration, bytes and downtime of a move")
+    .description("watch a machine, probe the path, and forecast duration, bytes and downtime")
     .requiredOption("--to <peer>", "where to")
+    .option("--seconds <n>", "how long the machine is watched (4)", wholeNumber)
+    .option("--strategy <name>", "only this one: precopy, stop-and-copy or seed")
+    .option("--max-downtime <ms>", DOWNTIME, wholeNumber)
+    .option("--rate <rate>", `how fast at most: ${RATE_FORMS}`)
+    .option("--when-over <list>", WHEN_OVER)
     .action(
-      run(async (cli, guest: string, options: { to: string }) =>
+      run(async (cli, guest: string, options: PlanArguments) =>
         (await import("./plan.ts")).plan(cli, guest, options)
       ),
     );
@@ -107,7 +117,7 @@ export function addMoveCommands(program: Command, run: Run): void {
 /** What can be wished of a move when it starts and while it runs. */
 function addWishOptions(command: Command): Command {
   return command
-    .option("--max-downtime <ms>", "longest pause that is fine (300)", wholeNumber)
+    .option("--max-downtime <ms>", DOWNTIME, wholeNumber)
     .option("--rate <rate>", `how fast at most: ${RATE_FORMS}`)
     .option("--weight <n>", "share of the link beside other moves, 1 to 1000 (100)", wholeNumber)
     .option(
@@ -115,11 +125,7 @@ function addWishOptions(command: Command): Command {
       "which moves go first: low, normal (default) or high",
       oneOf("low", "normal", "high"),
     )
-    .option(
-      "--when-over <list>",
-      "what is tried when the pause does not fit, in this order: throttleDisks, throttleCpu, ask, " +
-        "wait (default), giveUp",
-    )
+    .option("--when-over <list>", WHEN_OVER)
     .option("--window <from/until>", "when to switch: FROM or FROM/UNTIL with zones, or none")
     .option("--hold-memory <time>", "of a hold: how long memory stays in sync, too (10min)");
 }

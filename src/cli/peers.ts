@@ -1,3 +1,4 @@
+import { carrierName } from "../gateway/shown_carrier.ts";
 import type { PeerView } from "../gateway/service.ts";
 import { answer, type Cli, withClient } from "./cli.ts";
 import { formatDuration, formatRate, table } from "./format.ts";
@@ -31,10 +32,21 @@ export async function limitPeer(
 function overview(views: readonly PeerView[]): string[] {
   if (views.length === 0) return ["No peers; add one with `causeway trust`"];
   const lines = table(
-    ["NAME", "STATE", "ADDRESS", "ROUND TRIP", "LOSS", "BOTTLENECK", "CAP", "FINGERPRINT"],
+    [
+      "NAME",
+      "STATE",
+      "CARRIER",
+      "ADDRESS",
+      "ROUND TRIP",
+      "LOSS",
+      "BOTTLENECK",
+      "CAP",
+      "FINGERPRINT",
+    ],
     views.map(({ path, ...peer }) => [
       peer.name,
       peer.state,
+      peer.carrier?.kind ?? "-",
       peer.address ?? "-",
       path.roundTripMs === null ? "-" : formatDuration(path.roundTripMs),
       path.lossRatio === null ? "-" : `${(path.lossRatio * 100).toFixed(2)} %`,
@@ -46,5 +58,10 @@ function overview(views: readonly PeerView[]): string[] {
   const troubles = views.flatMap(({ name, lastError }) =>
     lastError ? [`${name}: ${lastError.message}`, `  ${lastError.hint}`] : []
   );
-  return [...lines, ...troubles];
+  const detours = views.flatMap(({ name, carrier }) =>
+    carrier?.kind === "tls"
+      ? [`${name}: over ${carrierName(carrier.kind, carrier.congestionControl)}: ${carrier.reason}`]
+      : []
+  );
+  return [...lines, ...detours, ...troubles];
 }

@@ -5,8 +5,11 @@ import { addAccessCommands } from "./access_commands.ts";
 import { oneOf, wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
 import type { DemoArguments } from "./demo/demo.ts";
+import { LOG_LEVELS } from "../host/log.ts";
+import type { DoctorArguments } from "./doctor/doctor.ts";
 import { EXIT } from "./exit_codes.ts";
 import { reportFailure, usageFailure } from "./failure.ts";
+import type { GatewayArguments } from "./gateway.ts";
 import type { InitArguments } from "./init.ts";
 import { addMoveCommands } from "./move_commands.ts";
 import type { Terminal } from "./terminal.ts";
@@ -95,7 +98,16 @@ export async function runProgram(
 
   program.command("gateway")
     .description("run the gateway of this site")
-    .action(run(async (cli) => (await import("./gateway.ts")).gateway(cli)));
+    .option(
+      "--log-level <level>",
+      `what is logged: ${LOG_LEVELS.join(", ")} (info) and above`,
+      oneOf(...LOG_LEVELS),
+    )
+    .action(
+      run(async (cli, options: GatewayArguments) =>
+        (await import("./gateway.ts")).gateway(cli, options)
+      ),
+    );
 
   addMoveCommands(program, run);
 
@@ -134,6 +146,14 @@ export async function runProgram(
       ),
     );
   addAccessCommands(program, run);
+  program.command("doctor")
+    .description("check this site, and say what to do about what is wrong")
+    .option("--peer <name>", "look at this peer only")
+    .action(
+      run(async (cli, options: DoctorArguments) =>
+        (await import("./doctor/doctor.ts")).doctor(cli, options)
+      ),
+    );
   program.command("redirects")
     .description("addresses that follow their machine")
     .action(run(async (cli) => (await import("./redirects.ts")).redirects(cli)));

@@ -71,6 +71,8 @@ export function details(report: MigrationReport): string[] {
     ],
     ["saved", saved.join(", ") || "-"],
     ...report.findings.map(({ severity, message }): [string, string] => [severity, message]),
+    ...rollbackRows(report),
+    ...adjudicationRows(report),
     ...report.leftovers.map((path): [string, string] => ["leftover", path]),
     ...(report.error
       ? [["error", report.error.message], ["hint", report.error.hint]] as [string, string][]
@@ -102,3 +104,17 @@ function foreseen(report: MigrationReport): [string, string][] {
 }
 
 const VERDICTS = { converging: "yes", notConverging: "NO", unknown: "not known" } as const;
+
+/** The last try to bring the machine back. */
+function rollbackRows({ rollback, rollbackOf }: MigrationReport): [string, string][] {
+  const rows: [string, string][] = rollbackOf === null ? [] : [["undoes", rollbackOf]];
+  if (rollback === null) return rows;
+  const why = rollback.error === null ? "" : `: ${rollback.error.message}`;
+  return [...rows, ["rollback", `${rollback.migration} ${rollback.state}${why}`]];
+}
+
+function adjudicationRows({ adjudication }: MigrationReport): [string, string][] {
+  if (adjudication === null) return [];
+  const { by, owner, reason, at } = adjudication;
+  return [["decided", `${by} gave it to ${owner} at ${at}: ${reason}`]];
+}

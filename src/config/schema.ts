@@ -106,6 +106,15 @@ export const limits = z.strictObject({
   keptAttemptMs: z.number().int().min(0).max(KEPT_MS_MAX).default(HOUR_MS),
   /** And after one that was completed, for the way home. */
   keptDepartureMs: z.number().int().min(0).max(KEPT_MS_MAX).default(24 * HOUR_MS),
+  /** How often UDP is tried again while a link goes over TCP because UDP did not pass. */
+  udpRetryMs: z.number().int().min(1000).max(24 * HOUR_MS).default(60_000),
+});
+
+/** A command that makes sure that a machine cannot run at the other site, before it runs here. */
+export const fence = z.strictObject({
+  /** Program and arguments; no shell in between. */
+  command: z.array(z.string().min(1).max(4096)).min(1, "a program and its arguments").max(64),
+  timeoutMs: z.number().int().min(100).max(HOUR_MS).default(30_000),
 });
 
 /** causeway.json; paths are relative to the directory of the file. */
@@ -113,6 +122,11 @@ export const configFile = z.strictObject({
   site: siteName,
   http: listenAddress.default("127.0.0.1:7421"),
   link: listenAddress.default("0.0.0.0:7420"),
+  /**
+   * What carries the link: QUIC over UDP, or TLS over TCP where UDP does not pass ("auto"), or one of
+   * them alone, for what this site dials and for what it accepts.
+   */
+  carrier: z.enum(["auto", "quic", "tls"]).default("auto"),
   /** Names beside its address that the API answers to, such as that of a proxy before it. */
   httpHosts: z.array(z.string().min(1).max(253)).max(64).default([]),
   /** The operator's copy of the token; it may be moved away once the gateway has seen it. */
@@ -137,6 +151,8 @@ export const configFile = z.strictObject({
    * cores, and at least one. 0: none.
    */
   compressionWorkers: z.number().int().min(0).max(64).nullable().default(null),
+  /** Called before a machine is started here whose other site cannot be asked; null: nothing is. */
+  fence: fence.nullable().default(null),
   limits: limits.default(() => limits.parse({})),
 }).superRefine((config, context) => {
   const seen = new Set<string>();

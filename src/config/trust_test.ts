@@ -92,6 +92,7 @@ Deno.test("trustPeer() fetches a certificate by fingerprint and keeps it only if
     const listener = await listenTls(
       { hostname: "127.0.0.1", port: 0 },
       await identity.issueLeaf(),
+      { take: () => Promise.resolve("refused"), onCertificateRefused() {} },
     );
     const address = `127.0.0.1:${listener.port}`;
     try {

@@ -48,6 +48,12 @@ export const ERRORS = {
     httpStatus: 500,
     meaning: "The site's configuration file cannot be used; the message names file and field.",
   },
+  cpu_model_differs: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "The processors of both machines are not alike, or have other features.",
+    preflight: true,
+  },
   data_host_not_allowed: {
     retry: "never",
     httpStatus: 422,
@@ -86,6 +92,17 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "A disk and its counterpart at the destination have unequal sizes.",
     preflight: true,
+  },
+  epoch_fenced: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "A later decision gave the machine to another site, so it is not started here.",
+  },
+  fence_failed: {
+    retry: "never",
+    httpStatus: 409,
+    meaning:
+      "The site's fence command did not confirm that the machine cannot run at the other site.",
   },
   foreign_bitmaps: {
     retry: "never",
@@ -275,6 +292,12 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 502,
     meaning: "The machine ended its memory stream or could not start it.",
+  },
+  memory_too_little: {
+    retry: "never",
+    httpStatus: 507,
+    meaning: "The memory of the machine does not fit the destination's host.",
+    preflight: true,
   },
   method_not_allowed: {
     retry: "never",

@@ -54,6 +54,7 @@ export function sourceActor(
     clock,
     options,
     epoch,
+    ownership: () => ledger.ownership(stored.guestId),
     journal: new Journal(ledger, stored.id, replaySource(events), nextSourceState),
     draft,
     scratchDirectory: `${scratchDirectory}/${stored.id}`,
@@ -70,11 +71,17 @@ export function sourceActor(
   });
 }
 
-/** The destination end of a move. @param changed is called when there is something new to show */
+/**
+ * The destination end of a move.
+ *
+ * @param changed is called when there is something new to show
+ * @param listen hears the source where the control channel had to be opened anew
+ */
 export function destinationActor(
   deps: MigrationDeps,
   { stored, guest, link, epoch, events }: ToServe<DestinationEvent>,
   changed: () => void,
+  listen: () => void,
 ): DestinationActor {
   const { ledger, clock, site, log, scratchDirectory, contents, peers } = deps;
   return new DestinationActor({
@@ -88,12 +95,13 @@ export function destinationActor(
     options: migrationOptions.parse(stored.options),
     epoch,
     journal: new Journal(ledger, stored.id, replayDestination(events), nextDestinationState),
-    recordedEpoch: () => ledger.ownership(stored.guestId)?.epoch ?? 0,
+    ownership: () => ledger.ownership(stored.guestId),
     scratchDirectory: `${scratchDirectory}/${stored.id}`,
     pages: pageMemory(deps.pages, scratchDirectory, deps.newId),
     store: contents.ofMove(stored.id, peers.fingerprint(stored.peer)),
     kept: deps.kept.of(stored.guestId, stored.peer),
     images: deps.images,
+    listen,
     changed,
     log,
   });

@@ -1,13 +1,13 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
-import type { Guest, GuestDescription } from "../guest/guest.ts";
-import type { AcceptedSizes } from "../ledger/acceptances.ts";
+import type { Guest } from "../guest/guest.ts";
 import type { Ledger, StoredMigration } from "../ledger/ledger.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import type { DestinationActor } from "../migration/destination/actor.ts";
 import { insist } from "../migration/destination/insist.ts";
 import { type DestinationEvent, replayDestination } from "../migration/destination/state.ts";
 import {
+  type Adjudicated,
   decodeMessage,
   encodeMessage,
   type ToDestination,
@@ -20,13 +20,15 @@ import {
   type PeerAcceptance,
   requireGuestAccepted,
   requireQuota,
-  type Usage,
 } from "../security/accept_rules.ts";
 import { FRAME_TYPES } from "../wire/frame_types.ts";
 import type { GuestRegistry } from "./guests.ts";
-import { lazyGuest } from "./lazy_guest.ts";
+import { examineIncoming, requireAcceptable } from "./incoming_checks.ts";
 import { endError, replaySource } from "../migration/source/state.ts";
+import { canObey } from "../migration/source/verdict.ts";
 import { readPast } from "./past.ts";
+import { sizesOf, usageOf } from "./peer_usage.ts";
+import type { Rollbacks } from "./rollbacks.ts";
 
 type Message<T extends ToDestination["type"]> = Extract<ToDestination, { type: T }>;
 
@@ -59,10 +61,13 @@ export interface ArrivalsDeps {
     link: PeerLink,
     epoch: number,
   ) => Arriving;
+  /** The answer to a peer's question for a plan. */
+  readonly planned: (peer: string, question: Message<"plan">) => Promise<ToSource>;
   /** The source has begun what it offered. */
   readonly begun: (id: string) => void;
   readonly reported: (id: string, report: Record<string, unknown>) => void;
   readonly changed: (id: string) => void;
+  readonly rollbacks: () => Rollbacks;
   /** A migration that had ended here is in conflict now. */
   readonly conflicted: (id: string, message: Message<"adjudicated">) => void;
 }
@@ -101,6 +106,7 @@ export class Arrivals {
 
   /** A destination still waits for a move that has ended here, perhaps in an earlier process. */
   async #askedAfterwards(link: PeerLink, id: string, message: ToSource): Promise<void> {
+    if (message.type === "adjudicated") return this.#decidedThere(link, id, message);
     if (message.type !== "waiting" && message.type !== "prepared") return;
     const past = readPast(this.deps.ledger, id, this.deps.site);
     const error = past === null
@@ -122,10 +128,17 @@ export class Arrivals {
     switch (message.type) {
       case "offer":
         return await this.#offered(link, id, message);
+      case "plan":
+        return await this.#planned(link, id, message);
       case "query":
         return await this.#queried(link, id, message);
       case "adjudicated":
         return await this.#adjudicated(link, id, message);
+      case "rollback":
+        // Not awaited: it takes seconds, and the question must not be asked again meanwhile.
+        return void this.deps.rollbacks().asked(link, message)
+          .then((answer) => this.#lastWord(link, id, answer))
+          .catch((error) => this.deps.log("error", `${message.migration}: ${error.message}`));
       default:
         // The end of a move that this side has closed already, or never accepted.
         return;
@@ -133,22 +146,23 @@ export class Arrivals {
   }
 
   async #offered(link: PeerLink, id: string, offer: Message<"offer">): Promise<void> {
-    const { ledger, guests, clock, claim, release } = this.deps;
+    const { ledger, clock, claim, release } = this.deps;
     const record = ledger.ownership(offer.guest);
     const epoch = offer.epoch + 1;
     const acceptance = this.deps.acceptance(link.peerName);
     const asked = { guest: offer.guest, peer: link.peerName, site: this.deps.site };
     try {
-      this.#requireExpected(offer.guest);
       requireGuestAccepted(acceptance, asked);
-      if (record && epoch <= record.epoch) throw staleOffer(offer.guest, epoch, record);
+      const { rollbackOf } = offer.options;
+      if (rollbackOf !== null) await this.#readmitted(link, offer.guest, rollbackOf);
+      requireAcceptable(this.deps, offer.guest, epoch);
       claim(offer.guest);
       try {
-        const machine = await guests.incomingMachine(offer.guest);
-        const guest = lazyGuest(machine.kind, () => guests.machine(offer.guest), machine);
-        const own = await guest.describe();
-        if (own.runState !== "incoming") throw notWaiting(offer.guest, own.runState);
-        const findings = await guest.destination.preflight(offer.description);
+        const { guest, own, findings } = await examineIncoming(
+          this.deps,
+          offer.guest,
+          offer.description,
+        );
         const stored: StoredMigration = {
           id,
           guestId: offer.guest,
@@ -160,7 +174,7 @@ export class Arrivals {
         const created: DestinationEvent = { kind: "created", epoch, from: link.peerName };
         const sizes = sizesOf(own);
         // Nothing is awaited between this and the record: two offers at once are counted both.
-        requireQuota(acceptance, asked, sizes, this.#usage(link.peerName));
+        requireQuota(acceptance, asked, sizes, usageOf(this.deps, link.peerName));
         ledger.createMigration(stored, created, sizes);
         const { actor } = this.deps.accept(stored, guest, link, epoch);
         await actor.accept(offer.description, own, findings);
@@ -185,29 +199,30 @@ export class Arrivals {
     }
   }
 
-  /** What a peer has here: machines that arrive, and those that have arrived and live here. */
-  #usage(peer: string): Usage {
-    const { ledger, site, guests, arriving } = this.deps;
-    const usage = { memoryBytes: 0, diskBytes: 0, moves: 0 };
-    for (const accepted of ledger.acceptances(peer, site)) {
-      const { migrationId, guestId, livesHere } = accepted;
-      const arrival = arriving(migrationId);
-      const isArriving = arrival !== null && !arrival.actor.ended;
-      if (isArriving) usage.moves++;
-      else if (!livesHere || guests.find(guestId) === null) continue;
-      usage.memoryBytes += accepted.memoryBytes;
-      usage.diskBytes += accepted.diskBytes;
+  /** A source asks what would be found: no move begins, and none is refused. */
+  async #planned(link: PeerLink, id: string, question: Message<"plan">): Promise<void> {
+    const control = link.channel(id, "control");
+    try {
+      const answer = await this.deps.planned(link.peerName, question);
+      const sequence = await control.send(FRAME_TYPES.control, encodeMessage(answer));
+      // Not awaited here: what comes in on this channel is handled one after the other.
+      void control.whenAppliedByPeer(sequence).catch(() => {})
+        .then(() => link.closeChannels(id));
+    } catch (error) {
+      // Whoever asked has gone.
+      this.deps.log("info", `${id}: a plan was not answered: ${toGatewayError(error).message}`);
+      link.closeChannels(id);
     }
-    return usage;
   }
 
-  #requireExpected(guestId: string): void {
-    const entry = this.deps.guests.find(guestId);
-    if (entry?.role === "incoming") return;
-    const why = entry ? "it runs here" : "no such guest is registered here";
-    throw new GatewayError("destination_not_registered", `Cannot accept ${guestId}: ${why}`, {
-      hint: `Register it at ${this.deps.site} with role "incoming"`,
-    });
+  async #readmitted(link: PeerLink, guestId: string, rollbackOf: string): Promise<void> {
+    const { claim, release, rollbacks } = this.deps;
+    claim(guestId);
+    try {
+      await rollbacks().readmit(link, guestId, rollbackOf);
+    } finally {
+      release(guestId);
+    }
   }
 
   /** A source asks about a move that no actor serves here: the ledger answers, or a refusal. */
@@ -265,6 +280,19 @@ export class Arrivals {
     }
   }
 
+  /** An operator of the destination decided about a move that has ended here: it goes on record. */
+  #decidedThere(link: PeerLink, id: string, message: Adjudicated): void {
+    const { ledger, site } = this.deps;
+    const past = readPast(ledger, id, site);
+    const { guest: guestId, epoch, owner, by: decidedBy, reason } = message;
+    const isParty = past?.stored.guestId === guestId && [site, link.peerName].includes(owner);
+    const isNew = epoch > (ledger.ownership(guestId)?.epoch ?? 0);
+    if (!isParty || !isNew || !canObey(replaySource(past.sourceEvents), owner === site)) {
+      return ledger.audit("verdict_ignored", { migration: id, from: link.peerName, ...message });
+    }
+    ledger.claim({ guestId, epoch, owner, migrationId: id, decidedBy, reason });
+  }
+
   /** Answers on the channel of a migration that no actor serves, and closes it once that arrived. */
   async #lastWord(link: PeerLink, id: string, message: ToSource | ToDestination): Promise<void> {
     const control = link.channel(id, "control");
@@ -275,10 +303,6 @@ export class Arrivals {
   }
 }
 
-function sizesOf({ memoryBytes, disks }: GuestDescription): AcceptedSizes {
-  return { memoryBytes, diskBytes: disks.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0) };
-}
-
 /** What a site says of a move that its ledger does not know. */
 function forgotten(site: string) {
   return {
@@ -286,27 +310,4 @@ function forgotten(site: string) {
     message: `Cannot go on with the move: ${site} has no record of it`,
     hint: "The machine runs at the source; start the move again",
   };
-}
-
-function notWaiting(guestId: string, runState: string): GatewayError {
-  return new GatewayError(
-    "destination_not_registered",
-    `Cannot accept ${guestId}: the machine here is ${runState}, not waiting for a move`,
-    { hint: "Start it with -incoming defer and register it again" },
-  );
-}
-
-function staleOffer(
-  guestId: string,
-  epoch: number,
-  record: { readonly epoch: number; readonly owner: string | null },
-): GatewayError {
-  return new GatewayError(
-    "offer_stale",
-    `Cannot accept ${guestId}: epoch ${epoch} is not above ${record.epoch}, recorded here`,
-    {
-      hint: `The owner recorded here is ${record.owner ?? "nobody (refused)"}; use another guest ` +
-        "id, or delete the guest at both sites",
-    },
-  );
 }

@@ -34,9 +34,17 @@ export class ArrivingReport {
       epoch,
       sourceReport: this.source,
       unconfirmed: this.#isUnconfirmed === true && !this.isLast,
+      inDoubt: this.#isInDoubt,
       seeded: this.actor.isSeeded,
       partialCopies: partialCopies(gaveUp ? this.events() : []),
     });
+  }
+
+  /** A hand-over may be on its way from a source that is out of reach: then its machine stands still. */
+  get #isInDoubt(): boolean {
+    const { state, isInDoubt, isSourceSilent } = this.actor;
+    const switching = this.source?.state === "switching" || this.source?.state === "inDoubt";
+    return isInDoubt || (state.kind === "receiving" && switching && isSourceSilent);
   }
 
   /** The move has ended at both ends, and the source's last figures are here. */

@@ -5,29 +5,38 @@ import { GatewayError } from "../core/errors.ts";
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { Guest } from "../guest/guest.ts";
 import { attachReferenceGuest } from "../guest/reference/reference_guest.ts";
+import { runHook } from "../host/hook.ts";
+import type { Log } from "../host/log.ts";
+import { processCpuMs } from "../host/process_cpu.ts";
 import { openEndpoint } from "../link/endpoint.ts";
 import { attachQemu } from "../qemu/qemu_guest.ts";
 import { WorkerSealer, workersForThisMachine } from "../sealing/worker_sealer.ts";
 import { type Gateway, startGateway } from "./gateway.ts";
 import { lockSite } from "./site_lock.ts";
+import { ScratchFolders } from "./plan/scratch.ts";
 
 /** The composition root of a gateway: everything that the service is built from, for one site. */
 export async function composeGateway(
   configPath: string,
   clock: Clock,
-  log: (level: "info" | "warn" | "error", message: string) => void,
+  log: Log,
 ): Promise<Gateway> {
   const config = await loadConfig(configPath);
   let present = config;
   await Deno.mkdir(config.stateDirectory, { recursive: true, mode: 0o700 });
   using lock = new DisposableStack();
   lock.use(lockSite(config));
+  const scratch = new ScratchFolders(config.stateDirectory);
+  await scratch.clear();
   const gateway = await startGateway({
+    scratch,
     site: config.site,
     ledgerFile: config.ledgerFile,
     stateDirectory: config.stateDirectory,
     clock,
     limits: config.limits,
+    carrier: config.carrier,
+    cpuMs: processCpuMs,
     pages: { ...config.limits, memoryAtRest: config.memoryAtRest },
     store: { bytesMax: config.limits.siteStoreBytesMax, sharedImages: config.sharedImages },
     sealer: new WorkerSealer({
@@ -38,6 +47,10 @@ export async function composeGateway(
     kept: config.limits,
     dataHosts: config.dataHosts,
     apiToken: { text: await readApiToken(config.apiTokenFile, log), path: config.apiTokenFile },
+    fence: config.fence === null ? undefined : (request) => {
+      const { command, timeoutMs } = config.fence!;
+      return runHook(command, timeoutMs, request);
+    },
     attach: (request) => attach(request, config.stateDirectory, clock),
     readPeers: async () => {
       const next = await loadConfig(config.path);

@@ -3,7 +3,9 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
 import type { KnownKeys } from "../identity/known_keys.ts";
+import type { Log } from "../host/log.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
+import type { CarrierMode } from "../link/carrier_choice.ts";
 import { openLedger } from "../ledger/ledger.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, KeptImages, type KeptLimits } from "../migration/kept_images.ts";
@@ -12,6 +14,7 @@ import { acceptanceOf } from "../security/accept_rules.ts";
 import { type Authorize, tokenAuthorizer } from "../security/authorize.ts";
 import { TokenRegistry } from "../security/token_registry.ts";
 import { requireDataHost } from "./data_hosts.ts";
+import type { Fence } from "./fence.ts";
 import {
   type AttachGuest,
   describeIfThere,
@@ -21,10 +24,12 @@ import {
 import { ImageRecordFiles } from "./image_records.ts";
 import { deleteLeftovers } from "./leftovers.ts";
 import { MigrationManager } from "./migrations.ts";
+import { logLink, MoveLog } from "./move_log.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
 import { peerKeys } from "./peer_keys.ts";
 import { watchPeers } from "./peer_watch.ts";
-import { planMove } from "./plan.ts";
+import { planMove } from "./plan/plan.ts";
+import type { ScratchFolders } from "./plan/scratch.ts";
 import { RefusalAudit } from "./refusal_audit.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
@@ -49,6 +54,10 @@ export interface GatewayDeps {
   readonly peersVersion?: () => Promise<string>;
   /** `limits` and `dataHosts` of the configuration; without them nothing is capped or listed. */
   readonly limits?: LinkLimits;
+  /** What carries the links; default "auto". */
+  readonly carrier?: CarrierMode;
+  /** CPU time of this process so far, ms. */
+  readonly cpuMs?: () => number;
   readonly dataHosts?: readonly string[];
   /** Bounds of page images and pools; the configuration's defaults without them. */
   readonly pages?: PageLimits;
@@ -58,14 +67,18 @@ export interface GatewayDeps {
   readonly apiToken?: { readonly text: string | null; readonly path: string };
   /** What is kept for later moves; nothing without it. */
   readonly store?: StoreSettings;
+  /** For looks into machines' memory; without it plans go without them. */
+  readonly scratch?: Pick<ScratchFolders, "open">;
   /** Packs batches for all moves and is closed with the gateway; without one its thread does it. */
   readonly sealer?: Sealer & { close(): void };
   /** Bounds of what stays of machines' memory after their moves; the defaults without them. */
   readonly kept?: KeptLimits;
+  /** `fence` of the configuration. */
+  readonly fence?: Fence;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string, keys: KnownKeys) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
-  readonly log: (level: "info" | "warn" | "error", message: string) => void;
+  readonly log: Log;
 }
 
 /** A running gateway: the service for its API, and its end. */
@@ -117,9 +130,15 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     clock,
     incarnation,
     readPeers: deps.readPeers,
-    onLink: (link) => migrations.watch(link),
+    onLink: (link) => {
+      logLink(link, log);
+      migrations.watch(link);
+    },
     audit,
     limits: deps.limits,
+    carrier: deps.carrier,
+    cpuMs: deps.cpuMs,
+    log,
   });
   const kept = new KeptImages(deps.kept ?? DEFAULT_KEPT_LIMITS, clock, log);
   const images = new ImageRecordFiles({
@@ -140,10 +159,13 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     kept,
     images,
     acceptance: (peer) => acceptanceOf(rules().accept, peer),
+    fence: deps.fence ?? null,
     newId: deps.newId,
     log,
   });
 
+  const moveLog = new MoveLog(log);
+  migrations.reports.onReport((report) => moveLog.add(report));
   const closing = new AbortController();
   await peers.reload();
   await guests.restore();
@@ -243,6 +265,11 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
         return await acted(id, () => migrations.source(id, "roll back").cancel());
       } catch (error) {
         const report = migrations.reports.report(id);
+        const isBeingUndone = report.rollback !== null && report.state !== "rolledBack";
+        if (report.state === "completed" || isBeingUndone) {
+          await migrations.rollbacks.begin(id);
+          return migrations.reports.report(id);
+        }
         const elsewhere = report.side === "destination" && !ENDED_STATES.includes(report.state);
         throw elsewhere || toGatewayError(error).code !== "migration_state"
           ? error
@@ -276,15 +303,21 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       }),
 
     setLinkRate: (peer, rate) => peers.setRate(peer, rate),
-    plan: (request) =>
-      planMove({
-        site,
-        clock,
-        guests,
-        peers,
-        ownership: (guestId) => ledger.ownership(guestId),
-        movingGuest: (guestId) => migrations.movingGuest(guestId),
-      }, request),
+    plan: (request, signal) =>
+      planMove(
+        {
+          site,
+          clock,
+          guests,
+          peers,
+          ownership: (guestId) => ledger.ownership(guestId),
+          movingGuest: (guestId) => migrations.movingGuest(guestId),
+          scratch: deps.scratch ?? null,
+          newId: deps.newId,
+        },
+        request,
+        signal,
+      ),
     audit: (query) => ledger.auditEntries(query),
     tokens: () => tokens.list(),
     createToken: (request, by) => tokens.create(request, by),
@@ -305,9 +338,9 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   };
 
   // A refusal of the state comes as a rejection, so that callers meet one kind of failure.
-  async function acted(id: string, act: () => void): Promise<MigrationReport> {
+  async function acted(id: string, act: () => void | Promise<void>): Promise<MigrationReport> {
     await Promise.resolve();
-    act();
+    await act();
     return migrations.reports.report(id);
   }
 

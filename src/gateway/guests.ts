@@ -124,6 +124,38 @@ export class GuestRegistry {
     return { created: !known };
   }
 
+  /**
+   * A machine that moved away waits here to come back: what is left of the old one, which stands
+   * still with a state that is past, ends, and its definition is started as incoming.
+   *
+   * @throws {GatewayError} `destination_not_registered` for one that the gateway did not start, and
+   * for one that runs; what starting throws
+   */
+  async readmit(id: string): Promise<void> {
+    const { definition, guest } = this.get(id);
+    if ("qmp" in definition) {
+      throw new GatewayError(
+        "destination_not_registered",
+        `Cannot take ${id} back: its QEMU at ${this.site} was started by somebody else`,
+        {
+          hint: `Start one with -incoming defer at ${this.site}, register it with role "incoming"`,
+        },
+      );
+    }
+    // Attached anew where only the attachment was lost: what still runs must be seen.
+    const left = guest && await isThere(guest) ? guest : await this.machine(id).catch(() => null);
+    const runState = await left?.runState() ?? "gone";
+    if (runState !== "gone" && runState !== "postmigrate") {
+      throw new GatewayError(
+        "destination_not_registered",
+        `Cannot take ${id} back: a machine of that name is ${runState} at ${this.site}`,
+        { hint: `Remove it first: DELETE /v1/guests/${id}?end=true` },
+      );
+    }
+    if (runState === "postmigrate") await left?.end();
+    await this.put(id, { ...definition, role: "incoming" });
+  }
+
   /** The machine has come to run here: it can leave again. */
   setRole(id: string, role: "source" | "incoming"): void {
     const entry = this.find(id);

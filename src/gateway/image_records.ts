@@ -47,6 +47,12 @@ export class ImageRecordFiles implements ImageRecords {
     };
   }
 
+  /** There is a record of the image, of its present file or an earlier one. */
+  async has(path: string): Promise<boolean> {
+    await this.#writing;
+    return await Deno.stat(await this.#fileOf(path)).then(() => true, () => false);
+  }
+
   /** The image is deleted: so is what was known of it. */
   async forget(path: string): Promise<void> {
     await this.#writing;

@@ -30,7 +30,7 @@ export function ofThisVersion(
   kept: MigrationReport,
   options: () => Record<string, unknown>,
 ): MigrationReport {
-  const hasAll = (kept as Partial<MigrationReport>).whenOver !== undefined;
+  const hasAll = (kept as Partial<MigrationReport>).adjudication !== undefined;
   if (hasAll) return kept;
   return { ...nothingForeseen(), ...wishesShown(migrationOptions.parse(options())), ...kept };
 }

@@ -6,6 +6,7 @@ import { ofThisVersion } from "./kept_reports.ts";
 const LATER: (keyof MigrationReport)[] = [
   ...["rate", "weight", "priority", "whenOver", "window"] as const,
   ...["forecast", "leadMs", "convergence", "throttle", "question"] as const,
+  ...["rollback", "rollbackOf", "adjudication"] as const,
 ];
 
 Deno.test("a report that an older version kept has every field, as unknown or as it was meant", () => {

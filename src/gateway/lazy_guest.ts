@@ -35,6 +35,7 @@ export function lazyGuest(
   return {
     kind,
     describe: () => on((guest) => guest.describe()),
+    sampleDirtyRate: (options) => on((guest) => guest.sampleDirtyRate(options)),
     runState: () => on((guest) => guest.runState()),
     onEvent(listener) {
       listeners.set(listener, subscribed?.onEvent(listener) ?? null);

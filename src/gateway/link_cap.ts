@@ -1,7 +1,7 @@
+import { entryAt } from "../migration/control/rate/schedule.ts";
 import type { Clock } from "../core/clock.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import type { LinkRate } from "../migration/control/wishes.ts";
-import { scheduledCap } from "./link_schedule.ts";
 
 /** How often a schedule is looked at: the wall clock may be set, so the next change is not slept for. */
 const LOOK_MS = 1_000;
@@ -57,7 +57,8 @@ export class LinkCap {
 
 function capAt(wished: LinkRate, wallMs: number): number | null {
   if (wished === null || typeof wished === "number") return wished;
-  return wished.policy === "fixed" ? wished.bytesPerSecond : scheduledCap(wished, wallMs);
+  if (wished.policy === "fixed") return wished.bytesPerSecond;
+  return entryAt(wished.entries, wallMs)?.bytesPerSecond ?? null;
 }
 
 function isSchedule(wished: LinkRate): boolean {

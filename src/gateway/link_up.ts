@@ -9,6 +9,7 @@ const LINK_UP_TIMEOUT_MS = 15_000;
  * Waits until a connection to the peer exists.
  *
  * @param lastError why the last contact failed, if anything is known of that
+ * @param signal ends the waiting: the call rejects with its reason
  * @throws {GatewayError} what `lastError` knows, else `peer_unreachable`, after `waitMsMax`
  */
 export async function whenUp(
@@ -17,9 +18,13 @@ export async function whenUp(
   clock: Clock,
   lastError: () => GatewayError | null,
   waitMsMax = LINK_UP_TIMEOUT_MS,
+  signal?: AbortSignal,
 ): Promise<void> {
   if (link.state === "up") return;
   const waiting = new AbortController();
+  const aborted = Promise.withResolvers<never>();
+  const abort = () => aborted.reject(signal?.reason);
+  signal?.addEventListener("abort", abort, { once: true });
   let stop = () => {};
   const up = new Promise<void>((resolve) => {
     stop = link.onEvent((event) => event.kind === "up" && resolve());
@@ -32,8 +37,9 @@ export async function whenUp(
   });
   timeout.catch(() => {});
   try {
-    await Promise.race([up, timeout]);
+    await Promise.race([up, timeout, aborted.promise]);
   } finally {
+    signal?.removeEventListener("abort", abort);
     stop();
     waiting.abort();
   }

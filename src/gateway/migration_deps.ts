@@ -5,6 +5,8 @@ import type { Ledger } from "../ledger/ledger.ts";
 import type { KeptImages } from "../migration/kept_images.ts";
 import type { ImageRecords } from "../migration/ports.ts";
 import type { PeerAcceptance } from "../security/accept_rules.ts";
+import type { ImageRecordFiles } from "./image_records.ts";
+import type { Fence } from "./fence.ts";
 import type { GuestRegistry } from "./guests.ts";
 import type { PeerRegistry } from "./peers.ts";
 import type { SiteContents } from "./site_contents.ts";
@@ -22,7 +24,9 @@ export interface MigrationDeps {
   readonly contents: SiteContents;
   readonly sealer: Sealer;
   readonly kept: KeptImages;
-  readonly images: ImageRecords;
+  readonly images: ImageRecords & Pick<ImageRecordFiles, "has">;
+  /** Called before this site starts a machine unasked; null where the site has no fence. */
+  readonly fence: Fence | null;
   /** What this site takes from a peer, by the configuration of this moment. */
   readonly acceptance: (peer: string) => PeerAcceptance | null;
   readonly newId: () => string;

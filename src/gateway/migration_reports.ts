@@ -4,9 +4,11 @@ import type { Ledger } from "../ledger/ledger.ts";
 import { type DestinationEvent, wasWithdrawn } from "../migration/destination/state.ts";
 import type { MigrationReport } from "../migration/report.ts";
 import type { SourceEvent } from "../migration/source/state.ts";
+import { adjudicationOf } from "./adjudication.ts";
 import { isLast, ofThisVersion } from "./kept_reports.ts";
 import { readPast, reportOfPast } from "./past.ts";
 import { ReportListeners } from "./report_listeners.ts";
+import { withRollback } from "./rollback.ts";
 import type { Running, RunningMigrations } from "./running.ts";
 
 export interface MigrationReportsDeps {
@@ -32,13 +34,13 @@ export class MigrationReports {
     const { ledger, running: moves } = this.deps;
     return ledger.migrations().flatMap(({ id }) => {
       const running = moves.get(id);
-      return running && moves.isOffer(running) ? [] : this.#find(id) ?? [];
+      return running && moves.isOffer(running) ? [] : this.#shown(id) ?? [];
     });
   }
 
   /** @throws {GatewayError} `migration_unknown` */
   report(id: string): MigrationReport {
-    const report = this.#find(id);
+    const report = this.#shown(id);
     if (report) return report;
     throw new GatewayError("migration_unknown", `Cannot find migration ${id}`, {
       hint: "GET /v1/migrations lists those of this site",
@@ -49,16 +51,18 @@ export class MigrationReports {
     return this.#listeners.add(listener);
   }
 
-  /** Shows a new report to everybody who listens. */
+  /** Shows a new report to everybody who listens, and that of the move that it undoes. */
   tell(report: MigrationReport): void {
-    this.#listeners.tell(report);
+    this.#listeners.tell(this.#onTop(report));
+    const undone = report.rollbackOf === null ? null : this.#shown(report.rollbackOf);
+    if (undone) this.#listeners.tell(undone);
   }
 
   /** Notes what was deleted, so that no report names it again. */
   leftoversDeleted(id: string, paths: readonly string[]): void {
     const { ledger } = this.deps;
     ledger.append(id, { kind: "leftoversDeleted", paths } as SourceEvent);
-    const report = this.report(id);
+    const report = this.#find(id)!;
     report.leftovers = report.leftovers.filter((path) => !paths.includes(path));
     ledger.putReport(id, report);
   }
@@ -76,7 +80,7 @@ export class MigrationReports {
     };
     ledger.append(id, event);
     const report: MigrationReport = {
-      ...this.report(id),
+      ...this.#find(id)!,
       state: "conflict",
       phase: event.reason,
       owner,
@@ -84,6 +88,25 @@ export class MigrationReports {
     };
     ledger.putReport(id, report);
     this.tell(report);
+  }
+
+  #shown(id: string): MigrationReport | null {
+    const report = this.#find(id);
+    return report && this.#onTop(report);
+  }
+
+  /** What other moves and operators make of this one. They are asked each time, so that no crash parts the two. */
+  #onTop(bare: MigrationReport): MigrationReport {
+    const { ledger } = this.deps;
+    const adjudication = adjudicationOf(bare.id, ledger.ownershipHistory(bare.guest));
+    const report = { ...bare, adjudication };
+    if (report.state !== "completed") return report;
+    for (const { id } of ledger.rollbacksOf(report.id).reverse()) {
+      // One whose offer was refused was no move.
+      const back = this.#find(id);
+      if (back) return withRollback(report, back);
+    }
+    return report;
   }
 
   /**

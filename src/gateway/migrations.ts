@@ -5,14 +5,17 @@ import type { MigrationReport } from "../migration/report.ts";
 import type { SourceActor } from "../migration/source/actor.ts";
 import type { SourceEvent } from "../migration/source/state.ts";
 import { destinationActor, sourceActor, type ToServe } from "./actors.ts";
-import { requireAdjudicable } from "./adjudication.ts";
+import { type Decision, epochOfDecision, requireAdjudicable } from "./adjudication.ts";
 import { Arrivals } from "./arrivals.ts";
 import { ArrivingReport } from "./arriving_report.ts";
 import { depart, type MoveRequest } from "./departures.ts";
+import { fenced } from "./fence.ts";
 import type { MigrationDeps } from "./migration_deps.ts";
 import { MigrationReports, render } from "./migration_reports.ts";
 import { auditWithdrawn } from "./offers.ts";
+import { answerPlan } from "./plan/answer.ts";
 import { restoreMigrations } from "./restoring.ts";
+import { Rollbacks } from "./rollbacks.ts";
 import { type Arrival, arrived, RunningMigrations } from "./running.ts";
 
 /** Time that an orderly stop may take to give machines back; the next start does the rest. */
@@ -31,6 +34,7 @@ export class MigrationManager {
   readonly #forgetting = new Set<string>();
   readonly #stopping = new AbortController();
   readonly #arrivals: Arrivals;
+  readonly rollbacks: Rollbacks;
 
   constructor(private readonly deps: MigrationDeps) {
     const running = new RunningMigrations(deps.ledger);
@@ -42,6 +46,7 @@ export class MigrationManager {
       isRunning: (id) => running.get(id) !== null,
       claim: (guestId) => running.claim(guestId),
       release: (guestId) => running.release(guestId),
+      planned: (peer, question) => answerPlan({ ...deps, running }, peer, question),
       accept: (stored, guest, link, epoch) =>
         this.#arrival({ stored, guest, link, epoch, events: [] }),
       begun: (id) => {
@@ -51,6 +56,13 @@ export class MigrationManager {
       reported: (id, report) => this.#reported(id, report),
       changed: (id) => this.#changed(id),
       conflicted: (id, message) => this.reports.conflicted(id, message),
+      rollbacks: () => this.rollbacks,
+    });
+    this.rollbacks = new Rollbacks({
+      ...deps,
+      reports: this.reports,
+      movingGuest: (guestId) => running.movingGuest(guestId),
+      start: (request) => this.start(request),
     });
   }
 
@@ -76,26 +88,37 @@ export class MigrationManager {
   }
 
   /**
-   * An operator's word on who runs the machine of a move in doubt. Recorded first; the other side
-   * learns it from the higher epoch.
+   * An operator's word on who runs the machine of a move in doubt, at either end of it. Recorded
+   * first; the other side learns it from the higher epoch.
    *
-   * @throws {GatewayError} `migration_state`, `request_invalid`
+   * @throws {GatewayError} `migration_state`, `request_invalid`, `fence_failed`
    */
-  adjudicate(
-    id: string,
-    decision: { owner: string; reason: string; force: boolean; by: string },
-  ): void {
-    const actor = this.source(id, "adjudicate");
-    const report = actor.report();
-    requireAdjudicable(report, decision, this.deps.peers.knownLink(report.to)?.state === "up");
-    const epoch = (this.deps.ledger.ownership(report.guest)?.epoch ?? report.epoch) + 2;
-    this.deps.ledger.audit("adjudicated", { migration: id, epoch, ...decision });
-    actor.adjudicate({
-      owner: decision.owner === report.from ? "source" : "destination",
-      by: decision.by,
-      reason: decision.reason,
-      epoch,
-    });
+  async adjudicate(id: string, decision: Decision): Promise<void> {
+    const { ledger, fence, site } = this.deps;
+    const running = this.#running.get(id);
+    const arriving = running?.side === "destination" ? running.actor : null;
+    const leaving = arriving === null ? this.source(id, "adjudicate") : null;
+    const report = this.reports.report(id);
+    const { peer } = running!.stored;
+    const canAsk = this.deps.peers.knownLink(peer)?.state === "up" &&
+      arriving?.hasLostMachine !== true;
+    requireAdjudicable(report, decision, canAsk);
+    const { owner, by, reason } = decision;
+    const recorded = ledger.ownership(report.guest)?.epoch ?? 0;
+    const began = arriving === null ? leaving!.epoch : arriving.epoch - 1;
+    const epoch = epochOfDecision(began, recorded);
+    // At the destination nothing starts: what is given to it runs there already.
+    if (leaving && fence !== null && owner === site) {
+      leaving.requireInDoubt();
+      const request = { guest: report.guest, migration: id, epoch, site, other: peer, reason, by };
+      const outcome = await fenced(fence, { version: 1, ...request }, ledger);
+      leaving.requireInDoubt();
+      leaving.noteFence(outcome);
+    }
+    ledger.audit("adjudicated", { migration: id, epoch, ...decision });
+    if (arriving) return arriving.adjudicate({ owner, by, reason, epoch });
+    const side = owner === report.from ? "source" : "destination";
+    leaving!.adjudicate({ owner: side, by, reason, epoch });
   }
 
   /** Preflight and start; see `GatewayService.startMigration`. */
@@ -115,6 +138,12 @@ export class MigrationManager {
     link.onEvent((event) => {
       if (event.kind === "closedByPeer") {
         void this.#running.arrival(event.migrationId)?.actor.closedBySource(event.reason);
+      }
+      if (event.kind === "up" || event.kind === "down") {
+        for (const { side, stored } of this.#running.all()) {
+          // Whether its source is in doubt is seen in the report alone.
+          if (side === "destination" && stored.peer === link.peerName) this.#changed(stored.id);
+        }
       }
       if (event.kind !== "restarted") return;
       for (const running of this.#running.all()) {
@@ -174,7 +203,12 @@ export class MigrationManager {
   #arrival(move: ToServe<DestinationEvent> & { stored: Arrival["stored"] }): Arrival {
     const { ledger, site } = this.deps;
     const { stored, events } = move;
-    const actor = destinationActor(this.deps, move, () => this.#changed(stored.id));
+    const actor = destinationActor(
+      this.deps,
+      move,
+      () => this.#changed(stored.id),
+      () => this.#arrivals.listen(move.link, stored.id),
+    );
     const recorded = () => ledger.events(stored.id) as unknown as DestinationEvent[];
     const arrival: Arrival = {
       side: "destination",

@@ -48,14 +48,17 @@ export function readPast(ledger: Ledger, id: string, site: string): PastMigratio
     | undefined;
   const notes = noted?.notes ?? {};
   const isSource = stored.side === "source";
+  const destinationEvents = isSource ? [] : events as unknown as DestinationEvent[];
   const sourceEvents = isSource ? events as unknown as SourceEvent[] : [];
   return {
     stored,
     epoch: (events[0] as unknown as { epoch: number }).epoch,
     notes,
     sourceEvents,
-    destinationEvents: isSource ? [] : events as unknown as DestinationEvent[],
-    verdict: notes.verdictDelivered === true ? null : verdictOf(sourceEvents, site, stored.peer),
+    destinationEvents,
+    verdict: notes.verdictDelivered === true
+      ? null
+      : verdictOf(sourceEvents, site, stored.peer) ?? verdictHere(destinationEvents),
     lastEventAt: events.at(-1)!.at,
   };
 }
@@ -109,4 +112,11 @@ function verdictOf(events: readonly SourceEvent[], site: string, peer: string): 
   if (!found) return null;
   const { epoch, by, reason } = found;
   return { epoch, by, reason, owner: found.owner === "source" ? site : peer };
+}
+
+function verdictHere(events: readonly DestinationEvent[]): Verdict | null {
+  const found = events.findLast((event) => event.kind === "adjudicated");
+  if (!found) return null;
+  const { epoch, by, reason, owner } = found;
+  return { epoch, by, reason, owner };
 }

@@ -1,12 +1,15 @@
 import type { Clock } from "../core/clock.ts";
 import { type ErrorCode, GatewayError } from "../core/errors.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
+import { CarrierChoice, type CarrierMode } from "../link/carrier_choice.ts";
 import type { PeerLink } from "../link/peer_link.ts";
 import { createSessionLink, type SessionLink } from "../link/session_link.ts";
+import { tcpTuner } from "../link/tcp_tuning.ts";
 import type { LinkRate } from "../migration/control/wishes.ts";
 import { LinkCap } from "./link_cap.ts";
 import { RefusalAudit } from "./refusal_audit.ts";
 import type { PeerView } from "./service.ts";
+import { carrierText, shownCarrier } from "./shown_carrier.ts";
 import { shownPath } from "./shown_path.ts";
 
 /** A peer as the site's configuration names it. */
@@ -21,6 +24,7 @@ interface Entry {
   /** False once the configuration names it no more, and for the peer of a move of the past. */
   isTrusted: boolean;
   readonly link: SessionLink;
+  readonly choice: CarrierChoice;
   readonly cap: LinkCap;
   lastError: { code: ErrorCode; message: string; hint: string } | null;
 }
@@ -31,7 +35,12 @@ export interface LinkLimits {
   readonly linkBytesPerSecond: number | null;
   /** Frames that one peer has not applied yet. */
   readonly unacknowledgedBytesMax: number;
+  /** How often UDP is tried again while it does not pass; default `UDP_RETRY_MS`. */
+  readonly udpRetryMs?: number;
 }
+
+/** Where the configuration is not asked. */
+const UDP_RETRY_MS = 60_000;
 
 export interface PeerRegistryDeps {
   readonly clock: Clock;
@@ -43,6 +52,11 @@ export interface PeerRegistryDeps {
   readonly audit: (kind: string, body: Record<string, unknown>) => void;
   /** Default: no cap, and the protocol's own window. */
   readonly limits?: LinkLimits;
+  /** What carries the links; default "auto". */
+  readonly carrier?: CarrierMode;
+  /** CPU time of this process so far, ms, by which carriers are compared. */
+  readonly cpuMs?: () => number;
+  readonly log?: (level: "info", message: string) => void;
 }
 
 /** One link for each trusted peer, dialled where an address is known and accepted from anywhere. */
@@ -151,14 +165,17 @@ export class PeerRegistry {
     const shown = [...this.#entries.values()].filter(({ isTrusted, link }) =>
       isTrusted || link.state === "up"
     );
-    return shown.map(({ peer, link, cap, lastError }) => ({
+    return shown.map(({ peer, link, choice, cap, lastError }) => ({
       name: peer.name,
       address: peer.address,
       fingerprint: peer.fingerprint,
       state: link.state,
+      carrier: shownCarrier(choice.inUse),
       path: shownPath(link.path()),
       rate: cap.wished,
       rateBytesPerSecond: cap.bytesPerSecond,
+      resentBytes: link.resentBytes,
+      clockOffsetMs: link.clockOffsetMs,
       lastError: link.state === "up" ? null : lastError,
     }));
   }
@@ -172,8 +189,9 @@ export class PeerRegistry {
 
   async close(): Promise<void> {
     await Promise.all(
-      [...this.#entries.values()].map(({ link, cap }) => {
+      [...this.#entries.values()].map(({ link, choice, cap }) => {
         cap.close();
+        choice.close();
         return link.close();
       }),
     );
@@ -195,17 +213,18 @@ export class PeerRegistry {
 
   #open(peer: TrustedPeer, isTrusted: boolean): void {
     const { clock, incarnation, audit, limits } = this.#deps;
+    const choice = this.#choose(peer.name);
     const link = createSessionLink({
       peerName: peer.name,
       clock,
       incarnation,
       limits: limits && { unacknowledgedBytesMax: limits.unacknowledgedBytesMax },
-      // The address is read at each dial: it may be added or changed later.
-      dial: async (signal) => (await this.#endpoint).dial(peer.name, signal),
+      dial: (signal) => choice.dial(signal),
     });
+    choice.watch(link);
     const cap = new LinkCap(link, clock);
     cap.set(limits?.linkBytesPerSecond ?? null);
-    const entry: Entry = { peer, isTrusted, link, cap, lastError: null };
+    const entry: Entry = { peer, isTrusted, link, choice, cap, lastError: null };
     link.onEvent((event) => {
       if (event.kind === "up") entry.lastError = null;
       if (event.kind !== "refused") return;
@@ -219,5 +238,20 @@ export class PeerRegistry {
     });
     this.#entries.set(peer.name, entry);
     this.#deps.onLink(link);
+  }
+
+  #choose(peerName: string): CarrierChoice {
+    const { clock, limits, carrier, cpuMs, log } = this.#deps;
+    return new CarrierChoice({
+      peerName,
+      clock,
+      mode: carrier ?? "auto",
+      udpRetryMs: limits?.udpRetryMs ?? UDP_RETRY_MS,
+      // The address is read at each dial: it may be added or changed later.
+      dial: async (kind, signal) => (await this.#endpoint).dial(peerName, signal, kind),
+      cpuMs: cpuMs ?? null,
+      expectedControl: tcpTuner() === null ? null : "bbr",
+      onChange: (change) => log?.("info", `link to ${peerName}: ${carrierText(change)}`),
+    });
   }
 }

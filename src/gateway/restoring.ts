@@ -58,7 +58,7 @@ async function restoreDeparture(deps: RestoringDeps, past: PastMigration): Promi
 
 async function restoreArrival(deps: RestoringDeps, past: PastMigration): Promise<void> {
   const { guests, peers, ledger, site, clock } = deps;
-  const { stored, epoch, destinationEvents: events } = past;
+  const { stored, epoch, verdict, destinationEvents: events } = past;
   const entry = guests.find(stored.guestId);
   if (!entry) return;
   const state = replayDestination(events);
@@ -66,12 +66,14 @@ async function restoreArrival(deps: RestoringDeps, past: PastMigration): Promise
     const record = ledger.ownership(stored.guestId);
     if (record?.owner === site && record.migrationId === stored.id) deps.runsHere(entry.id);
   }
-  if (destinationEnded(state)) return;
+  if (destinationEnded(state) && !verdict) return;
   const link = await peers.linkOrOrphan(stored.peer);
   const guest = lazyGuest(entry.definition.kind, () => guests.machine(stored.guestId));
   const { actor } = deps.arrival({ stored, guest, link, epoch, events });
   const resumed = actor.resume(past.notes).then(() => deps.changed(stored.id));
-  resumed.catch((error) => deps.log("error", `${stored.id}: ${error.stack ?? error}`));
+  // What an operator decided here comes after what a restart does by itself.
+  const decided = resumed.then(() => verdict ? actor.carryOut(verdict) : undefined);
+  decided.catch((error) => deps.log("error", `${stored.id}: ${error.stack ?? error}`));
   await awhile(clock, resumed);
 }
 

@@ -7,6 +7,10 @@ import type { MigrationChanges, MigrationOptions } from "../migration/options.ts
 import type { OwnershipRecord } from "../migration/ports.ts";
 import type { MigrationReport, QuestionAnswer } from "../migration/report.ts";
 import type { TokenRequest, TokenView } from "../security/token_registry.ts";
+import type { Plan, PlanRequest } from "./plan/report.ts";
+import type { CarrierView } from "./shown_carrier.ts";
+
+export type { Plan, PlanRequest } from "./plan/report.ts";
 
 /**
  * Everything that a gateway does for its operator; the HTTP application is a thin layer over it and
@@ -60,8 +64,12 @@ export interface GatewayService {
 
   /** `peer_unknown`. */
   setLinkRate(peer: string, rate: LinkRate): Promise<void>;
-  /** Forecasts without moving or sampling anything; waits up to 5 s for the link. */
-  plan(request: { guest: string; to: string }): Promise<Plan>;
+  /**
+   * Watches the machine, probes the path, asks the peer and forecasts a move; nothing moves. Takes as
+   * long as the machine is watched, or up to 5 s for a link that is down, until `signal` aborts.
+   * `guest_unknown`, `peer_unknown`.
+   */
+  plan(request: PlanRequest, signal: AbortSignal): Promise<Plan>;
   /** Newest first. */
   audit(query: AuditQuery): AuditEntry[];
   /** Tokens of the API, never their texts. */
@@ -97,36 +105,16 @@ export interface PeerView {
   address: string | null;
   fingerprint: string;
   state: "up" | "down";
+  /** What carries the link; null while nothing does. */
+  carrier: CarrierView | null;
   path: PathMeasurement;
   /** Cap over everything that goes there, as it was wished. */
   rate: LinkRate;
   /** The cap in force now; null is none. */
   rateBytesPerSecond: number | null;
+  /** Payload bytes that were sent again since the gateway started: what outages have cost. */
+  resentBytes: number;
+  /** The peer's wall clock less this site's, ms; null before the peer has told. */
+  clockOffsetMs: number | null;
   lastError: { code: string; message: string; hint: string } | null;
-}
-
-/** From the best to the worst case. */
-export interface PlanRange {
-  low: number;
-  expected: number;
-  high: number;
-}
-
-/** Forecast of a move, by strategy. */
-export interface Plan {
-  guest: string;
-  to: string;
-  path: PathMeasurement;
-  /** What stands in the way, as far as this site alone can tell. */
-  findings: { severity: string; code: string; message: string; hint: string }[];
-  /** What durations are computed with; `assumed` until a move has measured the path. */
-  rate: { source: "measured" | "assumed"; bytesPerSecond: PlanRange };
-  strategies: {
-    strategy: string;
-    totalMs: PlanRange | null;
-    wireBytes: PlanRange | null;
-    downtimeMs: PlanRange | null;
-    fits: boolean | null;
-    remarks: string[];
-  }[];
 }

@@ -1,3 +1,4 @@
+import { UNIT_BYTES } from "../image/content_name.ts";
 import { SentHints } from "../migration/source/sent_hints.ts";
 import type { MoveStore } from "../migration/store.ts";
 import { SiteStore } from "../store/site_store.ts";
@@ -68,6 +69,11 @@ export class SiteContents {
       put: (origin, content) => store.put(peer, origin === "memory" ? MEMORY : DISK, content),
       release: () => store.release(id),
     };
+  }
+
+  /** Bytes of contents that a peer has sent and may name. @param peer fingerprint; null: nobody */
+  bytesFrom(peer: string | null): number {
+    return peer === null ? 0 : (this.#store?.unitCountOf(peer) ?? 0) * UNIT_BYTES;
   }
 
   close(): void {

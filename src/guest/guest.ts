@@ -1,4 +1,5 @@
 import type { Extent } from "../core/extents.ts";
+import type { DirtySample, SampleOptions } from "./dirty_sample.ts";
 import type { MemoryItem } from "./memory_items.ts";
 
 /**
@@ -13,6 +14,13 @@ export interface Guest {
   readonly kind: "qemu" | "reference";
   describe(): Promise<GuestDescription>;
   runState(): Promise<RunState>;
+  /**
+   * Watches how fast the machine changes, for a forecast: nothing of it is changed, paused or slowed.
+   * One watch at a time: another one waits for it.
+   *
+   * @throws {GatewayError} `guest_state` for a machine whose memory is not here
+   */
+  sampleDirtyRate(options: SampleOptions): Promise<DirtySample>;
   /** Calls `listener` for each event until the returned function is called. */
   onEvent(listener: (event: GuestEvent) => void): () => void;
   readonly source: SourceSide;
@@ -41,6 +49,11 @@ export interface GuestDescription {
   readonly version: string;
   /** Machine type such as `pc-i440fx-10.0`; null where the kind has none. */
   readonly machineType: string | null;
+  /**
+   * The processor: its name, and its features as far as the kind can list them. Null where it has
+   * none, or is of an older gateway.
+   */
+  readonly cpuModel: string | null;
   readonly memoryBytes: number;
   readonly runState: RunState;
   readonly disks: readonly DiskDescription[];
@@ -127,7 +140,7 @@ export interface SourceSide {
    * machine had hold on beside it; `restore` and `retire` leave it with exactly these.
    *
    * A pause is not held up: what waits for the cap is written first, at full speed, however much that
-   * is (a guest that writes through its page cache queues some 20 MB for each disk).
+   * is (15 MB were seen of a guest that writes through its page cache).
    *
    * @throws {GatewayError} `throttle_not_possible`, with no cap left in place
    */

@@ -77,6 +77,8 @@ export function createApp(deps: HttpDeps): OpenAPIHono<ApiEnv> {
   );
   app.onError((thrown, c) => {
     if (thrown instanceof HTTPException) return answerProblem(c, malformed(thrown));
+    // A client that hung up hears of nothing, and is no defect.
+    if (c.req.raw.signal.aborted) return c.body(null, 408);
     const { error, defect } = publicError(thrown);
     if (defect) {
       deps.log("error", `${c.req.method} ${c.req.path}: ${thrown.stack ?? thrown.message}`);

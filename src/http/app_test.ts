@@ -124,7 +124,6 @@ Deno.test("each route asks the service once and encodes its answer", async () =>
       "test",
     ],
     ["DELETE", "/v1/tokens/ada", undefined, 200, "revokeToken", "ada", "test"],
-    ["POST", "/v1/plan", { guest: "web", to: "east" }, 200, "plan", { guest: "web", to: "east" }],
     [
       "POST",
       "/v1/migrations/m-1/answer",
@@ -192,6 +191,7 @@ Deno.test("a started migration gets the defaults of the contract, and 201", asyn
       holdMemoryMs: 600_000,
       handover: "fast",
       keepSource: false,
+      rollbackOf: null,
       disable: [],
     },
   }]]);

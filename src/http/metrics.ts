@@ -138,6 +138,18 @@ export function renderMetrics({ migrations, peers, process }: MetricsInput): str
       "Mean deviation of the delay on the way to the peer.",
       perPeer(({ path }) => seconds(path.jitterMs)),
     ),
+    family(
+      "causeway_link_resent_bytes_total",
+      "counter",
+      "Payload bytes sent again to the peer, because a connection was lost or fell silent.",
+      perPeer(({ resentBytes }) => resentBytes),
+    ),
+    family(
+      "causeway_link_clock_offset_seconds",
+      "gauge",
+      "The peer's wall clock less this site's.",
+      perPeer(({ clockOffsetMs }) => seconds(clockOffsetMs)),
+    ),
     family("process_resident_memory_bytes", "gauge", "Memory of this process.", [
       [{}, process.residentBytes],
     ]),

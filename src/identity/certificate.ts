@@ -1,4 +1,5 @@
 import "reflect-metadata";
+import { X509Certificate } from "node:crypto";
 import * as x509 from "@peculiar/x509";
 import { fingerprint, serverName } from "./fingerprint.ts";
 
@@ -90,6 +91,21 @@ export async function issueLeaf(
     certificatePem: `${leaf.toString("pem")}\n${authority.toString("pem")}\n`,
     keyPem: await exportKey(keys.privateKey),
   };
+}
+
+/**
+ * True when the leaf was issued by this authority: its signature is the authority's. What else a
+ * leaf says is of no interest, its holder proves itself to TLS.
+ *
+ * @param leafDer from a TLS connection; anything but a certificate is false
+ */
+export function isIssuedBy(leafDer: Uint8Array, authorityPem: string): boolean {
+  try {
+    const [leaf, authority] = [new X509Certificate(leafDer), new X509Certificate(authorityPem)];
+    return leaf.checkIssued(authority) && leaf.verify(authority.publicKey);
+  } catch {
+    return false;
+  }
 }
 
 async function generateKeys(): Promise<CryptoKeyPair> {

@@ -49,6 +49,8 @@ export interface Ledger extends DecisionLog, AuditLog, PeerKeys {
     sizes?: AcceptedSizes,
   ): void;
   migrations(): StoredMigration[];
+  /** Moves back from where this one took its machine, oldest first. */
+  rollbacksOf(migrationId: string): StoredMigration[];
   events(migrationId: string): (LedgerEvent & { readonly at: string })[];
   report(migrationId: string): unknown | null;
 
@@ -113,13 +115,15 @@ export function openLedger(path: string, clock: Clock): Ledger {
 
     ownership: (guestId) => {
       const row = database.prepare(
-        // A claim beats a refusal of the same epoch: an operator's decision is final.
-        "SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch DESC, owner DESC LIMIT 1",
+        // A claim beats a refusal of the same epoch: an operator's decision is final. Of two
+        // decisions, one at each site, the one that was learnt of last had to be obeyed.
+        `SELECT * FROM ownership WHERE guest_id = ?
+         ORDER BY epoch DESC, owner <> '' DESC, rowid DESC LIMIT 1`,
       ).get(guestId);
       return row ? ownershipOf(row) : null;
     },
     ownershipHistory: (guestId) =>
-      database.prepare("SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch, owner")
+      database.prepare("SELECT * FROM ownership WHERE guest_id = ? ORDER BY epoch, rowid")
         .all(guestId).map(ownershipOf),
 
     createMigration: (migration, first, sizes) =>
@@ -140,14 +144,14 @@ export function openLedger(path: string, clock: Clock): Ledger {
       }),
     acceptances: (peer, site) => acceptancesOf(database, peer, site),
     migrations: () =>
-      database.prepare("SELECT * FROM migration ORDER BY created_at, id").all().map((row) => ({
-        id: row.id as string,
-        guestId: row.guest_id as string,
-        side: row.side as "source" | "destination",
-        peer: row.peer as string,
-        options: JSON.parse(row.options as string),
-        createdAt: row.created_at as string,
-      })),
+      database.prepare("SELECT * FROM migration ORDER BY created_at, id").all().map(migrationOf),
+    rollbacksOf: (migrationId) =>
+      database.prepare(
+        `SELECT * FROM migration
+         WHERE guest_id = (SELECT guest_id FROM migration WHERE id = ?)
+           AND json_extract(options, '$.rollbackOf') = ?
+         ORDER BY created_at, id`,
+      ).all(migrationId, migrationId).map(migrationOf),
     append: (migrationId, event, ownership) =>
       write(() => {
         insertEvent(migrationId, event);
@@ -184,6 +188,17 @@ export function openLedger(path: string, clock: Clock): Ledger {
       }
     },
     close: () => database.close(),
+  };
+}
+
+function migrationOf(row: Record<string, unknown>): StoredMigration {
+  return {
+    id: row.id as string,
+    guestId: row.guest_id as string,
+    side: row.side as "source" | "destination",
+    peer: row.peer as string,
+    options: JSON.parse(row.options as string),
+    createdAt: row.created_at as string,
   };
 }
 

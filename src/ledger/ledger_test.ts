@@ -101,3 +101,18 @@ Deno.test("a ledger of a newer gateway and a ledger that is no database are refu
     Deno.removeSync(directory, { recursive: true });
   }
 });
+
+Deno.test("moves back are found by the move that they undo, oldest first", () => {
+  const ledger = openLedger(":memory:", clock);
+  const back = (id: string, rollbackOf: string | null) =>
+    ledger.createMigration({ ...migration(id), options: { rollbackOf } }, { kind: "created" });
+  ledger.createMigration(migration("m"), { kind: "created" });
+  back("n", null);
+  back("x", "m");
+  back("y", "m");
+  back("z", "x");
+  assert.deepEqual(ledger.rollbacksOf("m").map(({ id }) => id), ["x", "y"]);
+  assert.deepEqual(ledger.rollbacksOf("x").map(({ id }) => id), ["z"]);
+  assert.deepEqual(ledger.rollbacksOf("n"), []);
+  ledger.close();
+});

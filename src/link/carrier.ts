@@ -1,12 +1,15 @@
 import type { PathMeasurement } from "./peer_link.ts";
 
+/** Carriers between gateways: QUIC over UDP, TLS over TCP. */
+export type CarrierKind = "quic" | "tls";
+
 /**
  * A bundle of authenticated connections to one peer that carries whole records, in no promised
  * order across lanes and with no promise of delivery after `closed`. The session above numbers,
  * orders and replays.
  */
 export interface Carrier {
-  readonly kind: "quic" | "tls" | "memory";
+  readonly kind: CarrierKind | "memory";
   readonly peerName: string;
   /** Incarnation of the peer's gateway process, from the handshake. */
   readonly peerIncarnation: string;
@@ -26,6 +29,8 @@ export interface Carrier {
   /** Set once, before any record is delivered. The next record of a lane waits for its promise. */
   receive(handler: (record: Uint8Array) => Promise<void> | void): void;
   path(): PathMeasurement;
+  /** TCP's, where the system's own paces the connections and it can be told; else absent or null. */
+  readonly congestionControl?: string | null;
   /**
    * What a record of this length costs on the wire, as well as the carrier can tell: bytes of IP
    * packets, with everything around the record and what is sent again. Rate caps count by it.
@@ -47,8 +52,12 @@ export interface Carrier {
 /** Makes and accepts carriers; one per gateway. Trust is decided inside, before any record passes. */
 export interface CarrierEndpoint {
   readonly address: string;
-  /** @throws {GatewayError} `peer_unreachable`, `peer_not_trusted`, `protocol_mismatch`, `handshake_failed` */
-  dial(peerName: string, signal: AbortSignal): Promise<Carrier>;
+  /**
+   * Dials over `kind`; QUIC when not told.
+   *
+   * @throws {GatewayError} `peer_unreachable`, `peer_not_trusted`, `protocol_mismatch`, `handshake_failed`
+   */
+  dial(peerName: string, signal: AbortSignal, kind?: CarrierKind): Promise<Carrier>;
   /** Called for each accepted and authenticated carrier. */
   onAccept(listener: (carrier: Carrier) => void): void;
   /** Called for each refused contact: audit. */

@@ -11,10 +11,12 @@ import type { Carrier, CarrierEndpoint } from "./carrier.ts";
 import { CertificateChoice } from "./certificate_choice.ts";
 import type { OwnSide } from "./handshake_run.ts";
 import { type ContactRefusal, QuicAcceptor } from "./quic_accept.ts";
-import { type QuicCarrier, SILENCE_MS_MAX } from "./quic_carrier.ts";
+import { SILENCE_MS_MAX } from "./quic_carrier.ts";
 import { ALPN, TRANSPORT } from "./quic_connect.ts";
-import { dialBundle } from "./quic_dial.ts";
-import { listenTls, type TlsListener } from "./tls_listener.ts";
+import { dialQuic } from "./quic_dial.ts";
+import { TlsAcceptor } from "./tls_accept.ts";
+import { dialTls } from "./tls_dial.ts";
+import { listenTls, type TlsContacts, type TlsListener } from "./tls_listener.ts";
 
 /** A port that is free for UDP may be taken for TCP: tries to find one that is free for both. */
 const FREE_PORT_TRIES = 16;
@@ -34,14 +36,15 @@ export interface EndpointOptions {
 }
 
 /**
- * Opens the link address on UDP (QUIC, for gateways) and TCP (TLS, shows the site's certificate).
+ * Opens the link address on UDP (QUIC) and TCP (TLS, which also shows the site's certificate to
+ * whoever asks). Whether both take peers is the configuration's choice.
  *
  * @throws {GatewayError} `address_in_use`, `certificate_invalid`, `config_invalid`
  */
 export async function openEndpoint(options: EndpointOptions): Promise<CarrierEndpoint> {
   const { config, clock, audit, silenceMsMax = SILENCE_MS_MAX, keys = keysInMemory() } = options;
   let identity = await loadIdentity(config);
-  const { quic, listener, tls, address } = await listenBoth(config, await identity.issueLeaf());
+  let shown = await identity.issueLeaf();
   const certificates = new CertificateChoice();
   const own: OwnSide = {
     get identity() {
@@ -54,31 +57,38 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
   };
   const acceptListeners: ((carrier: Carrier) => void)[] = [];
   const refusalListeners: ((refusal: ContactRefusal) => void)[] = [];
-  const dialled = new Set<QuicCarrier>();
+  const dialled = new Set<Carrier>();
   const refused = (refusal: ContactRefusal) => {
     audit("link.refused", { ...refusal });
     for (const listener of refusalListeners) listener(refusal);
   };
-  const acceptor = new QuicAcceptor({
-    listener,
+  const accept = {
     own,
     clock,
     silenceMsMax,
     loadPeers: () => loadPeers(config.path),
-    onCarrier: (carrier) => {
+    onCarrier: (carrier: Carrier) => {
       for (const listener of acceptListeners) listener(carrier);
     },
     onRefusal: refused,
+  };
+  const tlsAcceptor = new TlsAcceptor({ ...accept, isOpen: config.carrier !== "quic" });
+  const { quic, listener, tls, address } = await listenBoth(config, shown, {
+    take: (socket) => tlsAcceptor.take(socket),
+    onCertificateRefused: (remote, reason) =>
+      refused({ remote, code: "handshake_failed", message: `TLS failed: ${reason}` }),
   });
+  const quicAcceptor = listener && new QuicAcceptor({ ...accept, listener });
   return {
     address: formatHostPort(address),
-    async dial(peerName, signal) {
+    async dial(peerName, signal, kind = "quic") {
       const entries = peersNamed(await loadPeers(config.path), peerName);
       try {
-        const carrier = await certificates.dial(entries, (entry) => {
+        const carrier = await certificates.dial<Carrier>(entries, (entry) => {
           const keyGeneration = keys.keyGeneration(entry.certificate.fingerprint);
           const peer = { ...entry, keyGeneration };
-          return dialBundle({ own, peer, clock, signal, silenceMsMax });
+          const options = { own, peer, clock, signal, silenceMsMax };
+          return kind === "quic" ? dialQuic(options) : dialTls(options, shown);
         });
         dialled.add(carrier);
         void carrier.closed.then(() => dialled.delete(carrier));
@@ -94,10 +104,10 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
     async renewIdentity() {
       const next = await loadIdentity(await loadConfig(config.path));
       if (isSameKey(next, identity)) return null;
-      const shown = await next.issueLeaf();
+      shown = await next.issueLeaf();
       tls.show(shown);
       // Only the certificate is another one: the first listener goes on taking what comes in.
-      listenQuic(quic, shown);
+      if (listener !== null) listenQuic(quic, shown);
       identity = next;
       return { fingerprint: next.certificate.fingerprint, generation: next.generation };
     },
@@ -105,10 +115,11 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
     onRefusal: (listener) => void refusalListeners.push(listener),
     async close() {
       await Promise.all([
-        acceptor.close(),
+        quicAcceptor?.close(),
+        tlsAcceptor.close(),
         ...[...dialled].map((carrier) => carrier.close("the gateway stops")),
-        tls.close(),
       ]);
+      await tls.close();
       quic.close();
     },
   };
@@ -116,20 +127,26 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
 
 interface Listening {
   readonly quic: Deno.QuicEndpoint;
-  readonly listener: Deno.QuicListener;
+  /** Null where UDP takes no peers; the port is held, so that TCP has the same. */
+  readonly listener: Deno.QuicListener | null;
   readonly tls: TlsListener;
   readonly address: HostPort;
 }
 
-async function listenBoth(config: Config, shown: PemPair): Promise<Listening> {
+async function listenBoth(
+  config: Config,
+  shown: PemPair,
+  contacts: TlsContacts,
+): Promise<Listening> {
   const asked = parseHostPort(config.link) as HostPort;
   for (let tries = asked.port === 0 ? FREE_PORT_TRIES : 1;; tries--) {
     let quic: Deno.QuicEndpoint | null = null;
     try {
       quic = new Deno.QuicEndpoint(asked);
       const address = { hostname: asked.hostname, port: quic.addr.port };
-      const tls = await listenTls(address, shown);
-      return { quic, listener: listenQuic(quic, shown), tls, address };
+      const tls = await listenTls(address, shown, contacts);
+      const listener = config.carrier === "tls" ? null : listenQuic(quic, shown);
+      return { quic, listener, tls, address };
     } catch (cause) {
       const protocol = quic === null ? "UDP" : "TCP";
       quic?.close();

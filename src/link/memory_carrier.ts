@@ -15,6 +15,8 @@ export interface MemoryPathOptions {
   readonly bytesPerSecond: number | null;
   /** Share of records delivered a second time. */
   readonly duplicateRatio?: number;
+  /** What it stands for; default "memory". */
+  readonly kind?: Carrier["kind"];
 }
 
 export interface MemoryEnd {
@@ -96,7 +98,7 @@ class MemoryPath {
 }
 
 class MemoryCarrier implements Carrier {
-  readonly kind = "memory";
+  readonly kind: Carrier["kind"];
   readonly peerName: string;
   readonly peerIncarnation: string;
   readonly closed: Promise<{ readonly reason: string }>;
@@ -111,6 +113,7 @@ class MemoryCarrier implements Carrier {
 
   constructor(path: MemoryPath, end: MemoryEnd) {
     this.#path = path;
+    this.kind = path.options.kind ?? "memory";
     this.peerName = end.peerName;
     this.peerIncarnation = end.peerIncarnation;
     this.closed = new Promise((resolve) => this.#onClosed = resolve);

@@ -3,8 +3,13 @@ import { WindowedLeast } from "./path_window.ts";
 
 /** What the path takes without a queue is the least of this time. */
 export const BASE_WINDOW_MS = 180_000;
-/** The delay is the least seen in this time: programs are late at times. */
-const LATELY_MS = 100;
+/**
+ * The delay is the least seen in so many round trips, within these bounds: programs are late at
+ * times. On a short path a queue comes and goes in a moment, and the least of a longer one is none.
+ */
+const LATELY_ROUND_TRIPS = 5;
+const LATELY_MS_MIN = 20;
+const LATELY_MS_MAX = 100;
 /** What was seen longer ago is not said of now; some PINGs may get lost. */
 const STALE_MS = 2_000;
 /** Share of a new difference in the jitter (RFC 3550, section 6.4.1). */
@@ -49,8 +54,10 @@ export class PathDelay {
     if (!Number.isFinite(oneWayMs) || !Number.isFinite(roundTripMs)) return;
     this.#takenAtMs = nowMs;
     const leastMs = Number.isFinite(transitMs) ? Math.min(transitMs, oneWayMs) : oneWayMs;
-    this.#oneWay.add(leastMs, nowMs);
-    this.#roundTrip.add(roundTripMs, nowMs);
+    const latelyMs = LATELY_ROUND_TRIPS * Math.min(roundTripMs, this.#roundTrip.baseMs);
+    const sinceMs = nowMs - Math.min(LATELY_MS_MAX, Math.max(LATELY_MS_MIN, latelyMs));
+    this.#oneWay.add(leastMs, nowMs, sinceMs);
+    this.#roundTrip.add(roundTripMs, nowMs, sinceMs);
     this.#vary(oneWayMs);
   }
 
@@ -74,11 +81,17 @@ class DelayAboveLeast {
     return this.#ms;
   }
 
-  add(delayMs: number, nowMs: number): void {
+  /** Of the last minutes; Infinity before the first sample. */
+  get baseMs(): number {
+    return this.#base.value ?? Infinity;
+  }
+
+  /** @param sinceMs samples before this are not of now */
+  add(delayMs: number, nowMs: number, sinceMs: number): void {
     this.#base.add(delayMs, nowMs);
-    this.#lately = this.#lately.filter(({ atMs }) => atMs > nowMs - LATELY_MS);
+    this.#lately = this.#lately.filter(({ atMs }) => atMs > sinceMs);
     this.#lately.push({ atMs: nowMs, delayMs });
     const lately = Math.min(...this.#lately.map((sample) => sample.delayMs));
-    this.#ms = lately - (this.#base.value as number);
+    this.#ms = lately - this.baseMs;
   }
 }

@@ -13,18 +13,20 @@ interface Waits {
   /** Queue in front of a stamp that leaves at this time, ms. */
   readonly forwardMs?: (ms: number) => number;
   readonly backwardMs?: (ms: number) => number;
+  /** One way without a queue; there. */
+  readonly wayMs?: number;
   /** How much faster the receiver's clock runs. */
   readonly drift?: number;
 }
 
 /** Feeds a report every 20 ms, each with one stamp, and returns the queue after the last. */
 function feed(delay: PathDelay, fromMs: number, toMs: number, waits: Waits = {}): number | null {
-  const { forwardMs = () => 0, backwardMs = () => 0, drift = 0 } = waits;
+  const { forwardMs = () => 0, backwardMs = () => 0, wayMs = FORWARD_MS, drift = 0 } = waits;
   for (let sentMs = fromMs; sentMs < toMs; sentMs += STEP_MS) {
-    const arrivedMs = sentMs + FORWARD_MS + forwardMs(sentMs);
+    const arrivedMs = sentMs + wayMs + forwardMs(sentMs);
     const receiverMs = OFFSET_MS + arrivedMs * (1 + drift);
     const heldMs = 2;
-    const backMs = arrivedMs + heldMs + BACKWARD_MS + backwardMs(arrivedMs);
+    const backMs = arrivedMs + heldMs + Math.min(wayMs, BACKWARD_MS) + backwardMs(arrivedMs);
     delay.take({
       kind: "feedback",
       nowMs: receiverMs + heldMs,
@@ -62,6 +64,15 @@ Deno.test("a queue is told within some reports, and as soon when it is gone", ()
   feed(delay, 0, 5_000);
   isNear(feed(delay, 5_000, 5_200, { forwardMs: () => 25 }), 25, 1e-6);
   isNear(feed(delay, 5_200, 5_220), 0, 1e-6);
+});
+
+Deno.test("on a short path a queue of a moment is one, on a far path it is a late program", () => {
+  const wave = (ms: number) => ms % 100 < 60 ? 4 : 0;
+  const queues = [1, FORWARD_MS].map((wayMs) => {
+    const delay = new PathDelay();
+    return [1_040, 1_080].map((untilMs) => feed(delay, 0, untilMs, { forwardMs: wave, wayMs })!);
+  });
+  assert.deepEqual(queues.map((both) => both.map(Math.round)), [[4, 0], [0, 0]]);
 });
 
 Deno.test("a queue that stays for two minutes is a queue to the end", () => {

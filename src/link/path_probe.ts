@@ -57,11 +57,11 @@ export class ProbeSamples {
   result(source: PathProbe["source"], sentBytes: number): PathProbe {
     const { seconds, isSettled } = this;
     const last = this.#samples.at(-1);
-    // The first half of the time is the carrier's start.
-    const half = this.#samples.find(({ atMs }) =>
-      last !== undefined && atMs >= last.atMs - seconds * 500
-    );
-    const rates = this.#pieces().filter(({ fromMs }) => fromMs >= (half?.atMs ?? 0))
+    const pieces = this.#pieces();
+    // Before that is the carrier's start; where it came to no end, about the first half of the time.
+    const fromMs = isSettled ? pieces[PIECES_ALIKE - 1].fromMs : (last?.atMs ?? 0) - seconds * 500;
+    const first = this.#samples.find(({ atMs }) => atMs >= fromMs);
+    const rates = pieces.filter((piece) => piece.fromMs >= fromMs)
       .map(({ bytesPerSecond }) => bytesPerSecond);
     return {
       source,
@@ -69,8 +69,8 @@ export class ProbeSamples {
       sentBytes,
       isSettled,
       bottleneckBytesPerSecond: this.#path?.bottleneckBytesPerSecond ?? null,
-      goodputBytesPerSecond: half && last && last.atMs > half.atMs
-        ? (last.deliveredBytes - half.deliveredBytes) * 1000 / (last.atMs - half.atMs)
+      goodputBytesPerSecond: first && last && last.atMs > first.atMs
+        ? (last.deliveredBytes - first.deliveredBytes) * 1000 / (last.atMs - first.atMs)
         : null,
       goodputRange: rates.length === 0
         ? null

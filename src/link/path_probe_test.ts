@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { loadProfile } from "../emulator/load_profile.ts";
+import { SAMPLE_MS, simulatePacedPath } from "../testing/pacer_simulation.ts";
 import { PROBE_STEP_MS, ProbeSamples, probeSecondsMax } from "./path_probe.ts";
 import type { PathMeasurement } from "./peer_link.ts";
 
@@ -80,6 +82,33 @@ Deno.test("a path that carries nothing is no rate that stands still, and nothing
   assert.equal(none.goodputRange, null);
   assert.equal(none.roundTripMs, null);
   assert.equal(none.seconds, 0);
+});
+
+Deno.test("what a probe finds in its seconds is what a path then carries", async () => {
+  for (const name of ["metro", "transatlantic", "lossy-intercontinental", "geo-satellite"]) {
+    const profile = await loadProfile(name);
+    const looks: { atMs: number; path: PathMeasurement }[] = [];
+    const result = simulatePacedPath({
+      profile,
+      seconds: 12,
+      seed: 1,
+      cap: (path, atMs) => {
+        looks.push({ atMs, path });
+        return null;
+      },
+    });
+    const samples = new ProbeSamples();
+    for (const { atMs, path } of looks) {
+      samples.add(atMs, result.receivedBytes[atMs / SAMPLE_MS], path);
+      if (samples.isSettled) break;
+    }
+    const { seconds, goodputBytesPerSecond } = samples.result("filler", 0);
+    assert.ok(seconds < probeSecondsMax(2 * profile.forward.delayMs), `${seconds} s on ${name}`);
+    const laterBytesPerSecond = result.goodputRatio(8_000, 12_000) *
+      profile.forward.rateBitsPerSecond / 8;
+    const ratio = goodputBytesPerSecond! / laterBytesPerSecond;
+    assert.ok(Math.abs(ratio - 1) < 0.07, `${ratio} on ${name}`);
+  }
 });
 
 Deno.test("a far path may be probed for longer", () => {

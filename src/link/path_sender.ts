@@ -4,22 +4,24 @@ import type { Feedback, Mark } from "./path_datagram.ts";
 import { PathDelay } from "./path_delay.ts";
 import { DeliveryRate } from "./path_delivery.ts";
 import { PathEstimate } from "./path_estimate.ts";
+import { RateLimit } from "./rate_limit.ts";
 
 /** Small chunks share a mark. */
 const MARKED_BYTES_MIN = 1024;
 /** The rate counts as used up when something waited for it within this, or two round trips. */
 const PACED_MS = 20;
 
+/** What a program that is late catches up with at once of a cap. */
+const CAP_BURST_MS = 50;
+
 /** The sending side of a path: when bytes may leave, marks for them, and what the reports say; pure. */
 export class PathSender {
-  /** What may go at most, in bytes on the wire; null: what the path takes. */
-  capBytesPerSecond: number | null = null;
   readonly estimate = new PathEstimate();
   readonly delay = new PathDelay();
   readonly pacer = new Pacer();
   readonly #delivery = new DeliveryRate();
   readonly #paced = new PacedSender();
-  readonly #capped = new PacedSender();
+  readonly #cap = new RateLimit(null, 0, CAP_BURST_MS);
   #unmarkedBytes = 0;
   #pacedAtMs = -Infinity;
 
@@ -35,10 +37,18 @@ export class PathSender {
     return waitMs;
   }
 
+  /** What may go at most, in bytes on the wire; null: what the path takes. */
+  get capBytesPerSecond(): number | null {
+    return this.#cap.bytesPerSecond;
+  }
+
+  setCap(bytesPerSecond: number | null, nowMs: number): void {
+    if (bytesPerSecond !== this.#cap.bytesPerSecond) this.#cap.set(bytesPerSecond, nowMs);
+  }
+
   /** ms until the cap allows more. What waits for it says nothing about the path. */
   capWaitMs(nowMs: number): number {
-    if (this.capBytesPerSecond === null) return 0;
-    return this.#capped.waitMs(nowMs, this.capBytesPerSecond, this.pacer.memoryMs);
+    return this.#cap.readyAtMs(nowMs) - nowMs;
   }
 
   /** True when enough is under way: nothing may leave before the next report. */
@@ -61,9 +71,7 @@ export class PathSender {
     packetBytes = chunkBytes + headerBytes,
   ): Mark | null {
     const { rateBytesPerSecond, memoryMs } = this.pacer;
-    if (this.capBytesPerSecond !== null) {
-      this.#capped.sent(packetBytes, nowMs, this.capBytesPerSecond, memoryMs);
-    }
+    this.#cap.spend(packetBytes, nowMs);
     this.#paced.sent(chunkBytes + headerBytes, nowMs, rateBytesPerSecond, memoryMs);
     this.#unmarkedBytes += chunkBytes;
     if (this.#unmarkedBytes < MARKED_BYTES_MIN) return null;

@@ -116,7 +116,7 @@ export interface PathProbe {
   /** False when time or bytes were at an end before the goodput stood still: rather too low. */
   readonly isSettled: boolean;
   readonly bottleneckBytesPerSecond: number | null;
-  /** Of the last half of the time. */
+  /** Of the time in which it stood still; where it did not, of the last half. */
   readonly goodputBytesPerSecond: number | null;
   /** Least and most of it in pieces of 200 ms or a round trip, whichever is longer. */
   readonly goodputRange: { readonly low: number; readonly high: number } | null;

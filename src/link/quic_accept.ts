@@ -3,7 +3,8 @@ import type { TrustedPeer } from "../config/peers.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import { handshakeFailed } from "../wire/handshake.ts";
-import { acceptHandshake, type OwnSide, type ProvenPeer } from "./handshake_run.ts";
+import { BundleTable } from "./bundle_table.ts";
+import { acceptHandshake, type OwnSide } from "./handshake_run.ts";
 import { QuicCarrier } from "./quic_carrier.ts";
 import { QuicLane } from "./quic_lane.ts";
 import { quicStream } from "./quic_stream.ts";
@@ -12,8 +13,6 @@ import { quicStream } from "./quic_stream.ts";
 export const HANDSHAKES_MAX = 64;
 /** Time from the first packet to the last proof. */
 export const HANDSHAKE_MS_MAX = 10_000;
-/** Bundles of all peers at once; a gateway dials one a second while its peer is silent. */
-export const BUNDLES_MAX = 256;
 /** How long a refused side is given to read why. */
 const REFUSAL_LINGER_MS = 1_000;
 
@@ -36,20 +35,28 @@ export interface AcceptOptions {
 /** Accepts connections, proves who they are and puts them together to bundles. */
 export class QuicAcceptor {
   readonly #options: AcceptOptions;
-  readonly #bundles = new Map<string, QuicCarrier>();
+  readonly #bundles: BundleTable<QuicLane, QuicCarrier>;
   #handshakes = 0;
   #isClosed = false;
 
   constructor(options: AcceptOptions) {
     this.#options = options;
+    this.#bundles = new BundleTable(({ peer, hello }, onGone) =>
+      new QuicCarrier({
+        peerName: peer.name,
+        peerIncarnation: hello.incarnation,
+        laneCount: hello.laneCount,
+        clock: options.clock,
+        silenceMsMax: options.silenceMsMax,
+        onGone,
+      })
+    );
     void this.#listen();
   }
 
   async close(): Promise<void> {
     this.#isClosed = true;
-    await Promise.all(
-      [...this.#bundles.values()].map((carrier) => carrier.close("the gateway stops")),
-    );
+    await this.#bundles.close();
   }
 
   async #listen(): Promise<void> {
@@ -92,8 +99,9 @@ export class QuicAcceptor {
       // One that comes too late is not ours any more.
       proven.catch(() => {}).then(() => limit.signal.aborted && !joined && conn?.close());
       const { peer, conn: made, stream } = await Promise.race([proven, timeout]);
-      this.#join(peer, new QuicLane(peer.hello.laneIndex, made, stream));
+      const ready = this.#bundles.join(peer, new QuicLane(peer.hello.laneIndex, made, stream));
       joined = true;
+      if (ready !== null) this.#options.onCarrier(ready);
     } catch (thrown) {
       // What is no refusal of ours is the transport's: the caller went away, or never spoke.
       const error = thrown instanceof GatewayError
@@ -115,29 +123,6 @@ export class QuicAcceptor {
     await Promise.race([closed, waited]);
     linger.abort();
     conn.close({ closeCode: 1, reason: code });
-  }
-
-  #join({ peer, hello }: ProvenPeer, lane: QuicLane): void {
-    const key = `${peer.certificate.fingerprint} ${hello.incarnation} ${hello.bundleId.toHex()}`;
-    const known = this.#bundles.get(key);
-    if (this.#isClosed || (!known && this.#bundles.size >= BUNDLES_MAX)) {
-      throw handshakeFailed(this.#isClosed ? "the gateway stops" : `${BUNDLES_MAX} bundles exist`);
-    }
-    if (known && (known.laneCount !== hello.laneCount || known.hasLane(hello.laneIndex))) {
-      throw handshakeFailed(`lane ${hello.laneIndex} of this bundle exists already`);
-    }
-    const carrier = known ?? new QuicCarrier({
-      peerName: peer.name,
-      peerIncarnation: hello.incarnation,
-      laneCount: hello.laneCount,
-      clock: this.#options.clock,
-      silenceMsMax: this.#options.silenceMsMax,
-      onGone: () => this.#bundles.delete(key),
-    });
-    this.#bundles.set(key, carrier);
-    const wasReady = carrier.isReady;
-    carrier.join(lane);
-    if (carrier.isReady && !wasReady) this.#options.onCarrier(carrier);
   }
 }
 

@@ -172,7 +172,7 @@ export class QuicCarrier implements Carrier {
   }
 
   pace(bytesPerSecond: number | null): void {
-    this.#path.capBytesPerSecond = bytesPerSecond;
+    this.#path.setCap(bytesPerSecond, this.#clock.nowMs());
   }
 
   get deliveredBytes(): number {

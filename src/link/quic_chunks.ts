@@ -113,6 +113,11 @@ export class LaneReader {
 
   constructor(readonly assembler: RecordAssembler) {}
 
+  /** Number of the record that `take` yielded last. */
+  get recordNumber(): number {
+    return this.#recordNumber;
+  }
+
   /** True after the explicit end. */
   get ended(): boolean {
     return this.#ended;

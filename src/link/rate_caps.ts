@@ -4,7 +4,7 @@ import { RateLimit } from "./rate_limit.ts";
  * Records are spread at so much more than the caps allow, so that it is the caps that decide how
  * much goes in the long run.
  */
-const PACE_GAIN = 1.1;
+const PACE_GAIN = 1.25;
 
 /** The caps of one link: over everything that goes to the peer, and of single migrations. */
 export class RateCaps {

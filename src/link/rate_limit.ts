@@ -1,10 +1,10 @@
-/** Unused allowance is kept for this long, so that a late timer costs no rate. */
-export const BURST_MS = 50;
+/** Unused allowance is kept for this long, so that a program that is late costs no rate. */
+export const BURST_MS = 200;
 
 /**
  * A rate cap by debt: a record may start while nothing is owed, and what it costs is paid off at
  * the rate. The long-run rate is exact whatever the record sizes; over any time t at most
- * `rate * (t + BURST_MS)` and one record pass. Changing the rate keeps the debt in bytes, so a new
+ * `rate * (t + burstMs)` and one record pass. Changing the rate keeps the debt in bytes, so a new
  * rate holds from the next record on.
  */
 export class RateLimit {
@@ -14,7 +14,7 @@ export class RateLimit {
   #atMs: number;
 
   /** @param bytesPerSecond null: no cap */
-  constructor(bytesPerSecond: number | null, nowMs: number) {
+  constructor(bytesPerSecond: number | null, nowMs: number, readonly burstMs = BURST_MS) {
     this.#bytesPerSecond = checked(bytesPerSecond);
     this.#atMs = nowMs;
   }
@@ -50,7 +50,7 @@ export class RateLimit {
       this.#allowance = 0;
       return;
     }
-    const burstBytes = this.#bytesPerSecond * BURST_MS / 1000;
+    const burstBytes = this.#bytesPerSecond * this.burstMs / 1000;
     this.#allowance = Math.min(
       burstBytes,
       this.#allowance + this.#bytesPerSecond * passedMs / 1000,

@@ -4,7 +4,7 @@ import { prepareAuthority, rotateLinkKey, useAuthority } from "../config/rotate.
 import { trustPeer } from "../config/trust.ts";
 import { keysInMemory } from "../identity/known_keys.ts";
 import { failsWith, never, open, type Site, trust, withSites } from "../testing/quic_support.ts";
-import type { Carrier, CarrierEndpoint } from "./carrier.ts";
+import type { Carrier, CarrierEndpoint, CarrierKind } from "./carrier.ts";
 import { fetchCertificateChain } from "./tls_fetch.ts";
 import { fingerprint } from "../identity/fingerprint.ts";
 
@@ -13,9 +13,14 @@ function nextAccepted(endpoint: CarrierEndpoint): Promise<Carrier> {
   return new Promise((resolve) => endpoint.onAccept(resolve));
 }
 
-async function dial(from: CarrierEndpoint, to: CarrierEndpoint, name: string) {
+async function dial(
+  from: CarrierEndpoint,
+  to: CarrierEndpoint,
+  name: string,
+  kind: CarrierKind = "quic",
+) {
   const accepted = nextAccepted(to);
-  const near = await from.dial(name, never());
+  const near = await from.dial(name, never(), kind);
   return [near, await accepted] as const;
 }
 
@@ -135,4 +140,29 @@ Deno.test("a peer that was not told of another authority refuses it", () =>
     await b.renewIdentity!();
     await assert.rejects(a.dial("b", never()), failsWith("peer_not_trusted"));
     await assert.rejects(b.dial("a", never()), failsWith("peer_not_trusted"));
+  }));
+
+Deno.test("TLS over TCP shows the present link key, and refuses one that has been replaced", () =>
+  withBoth(async ({ sites, a, b }) => {
+    const linkKey = join(sites.b.configPath, "../link-key.pem");
+    const before = await dial(a, b, "b", "tls");
+    await rotateLinkKey({ config: sites.b.configPath });
+    const stolen = await Deno.readTextFile(linkKey);
+    await b.renewIdentity!();
+    await rotateLinkKey({ config: sites.b.configPath });
+    await b.renewIdentity!();
+    await carries(await dial(a, b, "b", "tls"));
+    await carries(await dial(b, a, "a", "tls"));
+    await carries(before);
+
+    await Deno.writeTextFile(linkKey, stolen);
+    await b.renewIdentity!();
+    await assert.rejects(a.dial("b", never(), "tls"), failsWith("peer_not_trusted"));
+    const refused = new Promise<{ code: string; message: string }>((resolve) =>
+      a.onRefusal(resolve)
+    );
+    void b.dial("a", never(), "tls").catch(() => {});
+    const { code, message } = await refused;
+    assert.equal(code, "peer_not_trusted");
+    assert.match(message, /of generation 1, and generation 2 has replaced it/);
   }));

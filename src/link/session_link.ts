@@ -1,5 +1,6 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
+import { encodeClock } from "../wire/clock_record.ts";
 import type { SessionLimits } from "../wire/limits.ts";
 import type { ChannelState } from "../wire/migration_channels.ts";
 import type { MigrationShare } from "../wire/migration_share.ts";
@@ -17,6 +18,7 @@ import type {
   PeerLink,
   ProbeOptions,
 } from "./peer_link.ts";
+import { PeerClock } from "./peer_clock.ts";
 import { RateCaps } from "./rate_caps.ts";
 import { Redialer } from "./redialer.ts";
 
@@ -35,8 +37,20 @@ export interface SessionLinkOptions {
 
 /** A `PeerLink` that is fed with connections: its own and those that the endpoint accepts. */
 export interface SessionLink extends PeerLink {
-  /** Takes an authenticated connection into use, or closes it when it belongs to the past. */
-  attach(carrier: Carrier): void;
+  /**
+   * Takes an authenticated connection into use, or closes it when it belongs to the past.
+   *
+   * @param dialled true for one that this side has made beside those of `dial`
+   */
+  attach(carrier: Carrier, dialled?: boolean): void;
+  /** The connection that frames go over, and whether this side dialled it; null without one. */
+  inUse(): { readonly carrier: Carrier; readonly dialled: boolean } | null;
+  /** True while bulk waits for the connection to take it, and not for a rate cap. */
+  readonly isBusy: boolean;
+  /** Payload bytes sent again since the link was made: what its outages cost. */
+  readonly resentBytes: number;
+  /** The peer's wall clock less ours, ms, to half a round trip; null before it was told. */
+  readonly clockOffsetMs: number | null;
   /** Dials now, if a connection is needed and refusals had put that off. */
   retry(): void;
   /** Ends the present connections: whoever comes again has to prove itself anew. */
@@ -51,6 +65,7 @@ export function createSessionLink(options: SessionLinkOptions): SessionLink {
 interface Attached {
   readonly id: number;
   readonly carrier: Carrier;
+  readonly dialled: boolean;
   isSendingUrgent: boolean;
   isSendingBulk: boolean;
 }
@@ -71,9 +86,12 @@ class Driver implements SessionLink, ChannelHost {
   #isSettling = false;
   readonly #alarm: Alarm;
   readonly #prober: Prober;
+  readonly #clocks = new PeerClock();
   #bulkAtMs = -Infinity;
   /** When a rate cap lets the next bulk frame pass; Infinity when none holds one back. */
   #rateReadyAtMs = Infinity;
+  /** As the connection in use has measured it, or one before. */
+  #bottleneck: number | null = null;
 
   constructor({ peerName, clock, dial, incarnation, limits }: SessionLinkOptions) {
     this.peerName = peerName;
@@ -86,7 +104,7 @@ class Driver implements SessionLink, ChannelHost {
     this.#alarm = new Alarm(clock, () => this.#onTime());
     this.#prober = new Prober({
       clock,
-      carrier: () => this.#inUse(),
+      carrier: () => this.inUse()?.carrier ?? null,
       isBusy: () => this.#session.hasBulk || clock.nowMs() - this.#bulkAtMs < BUSY_MS,
       wake: () => this.#settle(),
     });
@@ -101,6 +119,14 @@ class Driver implements SessionLink, ChannelHost {
 
   get state(): "up" | "down" {
     return this.#carriers.size > 0 ? "up" : "down";
+  }
+
+  get resentBytes(): number {
+    return this.#session.resentBytes;
+  }
+
+  get clockOffsetMs(): number | null {
+    return this.#clocks.offsetMs;
   }
 
   // --- PeerLink ----------------------------------------------------------------------------------
@@ -134,23 +160,19 @@ class Driver implements SessionLink, ChannelHost {
   path(): PathMeasurement {
     const nowMs = this.#clock.nowMs();
     const { liveness } = this.#session;
-    const measured = this.#inUse()?.path();
+    const measured = this.inUse()?.carrier.path();
+    if (measured) this.#bottleneck = measured.bottleneckBytesPerSecond ?? this.#bottleneck;
     return {
       roundTripMs: measured?.roundTripMs ?? liveness.roundTripMs,
       minRoundTripMs: measured?.minRoundTripMs ?? liveness.minRoundTripMs,
-      bottleneckBytesPerSecond: measured?.bottleneckBytesPerSecond ?? null,
+      // What the last connection knew, until the next one has found it out.
+      bottleneckBytesPerSecond: measured ? this.#bottleneck : null,
       goodputBytesPerSecond: this.#session.goodputBytesPerSecond(nowMs),
       lossRatio: measured?.lossRatio ?? null,
       queueMs: measured?.queueMs ?? null,
       jitterMs: measured?.jitterMs ?? null,
       silentMs: liveness.lastHeardMs === null ? null : nowMs - liveness.lastHeardMs,
     };
-  }
-
-  /** The connection that frames go over; null without one. */
-  #inUse(): Carrier | null {
-    const primary = this.#session.liveness.primary();
-    return (primary && this.#carriers.get(primary.id)?.carrier) ?? null;
   }
 
   probePath(options?: ProbeOptions): Promise<PathProbe> {
@@ -187,8 +209,17 @@ class Driver implements SessionLink, ChannelHost {
 
   // --- connections -------------------------------------------------------------------------------
 
-  attach(carrier: Carrier): void {
-    this.#attach(carrier, false);
+  attach(carrier: Carrier, dialled = false): void {
+    this.#attach(carrier, dialled);
+  }
+
+  inUse(): Attached | null {
+    const primary = this.#session.liveness.primary();
+    return primary === null ? null : this.#carriers.get(primary.id) ?? null;
+  }
+
+  get isBusy(): boolean {
+    return this.inUse()?.isSendingBulk ?? false;
   }
 
   retry(): void {
@@ -208,14 +239,14 @@ class Driver implements SessionLink, ChannelHost {
     const { peerIncarnation } = carrier;
     const keepsHouse = this.#incarnation < peerIncarnation;
     const isNew = this.#session.addCarrier(
-      { id, peerIncarnation, keepsHouse, preferred: dialled === keepsHouse },
+      { id, peerIncarnation, keepsHouse, preferred: dialled === keepsHouse, kind: carrier.kind },
       this.#clock.nowMs(),
     );
     if (!isNew) {
       return void carrier.close("the peer has restarted since");
     }
     const wasDown = this.state === "down";
-    this.#carriers.set(id, { id, carrier, isSendingUrgent: false, isSendingBulk: false });
+    this.#carriers.set(id, { id, carrier, dialled, isSendingUrgent: false, isSendingBulk: false });
     carrier.receive((record) => this.#receive(id, record));
     void carrier.closed.then(() => this.#detach(id));
     if (wasDown) this.#emit({ kind: "up" });
@@ -235,6 +266,7 @@ class Driver implements SessionLink, ChannelHost {
     if (!this.#carriers.has(id)) return;
     if (!this.#isHeard()) this.#redialer?.kick();
     try {
+      this.#clocks.heard(record, this.#clock.wallMs(), this.#session.liveness.roundTripMs);
       this.#session.receive(id, record, this.#clock.nowMs());
     } catch (thrown) {
       if (!(thrown instanceof GatewayError)) throw thrown;
@@ -393,8 +425,16 @@ class Driver implements SessionLink, ChannelHost {
 
   #onTime(): void {
     this.#session.tick(this.#clock.nowMs());
+    this.#tellClock();
     if (!this.#isHeard()) this.#redialer?.kick();
     this.#settle();
+  }
+
+  /** Nobody waits for it, and one that is lost is followed by the next. */
+  #tellClock(): void {
+    const carrier = this.inUse()?.carrier ?? null;
+    if (carrier === null || !this.#clocks.isDue(this.#clock.nowMs())) return;
+    carrier.send(encodeClock(this.#clock.wallMs()), true).catch(() => {});
   }
 
   #emit(event: LinkEvent): void {

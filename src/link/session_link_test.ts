@@ -86,6 +86,9 @@ Deno.test("what cut connections lost arrives once and in order after the redial"
   assert.deepEqual(got, Array.from({ length: 50 }, (_, i) => i));
   assert.equal(world.pairs.length, 3);
   assert.deepEqual(world.sourceEvents.map(({ kind }) => kind), ["up", "down", "up", "down", "up"]);
+  assert.ok(world.source.resentBytes > 0 && world.source.resentBytes % 50_000 === 0);
+  // One clock drives both ends: they differ by what the way takes less half a round trip.
+  assert.ok(Math.abs(world.source.clockOffsetMs!) < 500, `${world.source.clockOffsetMs}`);
   await world.close();
 });
 

@@ -1,11 +1,14 @@
 import { createServer, type TLSSocket } from "node:tls";
 import type { HostPort } from "../config/address.ts";
 import type { PemPair } from "../identity/certificate.ts";
+import { ALPN } from "./quic_connect.ts";
 
-/** Connections that may be open at once: each lives for one handshake. */
-export const TLS_CONNECTIONS_MAX = 64;
-/** Time for the handshake of one connection. */
+/** Connections at once that have not proved who they are; more are closed unseen. */
+export const TLS_STRANGERS_MAX = 64;
+/** Time for the TLS handshake of one connection. */
 export const TLS_HANDSHAKE_MS_MAX = 10_000;
+/** Time until a connection has to be a peer's, or over. */
+export const TLS_STRANGER_MS_MAX = 25_000;
 
 /** The TCP side of the link address. */
 export interface TlsListener {
@@ -15,30 +18,69 @@ export interface TlsListener {
   close(): Promise<void>;
 }
 
+export interface TlsContacts {
+  /** Takes a connection that speaks our protocol; resolves, never rejects, once it is a peer's. */
+  take(socket: TLSSocket): Promise<"joined" | "refused">;
+  /** A gateway broke off because of the certificate that it was shown. */
+  onCertificateRefused(remote: string, reason: string): void;
+}
+
 /**
- * Listens with TLS and shows leaf and site certificate to everyone who asks, then closes: that is
- * all `trust --fingerprint` needs, and the certificates are public.
+ * Listens with TLS. Who names our protocol (ALPN) is asked for a certificate and handed over;
+ * everyone else is shown leaf and site certificate, and that is the end: it is all that
+ * `trust --fingerprint` needs, and the certificates are public.
  *
  * @throws {Error} `EADDRINUSE` and whatever else the system says
  */
-export async function listenTls(address: HostPort, shown: PemPair): Promise<TlsListener> {
-  const sockets = new Set<TLSSocket>();
+export async function listenTls(
+  address: HostPort,
+  shown: PemPair,
+  contacts: TlsContacts,
+): Promise<TlsListener> {
+  const sockets = new Set<{ destroy(): void }>();
+  /** By address and port, because TLS gives its own object for the same connection. */
+  const strangers = new Set<string>();
   const server = createServer({
     cert: shown.certificatePem,
     key: shown.keyPem,
     minVersion: "TLSv1.3",
     handshakeTimeout: TLS_HANDSHAKE_MS_MAX,
+    requestCert: true,
+    // Whose it is, is looked at by `contacts`: the peers may change, and strangers may look.
+    rejectUnauthorized: false,
+    ALPNProtocols: [ALPN],
   }, (socket) => {
-    sockets.add(socket);
-    socket.on("close", () => sockets.delete(socket));
     socket.on("error", () => socket.destroy());
+    if (socket.alpnProtocol === ALPN) {
+      const key = keyOf(socket);
+      return void contacts.take(socket).then((fate) => {
+        if (fate === "joined") strangers.delete(key);
+      });
+    }
     // Whatever the client says is read and dropped, so that its end is seen.
     socket.resume();
     socket.end();
   });
-  server.maxConnections = TLS_CONNECTIONS_MAX;
-  // A client that breaks off its handshake is no news.
-  server.on("tlsClientError", () => {});
+  server.on("connection", (raw) => {
+    const key = keyOf(raw);
+    if (strangers.size >= TLS_STRANGERS_MAX) return raw.destroy();
+    strangers.add(key);
+    sockets.add(raw);
+    const timer = setTimeout(() => strangers.has(key) && raw.destroy(), TLS_STRANGER_MS_MAX);
+    raw.on("close", () => {
+      clearTimeout(timer);
+      strangers.delete(key);
+      sockets.delete(raw);
+    });
+  });
+  server.on("tlsClientError", (error, socket) => {
+    // A client that breaks off its handshake is no news, but one that was shown the wrong
+    // certificate is a gateway at the wrong address.
+    if (/certificate|unknown_?ca/i.test(error.message)) {
+      contacts.onCertificateRefused(keyOf(socket), error.message);
+    }
+    socket.destroy();
+  });
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);
     server.listen(address.port, address.hostname, () => {
@@ -58,4 +100,8 @@ export async function listenTls(address: HostPort, shown: PemPair): Promise<TlsL
         for (const socket of sockets) socket.destroy();
       }),
   };
+}
+
+function keyOf(socket: { remoteAddress?: string; remotePort?: number }): string {
+  return `${socket.remoteAddress}:${socket.remotePort}`;
 }

@@ -1,6 +1,8 @@
 import type { KnownMemory } from "../codec/known_memory.ts";
+import { PageSpace } from "../codec/page_space.ts";
 import type { Clock } from "../core/clock.ts";
 import { toGatewayError } from "../core/errors.ts";
+import { UNKNOWN } from "../image/page_image.ts";
 
 /** Bounds of what stays after moves. */
 export interface KeptLimits {
@@ -67,6 +69,18 @@ export class KeptImages {
       keep: (memory, after) => this.#keep(key, memory, after),
       noRoom: () => this.#dropAll(),
     };
+  }
+
+  /** Bytes of memory that are known of a guest for a peer; it stays as it is. */
+  knownBytes(guestId: string, peer: string): number {
+    const memory = this.#entries.get(keyOf(guestId, peer))?.memory;
+    if (memory === undefined) return 0;
+    const { pageBytes, pageCount } = new PageSpace(memory.layout);
+    let known = 0;
+    for (let page = 0; page < pageCount; page++) {
+      if (memory.image.stateOf(page) !== UNKNOWN) known++;
+    }
+    return known * pageBytes;
   }
 
   /** Forgets what is kept of a guest for a peer. */

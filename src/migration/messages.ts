@@ -27,6 +27,7 @@ const description = z.object({
   kind: z.enum(["qemu", "reference"]),
   version: z.string().max(64),
   machineType: z.string().max(128).nullable(),
+  cpuModel: z.string().max(4096).nullable().default(null),
   memoryBytes: z.number().int().nonnegative(),
   runState: z.enum(["running", "paused", "incoming", "postmigrate", "gone"]),
   disks: z.array(disk).max(256).readonly(),
@@ -49,6 +50,18 @@ const finding = z.object({
   hint: z.string().max(4096),
 });
 
+/** An operator gave the machine to `owner` (a site name) with a higher epoch: that ends every doubt. */
+const adjudicated = z.object({
+  type: z.literal("adjudicated"),
+  guest: z.string().min(1).max(128),
+  epoch,
+  owner: z.string().max(128),
+  by: z.string().max(256),
+  reason: z.string().max(4096),
+});
+/** What either site's operator has decided, as it is told to the other one. */
+export type Adjudicated = z.infer<typeof adjudicated>;
+
 /** Reason of a cancel that ends a seeding run. */
 export const SEEDED = "seeded";
 
@@ -61,6 +74,8 @@ export const toDestination = z.discriminatedUnion("type", [
     options: offeredOptions,
     description,
   }),
+  /** Asks what would be found for such an offer, and what is there already. No move begins by it. */
+  z.object({ type: z.literal("plan"), guest: z.string().min(1).max(128), epoch, description }),
   /** `warm`: the source takes an offer of memory that is at the destination from before. */
   z.object({ type: z.literal("begin"), warm: z.boolean().default(false) }),
   z.object({
@@ -88,21 +103,34 @@ export const toDestination = z.discriminatedUnion("type", [
     epoch,
     framesGone: z.boolean(),
   }),
-  /** An operator gave the machine to `owner` (a site name) with a higher epoch: that ends every doubt. */
-  z.object({
-    type: z.literal("adjudicated"),
-    guest: z.string().min(1).max(128),
-    epoch,
-    owner: z.string().max(128),
-    by: z.string().max(256),
-    reason: z.string().max(4096),
-  }),
+  /** Decided at the source. */
+  adjudicated,
   /** The answer to a `repair`: what the memory channel carries until its reset is void. */
   z.object({ type: z.literal("repairing"), number: z.number().int().positive() }),
+  /**
+   * On a channel of its own: the operator of the site that `migration` left wants the machine back
+   * as it is now. Answered by `rollbackBegan` or `rollbackRefused`.
+   */
+  z.object({
+    type: z.literal("rollback"),
+    guest: z.string().min(1).max(128),
+    migration: z.string().max(64),
+  }),
   /** The report as the source sees it, for the peer's API. Arbitrary JSON, shown, never acted on. */
   z.object({ type: z.literal("report"), report: z.record(z.string(), z.unknown()) }),
 ]);
 export type ToDestination = z.infer<typeof toDestination>;
+
+/** What is at the destination before a move; see `Held`. */
+const held = z.object({
+  memoryBytes: z.number().nonnegative(),
+  disks: z.array(z.object({
+    id: z.string().min(1).max(256),
+    bytes: z.number().nonnegative(),
+    isKnown: z.boolean(),
+  })).max(256).readonly(),
+  storeBytes: z.number().nonnegative(),
+});
 
 export const toSource = z.discriminatedUnion("type", [
   z.object({ type: z.literal("accepted"), description, findings: z.array(finding).max(256) }),
@@ -130,6 +158,14 @@ export const toSource = z.discriminatedUnion("type", [
     epoch: epoch.nullable(),
     owner: z.string().max(128).nullable(),
   }),
+  /** Answer to a `plan`; what stands in its way at once is a `rejected` as for an offer. */
+  z.object({
+    type: z.literal("planned"),
+    description,
+    findings: z.array(finding).max(256),
+    availableMemoryBytes: z.number().nonnegative().nullable(),
+    held,
+  }),
   /** Asks a source that may have forgotten (restart) whether this move goes on. */
   z.object({ type: z.literal("waiting") }),
   z.object({ type: z.literal("running"), epoch, loadMs: z.number().nonnegative().nullable() }),
@@ -143,6 +179,11 @@ export const toSource = z.discriminatedUnion("type", [
     number: z.number().int().positive(),
     sequence: z.number().int().positive(),
   }),
+  /** Decided at the destination, which has stopped its machine before where it gave it away. */
+  adjudicated,
+  /** `migration` is the move back, which has begun. */
+  z.object({ type: z.literal("rollbackBegan"), migration: z.string().max(64) }),
+  z.object({ type: z.literal("rollbackRefused"), error }),
   /** Asked while the take-over is still going on; `problem` where only an operator can end it. */
   z.object({ type: z.literal("pending"), epoch, problem: z.string().max(4096).optional() }),
 ]);

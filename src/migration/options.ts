@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { STRATEGIES } from "./report.ts";
 import { TECHNIQUES } from "../codec/techniques.ts";
+import { PRIORITIES, type Priority, SHARE_DEFAULT, WEIGHT_MAX } from "../wire/migration_share.ts";
 import { ratePolicy, remedies, REMEDIES_DEFAULT, switchWindow } from "./control/wishes.ts";
 
 /** Smallest budget that makes sense: below it the clock's own steps decide. */
@@ -14,12 +15,7 @@ export const DOWNTIME_BUDGET_MS_DEFAULT = 300;
 export const SWITCHABLE = [...TECHNIQUES, "free"] as const;
 export type Switchable = typeof SWITCHABLE[number];
 
-/** Which of the moves that share a link goes first, from the last to the first. */
-export const PRIORITIES = ["low", "normal", "high"] as const;
-export type Priority = typeof PRIORITIES[number];
-
-const WEIGHT_MAX = 1000;
-const WEIGHT_DEFAULT = 100;
+export { PRIORITIES, type Priority };
 
 const HOLD_MEMORY_MS_DEFAULT = 600_000;
 /** A month; a hold that keeps memory in step for longer costs the link more than it saves. */
@@ -40,7 +36,7 @@ export const migrationOptions = z.object({
   /** Share of the link beside other moves of the same priority. */
   weight: z.number().int().min(1).max(WEIGHT_MAX)
     .meta({ description: "Share of the link beside other moves of the same priority" })
-    .default(WEIGHT_DEFAULT),
+    .default(SHARE_DEFAULT.weight),
   priority: z.enum(PRIORITIES)
     .meta({ description: "Moves of a higher priority take the link first; none starves" })
     .default("normal"),
@@ -62,6 +58,8 @@ export const migrationOptions = z.object({
     }).default(HOLD_MEMORY_MS_DEFAULT),
   handover: z.enum(["fast", "confirmed"]).default("fast"),
   keepSource: z.boolean().default(false),
+  /** The completed move that this one brings the machine back from; set by `rollback` alone. */
+  rollbackOf: z.string().max(64).nullable().default(null),
   /** Ways to send less that are not to be used, for experiments. */
   disable: z.array(z.enum(SWITCHABLE)).max(SWITCHABLE.length).default([]),
 });

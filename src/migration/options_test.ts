@@ -88,5 +88,5 @@ Deno.test("what can be changed while a move runs is not how it goes about it", (
   const fixed = Object.keys(migrationOptions.shape).filter((name) =>
     !CHANGEABLE.some((changeable) => changeable === name)
   );
-  assert.deepEqual(fixed, ["strategy", "handover", "keepSource", "disable"]);
+  assert.deepEqual(fixed, ["strategy", "handover", "keepSource", "rollbackOf", "disable"]);
 });

@@ -96,6 +96,31 @@ export interface MigrationReport {
   repairs: number;
   /** What is still there to roll back to or to clean up, in words. */
   leftovers: string[];
+  /** The completed move that this one brings the machine back from; null for any other. */
+  rollbackOf: string | null;
+  /** The last try to bring the machine back from where this move took it; null: there was none. */
+  rollback: RollbackReport | null;
+  /** What an operator decided of its doubt, at either site; null: nobody had to. */
+  adjudication: Adjudication | null;
+}
+
+/** An operator's decision who runs the machine. */
+export interface Adjudication {
+  /** A site's name. */
+  owner: string;
+  epoch: number;
+  by: string;
+  reason: string;
+  /** When it came to be known at the site that answers. */
+  at: string;
+}
+
+/** A move back, as the report of the move that it undoes shows it. */
+export interface RollbackReport {
+  /** Its own id. */
+  migration: string;
+  state: MigrationState;
+  error: MigrationReport["error"];
 }
 
 export const CONVERGENCE_VERDICTS = ["converging", "notConverging", "unknown"] as const;
@@ -132,6 +157,7 @@ export interface QuestionAnswer {
  * later move sends only what differs by then.
  */
 export const STRATEGIES = ["precopy", "stop-and-copy", "seed"] as const;
+/** One of them. */
 export type Strategy = typeof STRATEGIES[number];
 
 export interface DiskReport {
@@ -176,7 +202,7 @@ export interface Decision {
 
 /** What was wished of a move, as its report shows it; the cap is what the wish sets by itself. */
 export function wishesShown(
-  { maxDowntimeMs, hold, rate, weight, priority, whenOver, window }: MigrationOptions,
+  { maxDowntimeMs, hold, rate, weight, priority, whenOver, window, rollbackOf }: MigrationOptions,
 ): Pick<
   MigrationReport,
   | "maxDowntimeMs"
@@ -187,6 +213,7 @@ export function wishesShown(
   | "priority"
   | "whenOver"
   | "window"
+  | "rollbackOf"
 > {
   return {
     maxDowntimeMs,
@@ -197,13 +224,21 @@ export function wishesShown(
     priority,
     whenOver: [...whenOver],
     window,
+    rollbackOf,
   };
 }
 
 /** The same of what was foreseen of a move, where nothing was. */
 export function nothingForeseen(): Pick<
   MigrationReport,
-  "predictedDowntimeMs" | "forecast" | "leadMs" | "convergence" | "throttle" | "question"
+  | "predictedDowntimeMs"
+  | "forecast"
+  | "leadMs"
+  | "convergence"
+  | "throttle"
+  | "question"
+  | "rollback"
+  | "adjudication"
 > {
   return {
     predictedDowntimeMs: null,
@@ -212,6 +247,8 @@ export function nothingForeseen(): Pick<
     convergence: null,
     throttle: { diskBytesPerSecond: null, cpuShare: null },
     question: null,
+    rollback: null,
+    adjudication: null,
   };
 }
 

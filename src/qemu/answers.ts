@@ -15,6 +15,11 @@ export const memorySizeAnswer = z.object({
   "plugged-memory": count.optional(),
 });
 
+export const cpusAnswer = z.array(z.object({ "qom-path": z.string() }));
+
+/** Memory that the machine was given; what is preallocated is taken already. */
+export const memoryDevicesAnswer = z.array(z.object({ size: count, prealloc: z.boolean() }));
+
 export const qomListAnswer = z.array(z.object({ name: z.string(), type: z.string() }));
 
 const bitmap = z.object({
@@ -112,6 +117,9 @@ export const capabilitiesAnswer = z.array(
 export const parametersAnswer = z.record(z.string(), z.unknown());
 
 const tcpAddress = z.object({ type: z.literal("inet"), host: z.string(), port: z.string() });
+
+/** What QEMU could cut off at a word; a migration is among it until all of it is over. */
+export const yankAnswer = z.array(z.object({ type: z.string() }));
 
 export const migrateAnswer = z.object({
   status: z.string().optional(),

@@ -1,5 +1,6 @@
-import { ask, type MigrateAnswer, migrateAnswer, statusAnswer } from "./answers.ts";
+import { ask, type MigrateAnswer, migrateAnswer, statusAnswer, yankAnswer } from "./answers.ts";
 import type { Machine } from "./machine.ts";
+import { QmpCommandError } from "./qmp/client.ts";
 
 /** States that QEMU's migration does not leave by itself. */
 export const SETTLED: ReadonlySet<string> = new Set(["none", "completed", "failed", "cancelled"]);
@@ -11,6 +12,7 @@ export const SETTLED: ReadonlySet<string> = new Set(["none", "completed", "faile
 const POLL_MS = 200;
 /** No event tells of `postmigrate`, nor of `paused` after a load; both follow within ms. */
 const RUN_STATE_POLL_MS = 10;
+const LET_GO_TIMEOUT_MS = 5_000;
 
 /** Waits for states of the machine and its migration. */
 export class MigrationWatch {
@@ -58,6 +60,25 @@ export class MigrationWatch {
     return this.#until(withinMs, RUN_STATE_POLL_MS, async () => {
       const status = await this.runState();
       return isTrue(status) ? status : null;
+    });
+  }
+
+  /**
+   * Waits until QEMU has let go of a migration that has settled. Its thread may still be at work: a
+   * new one would be refused ("duplicate yank instance", seen on a busy host), and `auto-converge`
+   * turned off now would leave the processors throttled for good, because only a thread that still
+   * sees it on sets them free (10.0).
+   */
+  async untilLetGo(): Promise<void> {
+    await this.#until(LET_GO_TIMEOUT_MS, RUN_STATE_POLL_MS, async () => {
+      try {
+        const held = await ask(this.machine, "query-yank", yankAnswer);
+        return held.some(({ type }) => type === "migration") ? null : true;
+      } catch (thrown) {
+        // Before 6.0 nobody can tell.
+        if (thrown instanceof QmpCommandError) return true;
+        throw thrown;
+      }
     });
   }
 

@@ -22,6 +22,7 @@ const disk: DiskDescription = {
 const here: GuestDescription = {
   kind: "qemu",
   version: "10.0.2",
+  cpuModel: null,
   machineType: "pc-i440fx-10.0",
   memoryBytes: 256 * MIB,
   runState: "running",

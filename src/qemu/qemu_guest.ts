@@ -1,6 +1,7 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { GuestDefinition } from "../guest/definition.ts";
+import type { DirtySample, SampleOptions } from "../guest/dirty_sample.ts";
 import type { Guest, GuestDescription, GuestEvent, RunState } from "../guest/guest.ts";
 import { ask, statusAnswer } from "./answers.ts";
 import { describeMachine, runStateOf } from "./describe.ts";
@@ -11,6 +12,7 @@ import { type QmpAddress } from "./qmp/address.ts";
 import { withDeadline } from "./qmp/deadline.ts";
 import { connectQmp } from "./qmp/client.ts";
 import type { QmpEvent } from "./qmp/messages.ts";
+import { sampleMachine } from "./sample/sample.ts";
 import { QemuSource } from "./source/source_side.ts";
 
 /** QEMU flushes its disks before it exits. */
@@ -105,6 +107,10 @@ class QemuGuest implements Guest {
 
   async describe(): Promise<GuestDescription> {
     return await describeMachine(this.#machine);
+  }
+
+  async sampleDirtyRate(options: SampleOptions): Promise<DirtySample> {
+    return await sampleMachine(this.#machine, options);
   }
 
   async runState(): Promise<RunState> {

@@ -51,7 +51,11 @@ export async function requireAllowed(
   for (const path of named) await requirePath(path, rules, realPath);
 }
 
-/** @throws {GatewayError} `guest_not_allowed` for a path outside of the allowed folders */
+/**
+ * Whether a path leads into an allowed folder.
+ *
+ * @throws {GatewayError} `guest_not_allowed`
+ */
 export async function requirePath(
   path: string,
   { paths }: Pick<AllowRules, "paths">,

@@ -3,6 +3,7 @@
  * machines that are registered, `admin` says which machines, programs, files and tokens there are.
  */
 export const ROLES = ["read", "operate", "admin"] as const;
+/** What a token may do; each role may what the ones before it may. */
 export type Role = (typeof ROLES)[number];
 
 /** True when somebody of role `has` may do what needs `needs`. */

@@ -28,6 +28,7 @@ export interface TokenView {
   readonly lastUsedAt: string | null;
 }
 
+/** What is asked for a new token. */
 export interface TokenRequest {
   readonly name: string;
   readonly role: Role;

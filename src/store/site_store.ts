@@ -87,6 +87,16 @@ export class SiteStore {
     return this.#index.count;
   }
 
+  /** Contents that a peer may refer to as its own. */
+  unitCountOf(peer: string): number {
+    const owner = this.#ownerOf(peer, false);
+    let count = 0;
+    for (let slot = 0; slot < this.#nextUnused; slot++) {
+      if (this.#origins[slot] !== 0 && this.#owners.has(slot, owner)) count++;
+    }
+    return count;
+  }
+
   /**
    * Keeps a content that a peer has sent, or notes that this peer has sent it as well.
    *

@@ -33,7 +33,7 @@ export class MemoryPipe {
 
   constructor(
     private readonly stream: MemorySource,
-    private readonly destination: DestinationSide,
+    private readonly destination: Pick<DestinationSide, "writeMemory">,
   ) {
     this.drained = this.#pump();
     this.drained.catch(() => {});

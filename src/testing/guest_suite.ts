@@ -1,9 +1,10 @@
 import assert from "node:assert/strict";
 import { GatewayError } from "../core/errors.ts";
-import { dirtyBytes } from "../guest/dirty_disks.ts";
+import { dirtyBytes } from "../migration/dirty_disks.ts";
 import type { Guest, GuestEvent, MoveOptions } from "../guest/guest.ts";
 import type { MemoryItem } from "../guest/memory_items.ts";
 import { MemoryPipe, moveAll, notebook } from "./guest_move.ts";
+import { casesOfWatching } from "./guest_watch_cases.ts";
 
 /** A busy machine and the one that waits for it; made once for several cases. */
 export interface GuestPair {
@@ -85,6 +86,8 @@ async function casesOfARunningMove(pair: GuestPair, t: Deno.TestContext): Promis
     const larger = refusals(await pair.source.source.preflight({ ...there, disks }));
     assert.ok(larger.includes("disk_sizes_differ"));
   });
+
+  await casesOfWatching(pair, t);
 
   await t.step("a round that was not kept is part of the next one", async () => {
     const book = notebook(pair.scratchDirectory, "not-kept");

@@ -38,16 +38,22 @@ export async function createNamespace(label: string): Promise<NetworkNamespace> 
   const unique = crypto.randomUUID().slice(0, 6);
   const name = `${namespacePrefix(RUN_TOKEN)}${unique}-${label}`;
   await runCommand(["ip", "netns", "add", name]);
-  const namespace: NetworkNamespace = {
+  const namespace = namespaceNamed(name);
+  await namespace.ip("link", "set", "lo", "up");
+  return namespace;
+}
+
+/** One that is there, whoever made it. */
+export function namespaceNamed(name: string): NetworkNamespace {
+  const argv = (...command: string[]) => ["ip", "netns", "exec", name, ...command];
+  return {
     name,
-    argv: (...command) => ["ip", "netns", "exec", name, ...command],
-    run: (...command) => runCommand(namespace.argv(...command)),
+    argv,
+    run: (...command) => runCommand(argv(...command)),
     ip: (...args) => runCommand(["ip", "-n", name, ...args]),
     remove: () => removeNamespace(name),
     [Symbol.asyncDispose]: () => removeNamespace(name),
   };
-  await namespace.ip("link", "set", "lo", "up");
-  return namespace;
 }
 
 /** Removes a namespace by name; one that is gone already is fine. */

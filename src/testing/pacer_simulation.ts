@@ -8,8 +8,10 @@ import { Random } from "../core/random.ts";
 import type { WanProfile } from "../emulator/settings.ts";
 import type { Pacer } from "../link/pacer.ts";
 import type { Feedback, Mark } from "../link/path_datagram.ts";
+import type { PathMeasurement } from "../link/peer_link.ts";
 import { PathReceiver } from "../link/path_receiver.ts";
 import { PathSender } from "../link/path_sender.ts";
+import { TcpFlow } from "./tcp_flow.ts";
 
 export interface PacedPathOptions {
   readonly profile: WanProfile;
@@ -28,6 +30,10 @@ export interface PacedPathOptions {
   }[];
   /** What the application has to send, if it is less than the path takes. */
   readonly offeredBytesPerSecond?: number;
+  /** TCP downloads that share the path, one from each of these times on. */
+  readonly tcpFromMs?: readonly number[];
+  /** The cap of the sender, asked for every 100 ms; without it there is none. */
+  readonly cap?: (path: PathMeasurement, nowMs: number) => number | null;
   /** Changes of the link, each at its time. */
   readonly changes?: readonly {
     readonly atMs: number;
@@ -40,10 +46,14 @@ export interface PacedPathResult {
   readonly receivedBytes: readonly number[];
   /** What the sender took for the path's queueing delay at the same times. */
   readonly queueMs: readonly (number | null)[];
+  /** Payload of all TCP downloads together, at the same times. */
+  readonly tcpBytes: readonly number[];
   /** Share of the sender's packets that the queue dropped. */
   readonly queueDropRatio: number;
   /** Share of the link's rate that payload took between two times. */
   goodputRatio(fromMs: number, toMs: number): number;
+  /** The same of the TCP downloads. */
+  tcpRatio(fromMs: number, toMs: number): number;
   readonly pacer: Pacer;
 }
 
@@ -95,31 +105,47 @@ class PacedPath {
     const { seconds, profile, changes = [] } = this.options;
     const receivedBytes: number[] = [];
     const queueMs: (number | null)[] = [];
+    const tcpBytes: number[] = [];
+    const world = {
+      forward: this.#forward,
+      backward: this.#backward,
+      at: (ms: number, happen: (nowMs: number) => void) => this.#events.add(ms, happen),
+    };
+    const flows = (this.options.tcpFromMs ?? []).map((fromMs) => new TcpFlow(world, fromMs));
     for (const { atMs, apply } of changes) this.#events.add(atMs, () => apply(this.#forward));
     for (let ms = 0; ms <= seconds * 1000; ms += SAMPLE_MS) {
       this.#events.add(ms, () => {
         receivedBytes.push(this.#receivedBytes);
         queueMs.push(this.#sender.delay.queueMs(ms));
+        tcpBytes.push(flows.reduce((sum, flow) => sum + flow.deliveredBytes, 0));
+        const { cap } = this.options;
+        if (cap) this.#sender.setCap(cap(this.#path(ms), ms), ms);
       });
     }
     this.#events.add(0, (ms) => this.#ping(ms));
     this.#events.add(0, (ms) => this.#send(ms));
     this.#events.runUntil(seconds * 1000);
     const { droppedPackets, offeredPackets } = this.#forward.counters();
+    const ratio = (totals: readonly number[], fromMs: number, toMs: number) => {
+      const bytes = totals[toMs / SAMPLE_MS] - totals[fromMs / SAMPLE_MS];
+      return bytes * 8000 / (toMs - fromMs) / profile.forward.rateBitsPerSecond;
+    };
     return {
       receivedBytes,
       queueMs,
+      tcpBytes,
       queueDropRatio: droppedPackets.queue / offeredPackets,
-      goodputRatio: (fromMs, toMs) => {
-        const bytes = receivedBytes[toMs / SAMPLE_MS] - receivedBytes[fromMs / SAMPLE_MS];
-        return bytes * 8000 / (toMs - fromMs) / profile.forward.rateBitsPerSecond;
-      },
+      goodputRatio: (fromMs, toMs) => ratio(receivedBytes, fromMs, toMs),
+      tcpRatio: (fromMs, toMs) => ratio(tcpBytes, fromMs, toMs),
       pacer: this.#sender.pacer,
     };
   }
 
   #send(nowMs: number): void {
-    const { rateBytesPerSecond } = this.#sender.pacer;
+    const rateBytesPerSecond = Math.min(
+      this.#sender.pacer.rateBytesPerSecond,
+      this.#sender.capBytesPerSecond ?? Infinity,
+    );
     const packets = Math.min(
       CHUNK_PACKETS_MAX,
       Math.max(
@@ -129,6 +155,7 @@ class PacedPath {
     );
     const chunkBytes = packets * PACKET_PAYLOAD_BYTES;
     let waitMs = this.#sender.waitMs(nowMs);
+    waitMs = Math.max(waitMs, this.#sender.capWaitMs(nowMs));
     if (waitMs === 0 && this.#sender.isWindowFull(nowMs)) waitMs = 1;
     if (waitMs === 0 && !this.#hasData(chunkBytes, nowMs)) waitMs = 1;
     if (waitMs > 0) {
@@ -136,12 +163,27 @@ class PacedPath {
       this.#later(nowMs + Math.ceil(waitMs) + lateMs, this.#senderAt, (ms) => this.#send(ms));
       return;
     }
-    const mark = this.#sender.sent(chunkBytes, 0, nowMs);
+    const packetBytes = packets * (PACKET_PAYLOAD_BYTES + PACKET_HEADER_BYTES);
+    const mark = this.#sender.sent(chunkBytes, 0, nowMs, packetBytes);
     this.#sentBytes += chunkBytes;
     for (let packet = 0; packet < packets; packet++) {
       this.#packet(nowMs, packet === 0 ? mark : null);
     }
     this.#events.add(nowMs, (ms) => this.#send(ms));
+  }
+
+  #path(nowMs: number): PathMeasurement {
+    const { estimate, delay, pacer } = this.#sender;
+    return {
+      roundTripMs: estimate.roundTripMs,
+      minRoundTripMs: estimate.minRoundTripMs,
+      bottleneckBytesPerSecond: pacer.bottleneckBytesPerSecond,
+      goodputBytesPerSecond: estimate.goodputBytesPerSecond(nowMs),
+      lossRatio: estimate.lossRatio(),
+      queueMs: delay.queueMs(nowMs),
+      jitterMs: delay.jitterMs,
+      silentMs: 0,
+    };
   }
 
   #hasData(chunkBytes: number, nowMs: number): boolean {

@@ -6,7 +6,7 @@ import { initSite } from "../config/init.ts";
 import { trustPeer } from "../config/trust.ts";
 import { GatewayError } from "../core/errors.ts";
 import { systemClock } from "../host/system_clock.ts";
-import type { Carrier, CarrierEndpoint } from "../link/carrier.ts";
+import type { Carrier, CarrierEndpoint, CarrierKind } from "../link/carrier.ts";
 import { type EndpointOptions, openEndpoint } from "../link/endpoint.ts";
 
 export const clock = systemClock();
@@ -58,6 +58,7 @@ export async function withPair(
     dial: () => Promise<[Carrier, Carrier]>;
     sites: Record<"a" | "b" | "c", Site>;
   }) => Promise<void>,
+  kind: CarrierKind = "quic",
 ) {
   await withSites(async (sites) => {
     const a = await open(sites.a);
@@ -69,7 +70,7 @@ export async function withPair(
     const dial = async (): Promise<[Carrier, Carrier]> => {
       const { promise, resolve } = Promise.withResolvers<Carrier>();
       accepted.push(resolve);
-      return await Promise.all([a.dial("b", never()), promise]);
+      return await Promise.all([a.dial("b", never(), kind), promise]);
     };
     try {
       await body({ a, b, dial, sites });
@@ -77,6 +78,11 @@ export async function withPair(
       await Promise.all([a.close(), b.close()]);
     }
   });
+}
+
+/** Looks again every few milliseconds. */
+export async function until(condition: () => boolean) {
+  while (!condition()) await clock.sleep(5);
 }
 
 export const never = () => new AbortController().signal;

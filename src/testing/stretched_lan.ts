@@ -32,6 +32,16 @@ export async function createStretchedLan(): Promise<StretchedLan> {
     made.use(await createNamespace("site-a")),
     made.use(await createNamespace("site-b")),
   ];
+  await layLan(client, { a, b });
+  const owned = made.move();
+  return { client, sites: { a, b }, [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}
+
+/** The same segment over namespaces that are there. */
+export async function layLan(
+  client: NetworkNamespace,
+  { a, b }: StretchedLan["sites"],
+): Promise<void> {
   for (const namespace of [a, b]) {
     await addBridge({ namespace, name: BRIDGE });
     await addTap({ namespace, name: TAP }, BRIDGE);
@@ -41,6 +51,4 @@ export async function createStretchedLan(): Promise<StretchedLan> {
   await plug(a, "client", BRIDGE);
   await connect({ namespace: a, name: "trunk" }, { namespace: b, name: "trunk" });
   for (const namespace of [a, b]) await plug(namespace, "trunk", BRIDGE);
-  const owned = made.move();
-  return { client, sites: { a, b }, [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

@@ -5,6 +5,7 @@ import { GatewayError } from "../core/errors.ts";
 import type { Carrier, CarrierEndpoint } from "../link/carrier.ts";
 import { type MemoryCarrierPair, memoryCarrierPair } from "../link/memory_carrier.ts";
 import { type AttachGuest } from "../gateway/guests.ts";
+import type { Fence } from "../gateway/fence.ts";
 import { type Gateway, startGateway } from "../gateway/gateway.ts";
 import { NO_RULES, type SiteRules } from "../gateway/site_rules.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
@@ -62,6 +63,9 @@ export class TwoSites implements AsyncDisposable {
     return sites;
   }
 
+  /** The fence commands of sites, by name; without one everything is fenced. */
+  readonly fences = new Map<string, Fence>();
+
   get a() {
     return this.#gateways.get("a")!.service;
   }
@@ -89,6 +93,7 @@ export class TwoSites implements AsyncDisposable {
         attach: life.attach(this.attach(name)),
         store: { bytesMax: STORE_BYTES_MAX, sharedImages: [] },
         rules: () => this.rules.get(name) ?? NO_RULES,
+        carrier: "quic",
         readPeers: () => Promise.resolve([{ name: other, address: null, fingerprint: "sha256:0" }]),
         openEndpoint: (incarnation) => {
           const endpoint = new MemoryEndpoint(
@@ -99,6 +104,8 @@ export class TwoSites implements AsyncDisposable {
           this.#endpoints.set(name, endpoint);
           return Promise.resolve(endpoint);
         },
+        fence: async (request) =>
+          await this.fences.get(name)?.(request) ?? { exitCode: 0, durationMs: 0, output: "" },
         newId: () => crypto.randomUUID(),
         log: (level, message) => this.log.push(`${name} ${level} ${message}`),
       }),

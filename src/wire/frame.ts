@@ -2,7 +2,8 @@
  * Records between gateways, protocol version 1. Integers are big-endian.
  *
  * ```
- *  0  u8   record type        1 FRAME, 2 ACK, 3 STATE, 4 RESET, 5 PING, 6 PONG, 128 FILLER
+ *  0  u8   record type        1 FRAME, 2 ACK, 3 STATE, 4 RESET, 5 PING, 6 PONG,
+ *                            128 FILLER, 129 CLOCK
  *  1  u8   channel kind       FRAME only, else 0
  *  2  u8   frame type         FRAME only, else 0 (`frame_types.ts`)
  *  3  u8   0
@@ -31,6 +32,7 @@ export const RECORD_TYPES = {
   ping: 5,
   pong: 6,
   filler: 128,
+  clock: 129,
 } as const;
 
 /** Records with these types and above may be ignored by who does not know them. */

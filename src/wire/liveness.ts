@@ -15,12 +15,15 @@ export interface NewCarrier {
   readonly keepsHouse: boolean;
   /** Goes before others where both sides dial; both sides say the same of one connection. */
   readonly preferred: boolean;
+  /** What carries it; absent counts as a kind of its own. */
+  readonly kind?: string;
 }
 
 /** What the session knows of one connection. */
 export interface CarrierState {
   readonly id: number;
   readonly preferred: boolean;
+  readonly kind: string | undefined;
   /** The peer's STATE came over it: frames may go. */
   ready: boolean;
   /** Nothing was heard for too long. */
@@ -57,10 +60,11 @@ export class Liveness {
     return Math.max(SILENCE_MS_MIN, SILENCE_ROUND_TRIPS * (this.roundTripMs ?? 0));
   }
 
-  add({ id, preferred }: NewCarrier, nowMs: number): CarrierState {
+  add({ id, preferred, kind }: NewCarrier, nowMs: number): CarrierState {
     const carrier: CarrierState = {
       id,
       preferred,
+      kind,
       ready: false,
       silent: false,
       lastHeardMs: nowMs,
@@ -82,12 +86,18 @@ export class Liveness {
 
   /**
    * The connection to use: one that is not silent before a silent one (which takes urgent records
-   * only), a preferred one before another, the one in use before others (it has measured its path),
-   * the newest.
+   * only), one of the kind that was made last (whoever dials another kind beside a connection that
+   * works wants to change), a preferred one before another, the one in use before others (it has
+   * measured its path), the newest.
    */
   primary(): CarrierState | null {
+    let newest: CarrierState | null = null;
+    for (const carrier of this.carriers.values()) {
+      if (carrier.ready && !carrier.silent) newest = carrier;
+    }
     const rank = (carrier: CarrierState) =>
-      (carrier.silent ? 0 : 4) + (carrier.preferred ? 2 : 0) + (carrier === this.#inUse ? 1 : 0);
+      (carrier.silent ? 0 : 8) + (carrier.kind === newest?.kind ? 4 : 0) +
+      (carrier.preferred ? 2 : 0) + (carrier === this.#inUse ? 1 : 0);
     let best: CarrierState | null = null;
     for (const carrier of this.carriers.values()) {
       if (carrier.ready && (best === null || rank(carrier) >= rank(best))) best = carrier;

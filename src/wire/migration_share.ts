@@ -1,5 +1,6 @@
 /** Classes of machines that share a link, the first goes first. */
 export const PRIORITIES = ["high", "normal", "low"] as const;
+/** One of them. */
 export type Priority = typeof PRIORITIES[number];
 
 export const WEIGHT_MAX = 1_000;

@@ -28,6 +28,8 @@ export class Outbox {
   numberedBytes = 0;
   firstSentBytes = 0;
   acknowledgedUpTo = 0;
+  /** Payload bytes that were sent another time, because a connection was lost or fell silent. */
+  resentBytes = 0;
 
   /** Frames from `acknowledgedUpTo + 1` on. */
   #frames: OutFrame[] = [];
@@ -85,7 +87,10 @@ export class Outbox {
       this.#cursor++;
       this.inFlightCost += frameCost(frame.payload);
       this.firstSentBytes += frame.payload.byteLength;
-    } else this.#again.shift();
+    } else {
+      this.#again.shift();
+      this.resentBytes += frame.payload.byteLength;
+    }
     return frame;
   }
 

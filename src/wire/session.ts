@@ -77,6 +77,8 @@ export class Session {
   readonly liveness = new Liveness();
   /** The peer's process, once a connection was made. */
   peerIncarnation: string | null = null;
+  /** Payload bytes of frames that were sent more than once, of all migrations, ended ones too. */
+  resentBytes = 0;
 
   readonly #migrations: MigrationTable;
   readonly #oldIncarnations = new Set<string>();
@@ -140,7 +142,10 @@ export class Session {
   /** After a loss: tell the peer over what is left what arrived, and ask it for the same. */
   #askForState(): void {
     const primary = this.liveness.primary();
-    if (primary !== null) primary.stateDue = { answerWanted: true };
+    // A connection that starts has told what it knew before the loss, and may not have arrived yet:
+    // without another STATE an acknowledgement that was lost would never be told.
+    const tellers = primary === null ? this.liveness.carriers.values() : [primary];
+    for (const carrier of tellers) carrier.stateDue = { answerWanted: true };
   }
 
   // --- channels ----------------------------------------------------------------------------------
@@ -402,7 +407,9 @@ export class Session {
 
   #takeFrame(channel: ChannelState, carrier: CarrierState): Outgoing {
     const { migration, kind } = channel;
+    const before = channel.outbox.resentBytes;
     const frame = channel.outbox.take(carrier.id);
+    this.resentBytes += channel.outbox.resentBytes - before;
     const record = encodeFrame(migration.idBytes, {
       kind,
       opening: migration.opening,

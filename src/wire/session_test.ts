@@ -85,6 +85,7 @@ Deno.test("after a cut only what the peer does not have is sent again", () => {
   assert.equal(channel.outbox.acknowledgedUpTo, 2);
   const again = drain(a, 2);
   assert.deepEqual(sequencesOf(again), [3, 5]);
+  assert.equal(a.resentBytes, 200, "and counted");
   for (const record of again) b.receive(2, record, 0);
   assert.deepEqual(applyAll(b), [3, 4, 5, 6]);
 });
@@ -103,6 +104,26 @@ Deno.test("a second connection takes over what went over one that fell silent", 
   assert.deepEqual(sequencesOf(drain(a, 1, 1_200)), [], "nothing more goes over the silent one");
   connect(a, b, 2, 1_200);
   assert.deepEqual(sequencesOf(drain(a, 2, 1_200)), [1, 2]);
+});
+
+Deno.test("an acknowledgement lost with its connection is told over one that was still starting", () => {
+  const { a, b } = joined();
+  const channel = a.open(ID, "memory", 0);
+  a.send(channel, 16, new Uint8Array(100));
+  for (const record of drain(a, 1)) b.receive(1, record, 0);
+  // The next connection begins, and what both say first is held up.
+  a.addCarrier(carrier(2, "b"), 0);
+  b.addCarrier({ ...carrier(2, "a"), keepsHouse: false }, 0);
+  const [fromA, fromB] = [drain(a, 2), drain(b, 2)];
+  assert.deepEqual(applyAll(b), [1]);
+  b.tick(1_000);
+  assert.ok(drain(b, 1, 1_000).length > 0, "the acknowledgement, which is lost");
+  a.removeCarrier(1);
+  b.removeCarrier(1);
+  for (const record of fromA) b.receive(2, record, 1_000);
+  for (const record of fromB) a.receive(2, record, 1_000);
+  for (const record of drain(b, 2, 1_000)) a.receive(2, record, 1_000);
+  assert.equal(channel.outbox.acknowledgedUpTo, 1);
 });
 
 Deno.test("a connection that dies while another works makes both sides tell what they have", () => {

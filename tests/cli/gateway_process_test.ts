@@ -119,7 +119,9 @@ Deno.test("a gateway serves the commands of its site, and stops cleanly", async 
     assert.equal(code, 0, err);
     assert.match(out, READY);
     assert.equal(out.split("\n").length, 1);
-    for (const line of err.split("\n")) assert.match(line, /^time=\S+ level=\S+ message="/);
+    for (const line of err.split("\n")) {
+      assert.match(line, /^time=\S+ level=\S+ event=\S+ message="/);
+    }
     assert.equal((await cli("guests")).code, 5);
   });
 });

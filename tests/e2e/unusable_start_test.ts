@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { initSite } from "../../src/config/init.ts";
+import { SmallDisk } from "./support/small_disk.ts";
 import { causeway } from "../../src/testing/site_process.ts";
 
 const LOOPBACK = "127.0.0.1:0";
@@ -7,7 +8,7 @@ const LOOPBACK = "127.0.0.1:0";
 interface Case {
   readonly name: string;
   /** Spoils the site, or says what else to run; returns what has to be undone. */
-  readonly spoil: (site: Site) => Promise<Disposable | void>;
+  readonly spoil: (site: Site) => Promise<Disposable | AsyncDisposable | void>;
   readonly code: number;
   readonly says: RegExp;
 }
@@ -57,6 +58,14 @@ const CASES: readonly Case[] = [
     code: 1,
     says: /Cannot open the ledger .*ledger\.sqlite: /,
   },
+  {
+    name: "a state directory that is read-only",
+    spoil: async (site) => {
+      return await SmallDisk.mount(1, `${site.directory}/state`, true);
+    },
+    code: 1,
+    says: /Cannot lock .*\.lock: Read-only file system/,
+  },
 ];
 
 for (const { name, spoil, code, says } of CASES) {
@@ -69,7 +78,8 @@ for (const { name, spoil, code, says } of CASES) {
         link: LOOPBACK,
         http: LOOPBACK,
       });
-      using _taken = await spoil({ directory, configPath }) ?? { [Symbol.dispose]: () => {} };
+      await using _taken = await spoil({ directory, configPath }) ??
+        { [Symbol.dispose]: () => {} };
       const ended = await causeway("gateway", "--config", configPath);
       assert.equal(ended.code, code, ended.stderr);
       assert.equal(ended.stdout, "");

@@ -20,7 +20,7 @@ Deno.test("wishes changed while a move runs are in force, shown at both sites an
     weight: 1_000,
     priority: "high",
     whenOver: ["throttleDisks", "ask", "giveUp"],
-    window: { from: "2026-01-01T00:00:00Z", until: null },
+    window: { from: new Date(Date.now() + 3_600_000).toISOString(), until: null },
     holdMemoryMs: 1_000,
   };
   await sites.a.change(id, changes);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { connectQmp } from "../../src/qemu/qmp/client.ts";
 import { startQemu } from "../../src/testing/qemu_process.ts";
 import { requires } from "../../src/testing/requirements.ts";
-import { dirtyBytes } from "../../src/guest/dirty_disks.ts";
+import { dirtyBytes } from "../../src/migration/dirty_disks.ts";
 import type { GuestEvent } from "../../src/guest/guest.ts";
 import {
   attach,

@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { createDisk } from "../../src/testing/qemu_process.ts";
 import { requires } from "../../src/testing/requirements.ts";
-import { attach, bareArgv, diskArgv, inDirectory, startBare } from "./qemu_driver_support.ts";
+import {
+  attach,
+  bareArgv,
+  diskArgv,
+  inDirectory,
+  moveOptions,
+  startBare,
+} from "./qemu_driver_support.ts";
 
 const NEEDS = await requires("qemu", "qemuUtils");
 const INCOMING = ["-incoming", "defer", "-S"];
@@ -66,6 +73,81 @@ Deno.test(
       const [refused] = await source.source.preflight(await other.describe());
       assert.equal(`${refused.severity} ${refused.code}`, "refusal device_ids_differ");
       assert.match(refused.message, /free-page-hint/);
+    }),
+);
+
+Deno.test(
+  "a processor of another name, or that lacks a feature, refuses the move",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      const argv = (cpu: string, ...more: string[]) => bareArgv(64, "-cpu", cpu, ...more);
+      await using a = await startBare(directory, "s", argv("qemu64,+popcnt"));
+      await using source = await attach(a.qmpPath);
+      const own = (await source.describe()).cpuModel;
+      assert.match(own!, /^qemu64 .*1:ecx=/);
+      for (
+        const [cpu, expected] of [
+          ["qemu64,+popcnt", []],
+          ["qemu64", ["refusal cpu_model_differs"]],
+          ["qemu64,+popcnt,+rdrand", ["warning cpu_model_differs"]],
+          ["Nehalem", ["refusal device_ids_differ", "refusal cpu_model_differs"]],
+        ] as const
+      ) {
+        await using b = await startBare(directory, "d", argv(cpu, ...INCOMING));
+        await using target = await attach(b.qmpPath, "incoming");
+        const findings = await source.source.preflight(await target.describe());
+        assert.deepEqual(
+          findings.map(({ severity, code }) => `${severity} ${code}`),
+          expected,
+          cpu,
+        );
+      }
+    }),
+);
+
+Deno.test(
+  "a machine that this host cannot hold is refused, preallocated memory is taken already",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      const memory = ["-object", "memory-backend-ram,id=m,size=64M,prealloc=on"];
+      const argv = [...bareArgv(64, ...memory), "-machine", "memory-backend=m", ...INCOMING];
+      await using waiting = await startBare(directory, "d", argv);
+      await using target = await attach(waiting.qmpPath, "incoming");
+      const own = { ...await target.describe(), runState: "running" as const };
+      assert.deepEqual(await target.destination.preflight(own), []);
+      const huge = { ...own, memoryBytes: 2 ** 50 };
+      const [finding] = await target.destination.preflight(huge);
+      assert.equal(`${finding.severity} ${finding.code}`, "refusal memory_too_little");
+      assert.match(finding.message, new RegExp(`takes ${2 ** 50 - 64 * 2 ** 20} bytes`));
+    }),
+);
+
+Deno.test(
+  "flash of the board is named as what cannot be held back, where a move may want to",
+  NEEDS,
+  () =>
+    inDirectory(async (directory) => {
+      await createDisk(`${directory}/flash`, "raw", 1);
+      await createDisk(`${directory}/0`, "raw", 8);
+      const flash = `driver=raw,node-name=flash,file.driver=file,file.filename=${directory}/flash`;
+      const argv = bareArgv(64, ...diskArgv("vd0", `${directory}/0`, "raw"), "-blockdev", flash);
+      const machine = argv.map((arg) => arg === "pc,accel=tcg" ? `${arg},pflash0=flash` : arg);
+      await using running = await startBare(directory, "s", machine);
+      await using guest = await attach(running.qmpPath);
+      const counterpart = { ...await guest.describe(), runState: "incoming" as const };
+      assert.deepEqual(await guest.source.preflight(counterpart), []);
+      const [finding, ...more] = await guest.source.preflight(counterpart, {
+        mayThrottleDisks: true,
+      });
+      assert.deepEqual(more, []);
+      assert.equal(`${finding.severity} ${finding.code}`, "warning throttle_not_possible");
+      assert.match(finding.message, /system\.flash0/);
+      const options = moveOptions(`${directory}/x`);
+      await guest.source.begin(options);
+      await guest.source.throttleDisks(1_000_000);
+      await guest.source.restore(options.notes, options);
     }),
 );
 

@@ -4,7 +4,8 @@ import { listFiles, ROOT } from "./files.ts";
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
-const HOUR_MS = 3_600_000;
+const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
 
 /** Cells of the table rows of a document, without code marks. */
 async function rows(path: string): Promise<string[][]> {
@@ -16,7 +17,9 @@ async function rows(path: string): Promise<string[][]> {
 /** A default as the table writes it. */
 function shown(name: string, value: unknown): string {
   if (typeof value !== "number") return JSON.stringify(value);
-  if (name.endsWith("Ms")) return `${value / HOUR_MS} h`;
+  if (name.endsWith("Ms")) {
+    return value < HOUR_MS ? `${value / MINUTE_MS} min` : `${value / HOUR_MS} h`;
+  }
   if (name.endsWith("BytesMax") && value % GIB === 0) return `${value / GIB} GiB`;
   return name.endsWith("BytesMax") ? `${value / MIB} MiB` : `${value}`;
 }
@@ -34,10 +37,10 @@ Deno.test("docs/operations.md has every limit of the configuration with its defa
   const listed = new Map(
     (await rows("docs/operations.md")).map(([field, value]) => [field, value]),
   );
-  const { limits, dataHosts, memoryAtRest, httpHosts, allow, accept } = configFile.parse({
+  const { limits, carrier, dataHosts, memoryAtRest, httpHosts, allow, accept } = configFile.parse({
     site: "a",
   });
-  const defaults = { dataHosts, memoryAtRest, httpHosts } as Record<string, unknown>;
+  const defaults = { carrier, dataHosts, memoryAtRest, httpHosts } as Record<string, unknown>;
   for (const [name, value] of Object.entries(allow)) defaults[`allow.${name}`] = value;
   for (const [name, value] of Object.entries(accept)) defaults[`accept.${name}`] = value;
   for (const [name, value] of Object.entries(limits)) defaults[`limits.${name}`] = value;

@@ -15,6 +15,7 @@ const OTHER_NAMES = new Set([
   "key_replaced",
   "leftovers_deleted",
   "link_refused",
+  "block_set_io_throttle",
   "migrate_cancel",
   "offer_rejected",
   "offer_withdrawn",

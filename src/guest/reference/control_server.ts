@@ -41,6 +41,7 @@ const HANDLERS: Handlers = {
     machine.disk(disk).endBitmap(bitmap);
     return null;
   },
+  sample: (machine, { windowsMs }) => machine.sample(windowsMs),
   throttleDisks: (machine, { bytesPerSecond }) => done(machine.capDisks(bytesPerSecond)),
   dirtyDisks: (machine, { bitmap }) =>
     machine.disks.map((disk) => ({ diskId: disk.id, bytes: disk.dirtyBytes(bitmap) })),

@@ -1,6 +1,8 @@
 import fs from "node:fs";
 import { GatewayError } from "../../core/errors.ts";
+import type { DirtySample } from "../dirty_sample.ts";
 import type { RunState } from "../guest.ts";
+import { checkDiskCap } from "../throttles.ts";
 import type { VerifyReport } from "./audit.ts";
 import { BlockDevice } from "./block_device.ts";
 import { CoreMachine } from "./core_machine.ts";
@@ -20,6 +22,7 @@ import {
   type MachineDescription,
   PROTOCOL_VERSION,
 } from "./protocol.ts";
+import { sample } from "./sampler.ts";
 import { TICK_MS } from "./units.ts";
 
 /** A machine that was not scheduled for longer than this has lost the time. */
@@ -118,9 +121,7 @@ export class Machine implements OutgoingHost, IncomingHost {
 
   /** @param bytesPerSecond for all disks together; null for no cap */
   capDisks(bytesPerSecond: number | null): void {
-    if (bytesPerSecond !== null && !(bytesPerSecond >= 1)) {
-      throw new RangeError(`the cap of the disks is ${bytesPerSecond}`);
-    }
+    checkDiskCap(bytesPerSecond);
     this.#pace.capDisks(bytesPerSecond);
   }
 
@@ -130,6 +131,12 @@ export class Machine implements OutgoingHost, IncomingHost {
 
   throttleCpu(share: number): void {
     this.#pace.throttleCpu(share);
+  }
+
+  async sample(windowsMs: readonly number[]): Promise<DirtySample> {
+    const isHere = this.#state === "running" || this.#state === "paused";
+    if (!isHere) throw outOfOrder("watch it", this.#describeState());
+    return await sample(this.#core, windowsMs);
   }
 
   /** Freezes the machine while it looks at itself; its state stays what it is. */

@@ -14,6 +14,7 @@ const PATIENT: ReadonlySet<CallName> = new Set(
     "memoryGate",
     "memoryFinish",
     "memoryReset",
+    "sample",
     "verify",
   ] as const,
 );

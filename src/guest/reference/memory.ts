@@ -19,6 +19,8 @@ export class MachineMemory {
   #dirty: Bitmap | null = null;
   /** Pages that became dirty since tracking began, each as often as it did. */
   #dirtied = 0;
+  /** Pages that got other contents, by who wants to know. */
+  readonly #logs = new Set<Bitmap>();
 
   constructor(readonly lengthBytes: number) {
     this.pageCount = lengthBytes / PAGE_BYTES;
@@ -42,6 +44,7 @@ export class MachineMemory {
   wordsForWriting(page: number): Uint32Array {
     this.#touched.add(page);
     this.markDirty(page);
+    for (const log of this.#logs) log.add(page);
     return this.wordsOf(page);
   }
 
@@ -71,6 +74,7 @@ export class MachineMemory {
   zero(page: number): void {
     this.markDirty(page);
     if (!this.#touched.has(page)) return;
+    for (const log of this.#logs) log.add(page);
     const at = this.wordOf(page);
     this.wordsOf(page).fill(0, at, at + PAGE_WORDS);
   }
@@ -85,6 +89,17 @@ export class MachineMemory {
 
   stopTracking(): void {
     this.#dirty = null;
+  }
+
+  /** A set that each page joins which gets other contents, until `endLog`. */
+  startLog(): Bitmap {
+    const log = new Bitmap(this.pageCount);
+    this.#logs.add(log);
+    return log;
+  }
+
+  endLog(log: Bitmap): void {
+    this.#logs.delete(log);
   }
 
   get dirtiedPages(): number {

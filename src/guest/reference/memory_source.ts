@@ -1,6 +1,6 @@
 import { GatewayError } from "../../core/errors.ts";
 import type { Clock } from "../../core/clock.ts";
-import { checkCpuThrottle } from "../cpu_throttle.ts";
+import { checkCpuThrottle } from "../throttles.ts";
 import type { MemoryProgress, MemorySource, MoveOptions } from "../guest.ts";
 import type { MemoryItem } from "../memory_items.ts";
 import { errorFromHead } from "./call_channel.ts";

@@ -1,5 +1,5 @@
 import { GatewayError } from "../../core/errors.ts";
-import { checkCpuThrottle } from "../cpu_throttle.ts";
+import { checkCpuThrottle } from "../throttles.ts";
 import type { Bitmap } from "./bitmap.ts";
 import type { MachineMemory } from "./memory.ts";
 import { closeQuietly, type Head, type MessageReader, MessageWriter } from "./messages.ts";

@@ -1,4 +1,5 @@
 import type { ReferenceWorkload } from "../definition.ts";
+import type { DirtySample } from "../dirty_sample.ts";
 import type { RunState } from "../guest.ts";
 import type { VerifyReport } from "./audit.ts";
 
@@ -97,6 +98,8 @@ export interface MachineCalls {
   dirtyDisks: { params: { bitmap: string }; result: { diskId: string; bytes: number }[] };
   /** Caps what the machine writes to all disks together; null for no cap. */
   throttleDisks: { params: { bytesPerSecond: number | null }; result: null };
+  /** Watches the machine; answered after the last window, and over then, whoever waits. */
+  sample: { params: { windowsMs: readonly number[] }; result: DirtySample };
   /** Drops every bitmap whose name begins so. */
   trackEnd: { params: { prefix: string }; result: null };
   /** Body of the answer: where the disk may hold something, all of it, as in `roundBegin`. */

@@ -1,6 +1,8 @@
 import type { Extent } from "../../core/extents.ts";
 import type { DestinationSide, Finding, GuestDescription, MoveOptions } from "../guest.ts";
+import { hostMemory } from "../../host/host_memory.ts";
 import type { MemoryItem } from "../memory_items.ts";
+import { memoryFindings } from "../memory_room.ts";
 import { compareDescriptions } from "./compare.ts";
 import { decodeExtents } from "./extent_list.ts";
 import type { MachineConnection } from "./machine_connection.ts";
@@ -41,6 +43,8 @@ export class ReferenceDestination implements DestinationSide {
         hint: "Make room on the file system of the state directory",
       });
     }
+    // Its process has touched none of it yet.
+    findings.push(...memoryFindings(counterpart.memoryBytes, await hostMemory()));
     return findings;
   }
 

@@ -1,6 +1,7 @@
 import type { Clock } from "../../core/clock.ts";
 import { GatewayError } from "../../core/errors.ts";
 import type { GuestDefinition } from "../definition.ts";
+import { type DirtySample, type SampleOptions, windowsMs } from "../dirty_sample.ts";
 import type { Guest, GuestDescription, GuestEvent, RunState } from "../guest.ts";
 import type { VerifyReport } from "./audit.ts";
 import { MachineConnection } from "./machine_connection.ts";
@@ -86,6 +87,7 @@ class AttachedReferenceGuest implements ReferenceGuest {
       kind: "reference",
       version: String(protocolVersion),
       machineType: null,
+      cpuModel: null,
       memoryBytes,
       runState,
       disks: disks.map((disk) => ({
@@ -97,6 +99,20 @@ class AttachedReferenceGuest implements ReferenceGuest {
       devices: ["cpu", ...disks.map(({ id }) => id), "ram"].sort(),
       canHoldSwitchover: true,
     };
+  }
+
+  /** A watch that nobody waits for any more ends by itself, in the machine. */
+  async sampleDirtyRate({ seconds, signal }: SampleOptions): Promise<DirtySample> {
+    signal?.throwIfAborted();
+    const aborted = Promise.withResolvers<never>();
+    const abort = () => aborted.reject(signal?.reason);
+    signal?.addEventListener("abort", abort, { once: true });
+    try {
+      const call = this.machine.call("sample", { windowsMs: windowsMs(seconds) });
+      return await Promise.race([call, aborted.promise]);
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
   }
 
   async runState(): Promise<RunState> {

@@ -10,6 +10,7 @@ import type {
   MoveOptions,
   SourceSide,
 } from "../guest.ts";
+import { checkDiskCap } from "../throttles.ts";
 import { compareDescriptions } from "./compare.ts";
 import { decodeExtents } from "./extent_list.ts";
 import type { MachineConnection } from "./machine_connection.ts";
@@ -74,6 +75,7 @@ export class ReferenceSource implements SourceSide {
   }
 
   async throttleDisks(bytesPerSecond: number | null): Promise<void> {
+    checkDiskCap(bytesPerSecond);
     await this.machine.call("throttleDisks", { bytesPerSecond });
   }
 

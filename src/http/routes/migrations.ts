@@ -63,12 +63,13 @@ const change = createRoute({
   responses: { 200: reportAnswer("Changed"), ...PROBLEM_ANSWER },
 });
 
-const action = <const Name extends string>(name: Name, summary: string) =>
+const action = <const Name extends string>(name: Name, summary: string, description?: string) =>
   createRoute({
     method: "post",
     path: `/v1/migrations/{id}/${name}`,
     tags,
     summary,
+    description,
     request: { params: migrationPath },
     responses: { 200: reportAnswer("Taken up; the report shows the outcome"), ...PROBLEM_ANSWER },
   });
@@ -88,6 +89,9 @@ const adjudicate = createRoute({
   path: "/v1/migrations/{id}/adjudicate",
   tags,
   summary: "Decide which site may run a machine that is in doubt",
+  description:
+    "At either gateway of the move. Before the machine is started here the site's fence " +
+    "command is called, where it has one: 409 fence_failed means that nothing was decided.",
   request: { params: migrationPath, body: jsonBody(adjudication) },
   responses: { 200: reportAnswer("Recorded"), ...PROBLEM_ANSWER },
 });
@@ -112,7 +116,8 @@ export function migrationRoutes({ service }: HttpDeps) {
   return router()
     .openapi(list, (c) => c.json(service.migrations(), 200))
     .openapi(start, async (c) => {
-      const { guest, to, ...options } = c.req.valid("json");
+      const { guest, to, ...wishes } = c.req.valid("json");
+      const options = { ...wishes, rollbackOf: null };
       return c.json(await service.startMigration({ guest, to, options }), 201);
     })
     .openapi(get, (c) => c.json(service.migration(c.req.valid("param").id), 200))
@@ -133,7 +138,13 @@ export function migrationRoutes({ service }: HttpDeps) {
       async (c) => c.json(await service.hold(c.req.valid("param").id), 200),
     )
     .openapi(
-      action("rollback", "Bring the machine back to the source"),
+      action(
+        "rollback",
+        "Bring the machine back to the source",
+        "Before the hand-over the same as cancel. After a completed move either gateway starts a " +
+          "move back of what the machine is now; the report's rollback names it. 409 " +
+          "rollback_not_possible where there is no way back.",
+      ),
       async (c) => c.json(await service.rollback(c.req.valid("param").id), 200),
     )
     .openapi(answer, async (c) => {

@@ -1,7 +1,8 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { type HttpDeps, PROBLEM_ANSWER, router } from "../router.ts";
 import { peerPath } from "../schemas/path.ts";
-import { peerChange, peerView, plan, planRequest } from "../schemas/peer.ts";
+import { peerChange, peerView } from "../schemas/peer.ts";
+import { plan, planRequest } from "../schemas/plan.ts";
 
 const list = createRoute({
   method: "get",
@@ -50,7 +51,9 @@ const makePlan = createRoute({
   method: "post",
   path: "/v1/plan",
   tags: ["migrations"],
-  summary: "Forecast a move without moving anything",
+  summary: "Watch the machine, probe the path, ask the peer, and forecast a move",
+  description: "Nothing moves. The answer takes as long as the machine is watched; who hangs up " +
+    "before leaves nothing behind.",
   request: { body: { required: true, content: { "application/json": { schema: planRequest } } } },
   responses: {
     200: { description: "The forecast", content: { "application/json": { schema: plan } } },
@@ -68,5 +71,8 @@ export function peerRoutes({ service }: HttpDeps) {
       return c.json(service.peers().find((peer) => peer.name === name)!, 200);
     })
     .openapi(redirects, (c) => c.json(service.redirects(), 200))
-    .openapi(makePlan, async (c) => c.json(await service.plan(c.req.valid("json")), 200));
+    .openapi(
+      makePlan,
+      async (c) => c.json(await service.plan(c.req.valid("json"), c.req.raw.signal), 200),
+    );
 }

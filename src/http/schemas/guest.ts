@@ -18,6 +18,7 @@ const description = z.object({
   kind: z.enum(["qemu", "reference"]),
   version: z.string(),
   machineType: z.string().nullable(),
+  cpuModel: z.string().nullable(),
   memoryBytes: z.number(),
   runState,
   disks: z.array(z.object({

@@ -68,7 +68,8 @@ export const migrationReport: z.ZodType<MigrationReport> = z.object({
   }).nullable().openapi({
     description: "Of a switch that began now, renewed while the move copies. downtimeMs is the " +
       "pause as clients see it, budgetedMs the part that maxDowntimeMs limits: transferMs for the " +
-      "wireBytes that cross in the pause, and workMs at both ends; pathMs is the way there",
+      "wireBytes that cross in the pause, and workMs at both ends; pathMs is the " +
+      "way there, and the repetition of packets that are likely to get lost",
   }),
   leadMs: msOrNull.openapi({
     description: "Time that memory would take from its start until the machine could switch",
@@ -128,14 +129,36 @@ export const migrationReport: z.ZodType<MigrationReport> = z.object({
   opaqueBytes: bytes,
   repairs: z.number().int(),
   leftovers: z.array(z.string()),
+  rollbackOf: z.string().nullable().openapi({
+    description: "The completed move that this one brings the machine back from",
+  }),
+  rollback: z.object({
+    migration: z.string(),
+    state: z.enum(MIGRATION_STATES),
+    error: errorNote.nullable(),
+  }).nullable().openapi({
+    description: "The last try to bring the machine back from where this move took it, a move of " +
+      "its own. While it goes on, state and machine are its; after it state is rolledBack",
+  }),
+  adjudication: z.object({
+    owner: z.string(),
+    epoch: z.number().int(),
+    by: z.string(),
+    reason: z.string(),
+    at: z.string(),
+  }).nullable().openapi({
+    description: "What an operator decided of the move's doubt, at either site: who, when and why",
+  }),
 }).openapi("Migration");
 
-/** Body of `POST /v1/migrations`. */
+const { rollbackOf: _, ...wishes } = migrationOptions.shape;
+
+/** Body of `POST /v1/migrations`. A move back is asked for with `rollback`. */
 export const migrationRequest = z.strictObject({
   guest: guestId,
   /** Name of the peer that the machine goes to. */
   to: z.string().min(1).max(64),
-  ...migrationOptions.shape,
+  ...wishes,
 });
 
 const { shape } = migrationOptions;

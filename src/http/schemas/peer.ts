@@ -1,12 +1,12 @@
 import { z } from "@hono/zod-openapi";
-import type { PeerView, Plan } from "../../gateway/service.ts";
+import type { PeerView } from "../../gateway/service.ts";
 import { linkRate } from "../../migration/control/wishes.ts";
-import { guestId } from "./path.ts";
 import { errorNote } from "./problem.ts";
 
 const measured = z.number().nullable();
 
-const path = z.object({
+/** Present estimates of a link. */
+export const pathMeasurement = z.object({
   roundTripMs: measured,
   minRoundTripMs: measured,
   bottleneckBytesPerSecond: measured,
@@ -26,10 +26,22 @@ export const peerView: z.ZodType<PeerView> = z.object({
   address: z.string().nullable(),
   fingerprint: z.string(),
   state: z.enum(["up", "down"]),
-  path,
+  carrier: z.object({
+    kind: z.string().openapi({ description: "quic (UDP) or tls (TCP)" }),
+    reason: z.string().openapi({ description: "Why the link goes over it" }),
+    since: z.string(),
+    congestionControl: z.string().nullable(),
+  }).nullable().openapi({ description: "What carries the link; null while nothing does" }),
+  path: pathMeasurement,
   rate: linkRate.meta({ description: "Cap over all that goes there, as it was wished" }),
   rateBytesPerSecond: z.number().nullable().openapi({
     description: "The cap in force now; null: none",
+  }),
+  resentBytes: z.number().openapi({
+    description: "Payload bytes that were sent again since the gateway started: what outages cost",
+  }),
+  clockOffsetMs: z.number().nullable().openapi({
+    description: "The peer's wall clock less this site's; null before the peer has told",
   }),
   lastError: errorNote.nullable(),
 }).openapi("Peer");
@@ -42,26 +54,3 @@ export const peerChange = z.strictObject({
       "configuration holds after its next start",
   }),
 });
-
-/** Body of `POST /v1/plan`. */
-export const planRequest = z.strictObject({ guest: guestId, to: z.string().min(1).max(64) });
-
-const bounds = z.object({ low: z.number(), expected: z.number(), high: z.number() });
-const range = bounds.nullable();
-
-/** A forecast. */
-export const plan: z.ZodType<Plan> = z.object({
-  guest: z.string(),
-  to: z.string(),
-  path,
-  findings: z.array(errorNote.extend({ severity: z.string() })),
-  rate: z.object({ source: z.enum(["measured", "assumed"]), bytesPerSecond: bounds }),
-  strategies: z.array(z.object({
-    strategy: z.string(),
-    totalMs: range,
-    wireBytes: range,
-    downtimeMs: range,
-    fits: z.boolean().nullable(),
-    remarks: z.array(z.string()),
-  })),
-}).openapi("Plan");

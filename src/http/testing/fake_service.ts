@@ -1,4 +1,5 @@
 import { GatewayError } from "../../core/errors.ts";
+import type { Plan, PlanRequest } from "../../gateway/plan/report.ts";
 import type { GatewayService, GuestView, PeerView } from "../../gateway/service.ts";
 import { guestDefinition } from "../../guest/definition.ts";
 import type { Forecast } from "../../migration/control/action.ts";
@@ -57,6 +58,7 @@ export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationR
     opaqueBytes: 0,
     repairs: 0,
     leftovers: [],
+    rollbackOf: null,
     ...changes,
   };
 }
@@ -92,6 +94,12 @@ export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
     address: "192.0.2.1:7420",
     fingerprint: `sha256:${"0".repeat(64)}`,
     state: "up",
+    carrier: {
+      kind: "quic",
+      reason: "UDP passes",
+      since: "2026-01-02T03:04:05.678Z",
+      congestionControl: null,
+    },
     path: {
       roundTripMs: 80,
       minRoundTripMs: 79,
@@ -104,12 +112,35 @@ export function samplePeer(changes: Partial<PeerView> = {}): PeerView {
     },
     rate: null,
     rateBytesPerSecond: null,
+    resentBytes: 0,
+    clockOffsetMs: 12,
     lastError: null,
     ...changes,
   };
 }
 
-function sampleGuest(id: string): GuestView {
+/** A forecast of which nothing is known. */
+export function samplePlan(
+  { guest, to }: Pick<PlanRequest, "guest" | "to">,
+  changes: Partial<Plan> = {},
+): Plan {
+  return {
+    guest,
+    to,
+    path: samplePeer().path,
+    probe: null,
+    sample: null,
+    destination: null,
+    findings: [],
+    rate: { source: "assumed", bytesPerSecond: { low: 1_000, expected: 1_000, high: 1_000 } },
+    strategies: [],
+    changes: [],
+    ...changes,
+  };
+}
+
+/** A reference machine that runs. */
+export function sampleGuest(id: string): GuestView {
   return {
     id,
     kind: "reference",
@@ -186,17 +217,7 @@ export function fakeService(overrides: Partial<GatewayService> = {}) {
       return () => listeners.delete(listener);
     },
     setLinkRate: noted("setLinkRate", () => Promise.resolve()),
-    plan: noted("plan", (request: { guest: string; to: string }) =>
-      Promise.resolve({
-        ...request,
-        path: samplePeer().path,
-        findings: [],
-        rate: {
-          source: "measured" as const,
-          bytesPerSecond: { low: 1_000, expected: 1_000, high: 1_000 },
-        },
-        strategies: [],
-      })),
+    plan: noted("plan", (request: PlanRequest) => Promise.resolve(samplePlan(request))),
     audit: noted(
       "audit",
       () => [{ number: 9, at: "2026-01-02T03:04:05.000Z", kind: "x", body: {} }],

@@ -21,7 +21,8 @@ export type Action =
     | { readonly kind: "startMemory" }
     /** The memory stream ends and only the disks stay in step. */
     | { readonly kind: "parkMemory" }
-    | { readonly kind: "switch" }
+    /** Forced: by the operator's word, whatever the pause takes; the gate does not undo it. */
+    | { readonly kind: "switch"; readonly isForced: boolean }
     /** Cap of the machine's own writes to all its disks; null takes it away. */
     | { readonly kind: "throttleDisks"; readonly bytesPerSecond: number | null }
     /** Share of the machine's CPU time taken away, 0 to 0.99; within a run it can only rise. */
@@ -35,6 +36,7 @@ export type Action =
 /** What one tick of the controller has found. */
 export interface Tick {
   readonly actions: readonly Action[];
+  /** Of what is copied: without memory while only the disks are kept in step. */
   readonly forecast: Forecast;
   /** True while everything fits and only a hold or a window keeps the machine here. */
   readonly isHolding: boolean;
@@ -58,6 +60,7 @@ export interface Forecast {
   readonly budgetedMs: number;
   readonly transferMs: number;
   readonly workMs: number;
+  /** One way, and the repetition of what is likely to get lost. */
   readonly pathMs: number;
   /** Wire bytes that have to cross during the pause. */
   readonly wireBytes: number;

@@ -1,8 +1,5 @@
 import type { Measurement } from "./measurement.ts";
 
-/** Longest time that is filled up by the machine's dirty rate; passes near a switch are shorter. */
-const UNSYNCED_MS_MAX = 500;
-
 /** What the destination does not have, in wire bytes. */
 export interface Backlog {
   /** Dirty memory that has not been read from the machine. */
@@ -37,7 +34,7 @@ export function backlogOf(
   // The pipe alone holds rate times round trip of a link that is busy; more than that is a queue.
   const pipeBytes = appliedBytesPerSecond * (path.minRoundTripMs ?? path.roundTripMs ?? 0) / 1000;
   const onTheWayBytes = Math.min(unappliedBytes, pipeBytes);
-  const parkedBytes = Math.max(unappliedBytes, memory?.parkedWireBytes ?? 0) - onTheWayBytes;
+  const parkedBytes = Math.max(0, (memory?.parkedWireBytes ?? unappliedBytes) - onTheWayBytes);
   const diskRawBytes = disks.reduce((sum, disk) => sum + disk.dirtyBytes + disk.remainingBytes, 0);
   const diskBytes = diskRawBytes * diskWireRatio;
   const memoryBytes = memory === null ? 0 : dirtyMemoryBytes(memory, passAgeMs) * memory.wireRatio;
@@ -50,13 +47,13 @@ export function backlogOf(
   };
 }
 
-/** Raw. The machine's account is of the beginning of its pass: what came since is filled up. */
+/** Raw. An account of the beginning of a pass is filled up by what came since. */
 function dirtyMemoryBytes(
   memory: NonNullable<Measurement["memory"]>,
   passAgeMs: number,
 ): number {
   const knownBytes = memory.remainingBytes ?? memory.totalBytes;
-  const ageMs = Math.min(Math.max(0, passAgeMs), UNSYNCED_MS_MAX);
-  const newBytes = (memory.dirtyBytesPerSecond ?? 0) * ageMs / 1000;
+  if (memory.isCountedLive) return knownBytes;
+  const newBytes = (memory.dirtyBytesPerSecond ?? 0) * Math.max(0, passAgeMs) / 1000;
   return Math.min(memory.totalBytes, knownBytes + newBytes);
 }

@@ -2,11 +2,12 @@ import type { Action, Convergence, Tick } from "./action.ts";
 import { type Estimate, Estimator } from "./estimate.ts";
 import type { Measurement } from "./measurement.ts";
 import { type Moment, Moments } from "./moment.ts";
+import { checkAtGate, type GateCheck } from "./gate.ts";
 import { type Judgement, Outages } from "./outage.ts";
 import { type Outlook, outlookOf } from "./outlook.ts";
 import { Rate } from "./rate/rate.ts";
 import { Remedies } from "./remedies/remedies.ts";
-import { parkAction, startAction, switchAction } from "./steps.ts";
+import { parkAction, rateAction, startAction, switchAction } from "./steps.ts";
 import { statusOf, statusWithoutLink } from "./status.ts";
 import { Switching, type SwitchVerdict } from "./switching.ts";
 import { Tendency } from "./tendency.ts";
@@ -63,18 +64,23 @@ export class Controller {
     const dirtyBytesPerSecond = flow === null ? null : dirtyOf(estimate);
     const figures = { waitingBytes, appliedBytesPerSecond, dirtyBytesPerSecond };
     this.#decideRate(measured, wishes, figures, true, actions);
-    const outlook = this.#outlook(measured, wishes, waitingBytes);
+    const outlook = this.#outlook(measured, wishes, estimate);
     const startMs = this.#estimator.leadMs(measured, outlook.goodputBytesPerSecond);
+    const verdict = estimate.isInStep
+      ? this.#switching.judge(
+        this.#judgedMs,
+        outlook.forecast,
+        outlook.budgetMs,
+        outlook.usableMs,
+      )
+      : null;
+    const convergence = this.#converge(measured, judgement, estimate, outlook);
     const moment = this.#moments.of(wishes, {
       judgedMs: this.#judgedMs,
       measured,
-      isInStep: estimate.isInStep,
+      isInStep: verdict !== null && (verdict.fits || convergence.verdict === "notConverging"),
       leadMs: startMs,
     });
-    const verdict = estimate.isInStep
-      ? this.#switching.judge(this.#judgedMs, outlook.forecast, outlook.budgetMs)
-      : null;
-    const convergence = this.#converge(measured, judgement, estimate, outlook);
     const scene = { measured, wishes, estimate, outlook, moment, verdict, convergence };
     if (this.#asked === null) actions.push(...this.#act(scene));
     this.#last = {
@@ -102,6 +108,20 @@ export class Controller {
     this.#forget();
   }
 
+  /**
+   * The last check, with the machine paused at its gate and the last round of its disks sent.
+   *
+   * @param pausedMs for which it has stood still
+   */
+  checkAtGate(
+    measured: Measurement,
+    { maxDowntimeMs }: Pick<Wishes, "maxDowntimeMs">,
+    pausedMs: number,
+  ): GateCheck {
+    const goodput = this.#estimator.goodput(measured, this.#rate.finalBytesPerSecond);
+    return checkAtGate(measured, goodput, maxDowntimeMs, pausedMs);
+  }
+
   /** The operator's answer to the open question was no: the next remedy has its turn. */
   questionRefused(): void {
     this.#remedies.refuse();
@@ -121,7 +141,7 @@ export class Controller {
     const figures = { waitingBytes: 0, appliedBytesPerSecond: 0, dirtyBytesPerSecond: null };
     this.#decideRate(measured, wishes, figures, false, actions);
     this.#last ??= {
-      forecast: this.#outlook(measured, wishes, 0).forecast,
+      forecast: this.#outlook(measured, wishes, null).forecast,
       isHolding: false,
       convergence: { verdict: "unknown", reason: "the link is not there", numbers: {} },
       leadMs: null,
@@ -138,13 +158,18 @@ export class Controller {
   ): void {
     const input = { judgedMs: this.#judgedMs, measured, ...figures };
     const cap = this.#rate.decide(rate, input, mayStep);
-    if (cap !== null) actions.push({ kind: "rate", ...cap });
+    if (cap !== null) actions.push(rateAction(cap));
   }
 
-  #outlook(measured: Measurement, wishes: Wishes, waitingBytes: number): Outlook {
-    const goodput = this.#estimator.goodput(measured, this.#rate.finalBytesPerSecond);
-    const shortByMs = this.#switching.marginMs(this.#judgedMs);
-    return outlookOf(measured, wishes, waitingBytes, goodput, shortByMs);
+  #outlook(measured: Measurement, wishes: Wishes, estimate: Estimate | null): Outlook {
+    return outlookOf(measured, wishes, {
+      waitingBytes: estimate?.backlog.waitingBytes ?? 0,
+      forTheLinkBytes: estimate?.forTheLinkBytes ?? 0,
+      goodputBytesPerSecond: this.#estimator.goodput(measured, this.#rate.finalBytesPerSecond),
+      dirtyMemoryBytesPerSecond: estimate?.dirtyMemoryBytesPerSecond ?? 0,
+      dirtyDiskBytesPerSecond: estimate?.dirtyDiskBytesPerSecond ?? 0,
+      shortByMs: this.#switching.marginMs(this.#judgedMs),
+    });
   }
 
   #converge(
@@ -161,6 +186,7 @@ export class Controller {
       judgedMs: this.#judgedMs,
       measured,
       isSlowed,
+      isMachineSlowed: this.#remedies.isSlowing,
       estimate,
       outlook,
     });
@@ -172,11 +198,11 @@ export class Controller {
     if (stage === "disks") return moment.wantsMemory ? this.#startMemory(scene) : [];
     if (!moment.wantsMemory) return this.#parkMemory(scene);
     if (moment.isForced) return this.#switch(scene, `${moment.reason}, whatever the pause takes`);
-    if (verdict === null) return [];
     if (!moment.hasCome) return this.#remedies.release("the move only holds");
-    if (verdict.isRight) return this.#switch(scene, verdict.reason);
     const again = this.#isAgain ? this.#remedies.again() : [];
     this.#isAgain = false;
+    if (verdict === null) return again;
+    if (verdict.isRight) return [...again, ...this.#switch(scene, verdict.reason)];
     const actions = this.#remedies.decide(this.#remedyInput(scene));
     if (actions.some(({ kind }) => kind === "giveUp")) this.#asked = "giveUp";
     // A step is judged by what comes after it.
@@ -197,14 +223,14 @@ export class Controller {
     return [...actions, parkAction(moment.reason, outlook, wishes)];
   }
 
-  #switch({ outlook, wishes }: Scene, reason: string): Action[] {
+  #switch({ outlook, wishes, moment }: Scene, reason: string): Action[] {
     this.#asked = "switch";
     const question = this.#remedies.answered("the switch begins");
     const cap = this.#rate.decideLast(this.#judgedMs);
     return [
       ...(question === null ? [] : [question]),
-      ...(cap === null ? [] : [{ kind: "rate", ...cap } as const]),
-      switchAction(reason, outlook, wishes),
+      ...(cap === null ? [] : [rateAction(cap)]),
+      switchAction(reason, moment.isForced, outlook, wishes),
     ];
   }
 

@@ -4,16 +4,26 @@ import { Goodput } from "./goodput.ts";
 import { LeadTime } from "./lead.ts";
 import type { Measurement } from "./measurement.ts";
 
+/**
+ * The pass from which on the machine's account says what is dirty: the second counts with a rate from
+ * the first, a long one that hides what is written again and again. A machine that cannot be held
+ * pauses after its first.
+ */
+const IN_STEP_PASS = 3;
+const IN_STEP_PASS_UNHELD = 2;
+
 /** What the measurements up to now say. Rates are wire bytes per second. */
 export interface Estimate {
   readonly backlog: Backlog;
+  /** Of what waits, wire bytes that leave as soon as the link takes them. */
+  readonly forTheLinkBytes: number;
   /** Null while too little was seen since the last change. */
   readonly flow: Flow | null;
   readonly appliedBytesPerSecond: number;
   /** What the machine writes that has to cross. */
   readonly dirtyMemoryBytesPerSecond: number;
   readonly dirtyDiskBytesPerSecond: number;
-  /** Memory runs and its first pass is over: the machine could switch. */
+  /** Memory runs, and what is dirty of it is known: the machine could switch. */
   readonly isInStep: boolean;
 }
 
@@ -37,25 +47,31 @@ export class Estimator {
     const backlog = backlogOf(measured, { appliedBytesPerSecond, passAgeMs });
     const isCopying = stage === "firstRound" || (memory !== null && memory.pass <= 1);
     // Held memory waits in the machine, and disks for their next round: neither for the link.
-    const forTheLink = isCopying
+    const forTheLinkBytes = isCopying
       ? backlog.waitingBytes
       : backlog.parkedBytes + roundBytes(measured);
-    this.#goodput.observe(judgedMs, measured, forTheLink, capBytesPerSecond);
+    this.#goodput.observe(judgedMs, measured, {
+      appliedBytesPerSecond,
+      waitingBytes: forTheLinkBytes,
+      capBytesPerSecond,
+    });
     if (stage !== "firstRound") {
       const remainingBytes = backlog.waitingBytes + backlog.onTheWayBytes;
-      flows.observe(judgedMs, measured, remainingBytes, forTheLink);
+      flows.observe(judgedMs, measured, remainingBytes, forTheLinkBytes);
     }
-    const { leastMs, mostMs } = lookSpan(path.roundTripMs);
+    const { leastMs, mostMs } = lookSpan(path.roundTripMs, judgedMs);
     const flow = flows.over(leastMs, mostMs);
     const dirty = dirtyOf(measured, flow);
     this.#lead.learn(measured, memory === null || flow === null ? null : dirty.memory + dirty.disk);
     return {
       backlog,
+      forTheLinkBytes,
       flow,
       appliedBytesPerSecond,
       dirtyMemoryBytesPerSecond: dirty.memory,
       dirtyDiskBytesPerSecond: dirty.disk,
-      isInStep: memory !== null && memory.pass > 1 && memory.remainingBytes !== null,
+      isInStep: memory !== null && memory.remainingBytes !== null &&
+        memory.pass >= (measured.canHold ? IN_STEP_PASS : IN_STEP_PASS_UNHELD),
     };
   }
 
@@ -87,7 +103,7 @@ function roundBytes({ disks, diskWireRatio }: Measurement): number {
 
 /**
  * What the machine adds, by part. Both sources are lower bounds: the flow lacks what was written again
- * while it waited, the machine's account what was written again within a pass.
+ * while it waited, the machine's accounts what was written again within a pass or a round.
  */
 function dirtyOf(
   { memory, disks, diskWireRatio }: Measurement,
@@ -96,6 +112,7 @@ function dirtyOf(
   const rawDisk = disks.reduce((sum, disk) => sum + (disk.dirtyBytesPerSecond ?? 0), 0);
   const disk = rawDisk * diskWireRatio;
   const counted = (memory?.dirtyBytesPerSecond ?? 0) * (memory?.wireRatio ?? 0);
-  const added = flow === null || memory === null ? 0 : flow.dirtyBytesPerSecond - disk;
-  return { memory: Math.max(counted, added, 0), disk };
+  const both = counted + disk;
+  const more = both <= 0 ? 1 : Math.max(1, (flow?.dirtyBytesPerSecond ?? 0) / both);
+  return { memory: counted * more, disk: disk * more };
 }

@@ -9,8 +9,12 @@ const APPLIED_WINDOW_MS = 1000;
 /** One look at the tendency takes this long, or some round trips where that is longer; ms. */
 const LOOK_MS = 3_000;
 const LOOK_ROUND_TRIPS = 4;
-/** The longest span looked at: what remains goes up and down around where it stays. */
+/**
+ * The longest span looked at: what remains goes up and down around where it stays. A move that has
+ * taken long is looked at for longer, up to all that is kept.
+ */
 const LOOK_MS_MAX = 12_000;
+const LOOK_RATIO = 0.1;
 
 /** What went on between two moments at which the machine's own account was fresh. */
 export interface Flow {
@@ -19,17 +23,25 @@ export interface Flow {
   readonly dirtyBytesPerSecond: number;
   /** Wire bytes per second that the peer applied. */
   readonly carriedBytesPerSecond: number;
-  /** Wire bytes that the destination lacked, at both ends. */
-  readonly fromBytes: number;
-  readonly toBytes: number;
+  /** Least wire bytes that the destination lacked, in each half of the span. */
+  readonly earlierLowBytes: number;
+  readonly laterLowBytes: number;
   /** True where something waited for the link all the time: it carried what it can. */
   readonly isSaturated: boolean;
 }
 
-/** The span of flow that a look is made over, ms. */
-export function lookSpan(roundTripMs: number | null): { leastMs: number; mostMs: number } {
+/**
+ * The span of flow that a look is made over, ms.
+ *
+ * @param judgedMs since the move began
+ */
+export function lookSpan(
+  roundTripMs: number | null,
+  judgedMs: number,
+): { leastMs: number; mostMs: number } {
   const leastMs = Math.max(LOOK_MS, LOOK_ROUND_TRIPS * (roundTripMs ?? 0));
-  return { leastMs, mostMs: Math.max(leastMs, LOOK_MS_MAX) };
+  const mostMs = Math.min(KEPT_MS, Math.max(LOOK_MS_MAX, judgedMs * LOOK_RATIO));
+  return { leastMs, mostMs: Math.max(leastMs, mostMs) };
 }
 
 interface Sample {
@@ -132,13 +144,23 @@ export class Flows {
     const spanMs = last.atMs - first.atMs;
     const appliedBytes = last.appliedBytes - first.appliedBytes;
     const addedBytes = last.remainingBytes - first.remainingBytes + appliedBytes;
+    const middleMs = (first.atMs + last.atMs) / 2;
+    let earlierLowBytes = Infinity;
+    let laterLowBytes = last.remainingBytes;
+    let isSaturated = true;
+    for (let index = at; index < samples.length; index++) {
+      const { atMs, remainingBytes, leastWaitingBytes } = samples[index];
+      if (atMs <= middleMs) earlierLowBytes = Math.min(earlierLowBytes, remainingBytes);
+      else laterLowBytes = Math.min(laterLowBytes, remainingBytes);
+      if (index > at && leastWaitingBytes <= 0) isSaturated = false;
+    }
     return {
       spanMs,
       dirtyBytesPerSecond: Math.max(0, addedBytes) * 1000 / spanMs,
       carriedBytesPerSecond: appliedBytes * 1000 / spanMs,
-      fromBytes: first.remainingBytes,
-      toBytes: last.remainingBytes,
-      isSaturated: samples.slice(at + 1).every(({ leastWaitingBytes }) => leastWaitingBytes > 0),
+      earlierLowBytes,
+      laterLowBytes,
+      isSaturated,
     };
   }
 }

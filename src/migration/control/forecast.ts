@@ -1,4 +1,5 @@
 import type { Forecast } from "./action.ts";
+import { lossRecoveryMs } from "./loss_recovery.ts";
 
 /** Device state of a common machine with its description, uncompressed (QEMU: 58 to 160 KB). */
 export const DEVICE_STATE_BYTES = 160_000;
@@ -21,21 +22,22 @@ export interface ForecastInput {
   readonly goodputBytesPerSecond: number;
   readonly handoverWorkMs: number;
   readonly roundTripMs: number | null;
-  /** Added to the work: by how much forecasts of this move were too short before. */
-  readonly marginMs?: number;
+  /** Of the path's packets; null while unknown. */
+  readonly lossRatio: number | null;
 }
 
 /**
  * Forecast of the pause if the switch began now: what has to cross, device state included, at the
- * goodput, and the work of the hand-over. The path's own delay comes on top and is not held against
- * the budget, because no decision here can shorten it (docs/decisions/003-downtime-budget.md).
+ * goodput, and the work of the hand-over. The path's own delay, with the repetition of what is
+ * likely to get lost, comes on top and is not held against the budget, because no decision here can
+ * shorten it (docs/decisions/003-downtime-budget.md).
  */
 export function forecastDowntime(input: ForecastInput): Forecast {
-  const { goodputBytesPerSecond, handoverWorkMs, roundTripMs, marginMs = 0 } = input;
+  const { goodputBytesPerSecond, handoverWorkMs: workMs, roundTripMs, lossRatio } = input;
   const wireBytes = input.waitingBytes + DEVICE_STATE_WIRE_BYTES;
   const transferMs = wireBytes / Math.max(1, goodputBytesPerSecond) * 1000;
-  const workMs = handoverWorkMs + marginMs;
-  const pathMs = (roundTripMs ?? 0) / 2;
+  const pathMs = (roundTripMs ?? 0) / 2 +
+    lossRecoveryMs({ wireBytes, bytesPerSecond: goodputBytesPerSecond, roundTripMs, lossRatio });
   const budgetedMs = transferMs + workMs;
   return { downtimeMs: budgetedMs + pathMs, budgetedMs, transferMs, workMs, pathMs, wireBytes };
 }
@@ -46,12 +48,12 @@ export function forecastDowntime(input: ForecastInput): Forecast {
  */
 export function bytesThatFit(
   budgetMs: number,
-  { goodputBytesPerSecond, handoverWorkMs, marginMs = 0 }: Omit<
+  { goodputBytesPerSecond, handoverWorkMs }: Pick<
     ForecastInput,
-    "waitingBytes" | "roundTripMs"
+    "goodputBytesPerSecond" | "handoverWorkMs"
   >,
 ): number {
-  const transferMs = budgetMs - handoverWorkMs - marginMs;
+  const transferMs = budgetMs - handoverWorkMs;
   return transferMs / 1000 * goodputBytesPerSecond - DEVICE_STATE_WIRE_BYTES;
 }
 

@@ -17,23 +17,33 @@ const SEEN_HEADROOM = 1.05;
  */
 export class Goodput {
   readonly #samples: { readonly atMs: number; readonly appliedBytes: number }[] = [];
-  #seenBytesPerSecond: number | null = null;
+  /** Carried with something waiting all the time: no more than this. */
+  #mostBytesPerSecond: number | null = null;
+  /** A cap counts headers and repeats as well: of it, this was for the move. */
+  #capYield = 1;
+  /** Was carried over a second, whatever limited it: at least this. */
+  #leastBytesPerSecond = 0;
 
   /**
+   * @param appliedBytesPerSecond by the peer over the last second
    * @param waitingBytes wire bytes that wait for the link
    * @param capBytesPerSecond in force since the measurement before
    */
   observe(
     judgedMs: number,
     { appliedWireBytes, path }: Measurement,
-    waitingBytes: number,
-    capBytesPerSecond: number | null,
+    { appliedBytesPerSecond, waitingBytes, capBytesPerSecond }: {
+      readonly appliedBytesPerSecond: number;
+      readonly waitingBytes: number;
+      readonly capBytesPerSecond: number | null;
+    },
   ): void {
+    this.#leastBytesPerSecond = Math.max(this.#leastBytesPerSecond, appliedBytesPerSecond);
     const pathBytesPerSecond = path.bottleneckBytesPerSecond ?? GOODPUT_BYTES_PER_SECOND_ASSUMED;
     const limit = Math.min(pathBytesPerSecond, capBytesPerSecond ?? Infinity);
     if (waitingBytes < limit * WAITING_MS / 1000) {
       this.#samples.length = 0;
-      this.#seenBytesPerSecond = null;
+      this.#mostBytesPerSecond = null;
       return;
     }
     this.#samples.push({ atMs: judgedMs, appliedBytes: appliedWireBytes });
@@ -45,23 +55,24 @@ export class Goodput {
     if (spanMs < SEEN_MS) return;
     const seen = (appliedWireBytes - first.appliedBytes) * 1000 / spanMs;
     const isCapped = capBytesPerSecond !== null && seen >= CAP_USED_RATIO * capBytesPerSecond;
-    this.#seenBytesPerSecond = isCapped ? null : seen;
+    this.#mostBytesPerSecond = isCapped ? null : Math.max(1, seen * SEEN_HEADROOM);
+    if (isCapped) this.#capYield = Math.min(1, seen / capBytesPerSecond);
+    // A path that carries less than it did is known anew.
+    this.#leastBytesPerSecond = seen;
   }
 
+  /** There was a gap. What the path carried before it is the best guess until it is seen again. */
   forget(): void {
     this.#samples.length = 0;
-    this.#seenBytesPerSecond = null;
+    this.#mostBytesPerSecond = null;
   }
 
   /** @param capBytesPerSecond of the time asked about; null is none */
   bytesPerSecond({ path }: Measurement, capBytesPerSecond: number | null): number {
-    const seen = this.#seenBytesPerSecond === null
-      ? null
-      : Math.max(1, this.#seenBytesPerSecond * SEEN_HEADROOM);
-    const carried = Math.min(path.bottleneckBytesPerSecond ?? Infinity, seen ?? Infinity);
-    return Math.min(
-      Number.isFinite(carried) ? carried : GOODPUT_BYTES_PER_SECOND_ASSUMED,
-      capBytesPerSecond ?? Infinity,
-    );
+    const most = this.#mostBytesPerSecond ?? Infinity;
+    const assumed = Math.max(GOODPUT_BYTES_PER_SECOND_ASSUMED, this.#leastBytesPerSecond);
+    // A link that is always capped never learns its bottleneck.
+    const carried = path.bottleneckBytesPerSecond ?? (most === Infinity ? assumed : most);
+    return Math.min(carried, most, (capBytesPerSecond ?? Infinity) * this.#capYield);
   }
 }

@@ -5,11 +5,19 @@ export interface MemoryMeasurement {
   readonly totalBytes: number;
   /** Dirty by the machine's own account, raw bytes; null before its first answer. */
   readonly remainingBytes: number | null;
+  /**
+   * True where the account is of this moment; false where it is of the beginning of the pass and lacks
+   * what was written since, as QEMU's.
+   */
+  readonly isCountedLive: boolean;
   /** Passes begun over the memory; 1 during the first. */
   readonly pass: number;
   /** By the machine's own account, raw bytes; it counts a page once a pass, so it is a lower bound. */
   readonly dirtyBytesPerSecond: number | null;
-  /** Wire bytes read from the machine that the peer has not applied: pool, encoder and link. */
+  /**
+   * Wire bytes read from the machine that the peer has not applied: pool, encoder and link, frames of
+   * the disks included.
+   */
   readonly parkedWireBytes: number;
   /** Raw bytes read from the machine since the stream began; does not fall. */
   readonly readBytes: number;
@@ -48,7 +56,7 @@ export interface Measurement {
   readonly isLinkUp: boolean;
   /** Wire bytes handed to the link for this move since it began; does not fall. */
   readonly sentWireBytes: number;
-  /** Applied by the peer. */
+  /** Of them, all that is not unacknowledged; what was repeated after an outage counts in both. */
   readonly appliedWireBytes: number;
   /** False for a machine that was found paused: it has no pause to keep short. */
   readonly isRunning: boolean;

@@ -21,7 +21,7 @@ export interface Moment {
 export interface MomentInput {
   readonly judgedMs: number;
   readonly measured: Measurement;
-  /** The first pass over memory is over. */
+  /** Memory is in step, or as near to it as it gets. */
   readonly isInStep: boolean;
   /** From a start of memory until the machine could switch. */
   readonly leadMs: number;

@@ -1,8 +1,14 @@
 import type { Action } from "./action.ts";
 import type { Measurement } from "./measurement.ts";
 import type { Outlook } from "./outlook.ts";
+import type { RateDecision } from "./rate/rate.ts";
 import type { Wishes } from "./wishes.ts";
 import { whole } from "./words.ts";
+
+/** Another cap comes into force. */
+export function rateAction({ bytesPerSecond, reason, numbers }: RateDecision): Action {
+  return { kind: "rate", bytesPerSecond, reason, numbers };
+}
 
 /** Memory starts, with the time that it is expected to take. */
 export function startAction(
@@ -38,12 +44,14 @@ export function parkAction(
 /** The machine pauses, with the forecast of how long. */
 export function switchAction(
   reason: string,
+  isForced: boolean,
   { forecast, goodputBytesPerSecond }: Outlook,
   { maxDowntimeMs }: Wishes,
 ): Action {
   const { downtimeMs, budgetedMs, transferMs, workMs, pathMs, wireBytes } = forecast;
   return {
     kind: "switch",
+    isForced,
     reason,
     numbers: {
       predictedDowntimeMs: whole(downtimeMs),

@@ -1,12 +1,25 @@
 import type { Convergence } from "./action.ts";
 import type { Estimate } from "./estimate.ts";
+import type { Flow } from "./flow.ts";
 import type { Measurement } from "./measurement.ts";
 import type { Outlook } from "./outlook.ts";
 import { shownBytes, shownRate, shownTime, whole } from "./words.ts";
 
-/** A copy that needs longer than this to fit, and longer than it has taken, does not converge. */
+/** A copy that needs longer than this to fit, and longer than it has taken, does not converge; ms. */
 const HORIZON_MS = 120_000;
-/** A tendency counts when it has held this long after the first look; its end as well, ms. */
+/** With the machine slowed for it, patience is longer than another step would be right. */
+const SLOWED_HORIZON_MS = 600_000;
+/** The lows of what remains are the same within this. */
+const NOISE_RATIO = 0.03;
+/** Before a whole look there is a verdict only where the machine writes this much too fast. */
+const PLAIN_RATIO = 1.2;
+const WHOLE_LOOK_MS = 9_000;
+/** From this share of the link on, the machine writes as much as it carries. */
+const AS_MUCH_RATIO = 0.8;
+/** A machine that writes less than this share of the link is not what keeps much from shrinking. */
+const LITTLE_RATIO = 0.5;
+const MUCH_MS = 2_000;
+/** A tendency counts when it has held this much longer than its opposite, ms. */
 const CONFIRM_MS = 3_000;
 
 /** What the verdict is made from. */
@@ -16,6 +29,8 @@ export interface TendencyInput {
   readonly measured: Measurement;
   /** The link carries far less than a moment ago: it may come back, so that is no finding yet. */
   readonly isSlowed: boolean;
+  /** The machine is slowed so that the copy converges. */
+  readonly isMachineSlowed: boolean;
   readonly estimate: Estimate;
   readonly outlook: Outlook;
 }
@@ -27,11 +42,11 @@ export interface TendencyInput {
  * makes passes short.
  */
 export class Tendency {
-  /** Since when looks say so, ms of judged time. */
-  #badSinceMs: number | null = null;
-  #goodSinceMs: number | null = null;
+  /** From good (negative) to bad, ms of judged time. */
+  #score = 0;
   #isBad = false;
   #verdictSinceMs: number | null = null;
+  #lookedAtMs: number | null = null;
 
   /** How long the verdict has been `notConverging`, ms of judged time. */
   badForMs(judgedMs: number): number {
@@ -40,10 +55,10 @@ export class Tendency {
 
   /** Something was done about it: only what comes after counts. */
   restart(): void {
-    this.#badSinceMs = null;
-    this.#goodSinceMs = null;
+    this.#score = 0;
     this.#isBad = false;
     this.#verdictSinceMs = null;
+    this.#lookedAtMs = null;
   }
 
   judge(input: TendencyInput): Convergence {
@@ -52,46 +67,61 @@ export class Tendency {
     if (flow === null) {
       return { verdict: "unknown", reason: unknownBecause(input), numbers: numbersOf(input, null) };
     }
-    const shrinkBytesPerSecond = (flow.fromBytes - flow.toBytes) * 1000 / flow.spanMs;
-    const tooMuchBytes = waitingBytes - fitBytes;
-    const fitsInMs = tooMuchBytes <= 0
-      ? 0
-      : fitBytes < 0 || shrinkBytesPerSecond <= 0
-      ? Infinity
-      : tooMuchBytes / shrinkBytesPerSecond * 1000;
-    this.#note(judgedMs, fitsInMs <= Math.max(HORIZON_MS, judgedMs));
-    // What fits can be switched: nothing has to be confirmed.
-    if (tooMuchBytes <= 0) this.restart();
+    const fitsInMs = timeToFit(flow, waitingBytes, fitBytes);
     const numbers = numbersOf(input, fitsInMs);
-    if (!this.#isBad) {
-      if (this.#badSinceMs !== null) {
-        const reason = "what remains has stopped shrinking, watching whether it stays so";
-        return { verdict: "unknown", reason, numbers };
-      }
-      const reason = tooMuchBytes <= 0
-        ? "what remains fits the budget"
-        : `what remains (${shownBytes(waitingBytes)}) shrinks, and fits the budget in about ` +
-          shownTime(fitsInMs);
-      return { verdict: "converging", reason, numbers };
-    }
-    return {
-      verdict: "notConverging",
-      reason: fitBytes < 0
+    // What fits can be switched: nothing has to be confirmed.
+    if (fitsInMs === 0) this.restart();
+    const horizonMs = Math.max(input.isMachineSlowed ? SLOWED_HORIZON_MS : HORIZON_MS, judgedMs);
+    const isGood = fitsInMs <= horizonMs || isOnlySlow(input);
+    const isPlain = dirtyOf(input.estimate) > PLAIN_RATIO * input.outlook.goodputBytesPerSecond ||
+      fitBytes < 0;
+    if (isGood || isPlain || flow.spanMs >= WHOLE_LOOK_MS) this.#note(judgedMs, isGood);
+    if (this.#isBad) {
+      const reason = fitBytes < 0
         ? `the budget of ${shownTime(input.outlook.budgetMs)} is shorter than the hand-over alone`
-        : reasonOf(input),
-      numbers,
-    };
+        : reasonOf(input);
+      return { verdict: "notConverging", reason, numbers };
+    }
+    if (!isGood) {
+      const reason = "what remains has stopped shrinking, watching whether it stays so";
+      return { verdict: "unknown", reason, numbers };
+    }
+    const remains = `what remains (${shownBytes(waitingBytes)})`;
+    const reason = fitsInMs === 0
+      ? "what remains fits the budget"
+      : fitsInMs <= horizonMs
+      ? `${remains} shrinks, and fits the budget in about ${shownTime(fitsInMs)}`
+      : `${remains} takes its time at ${shownRate(input.outlook.goodputBytesPerSecond)}, and the ` +
+        "machine writes far less than that";
+    return { verdict: "converging", reason, numbers };
   }
 
   #note(judgedMs: number, isGood: boolean): void {
-    if (isGood) this.#badSinceMs = null;
-    else this.#goodSinceMs = null;
-    const sinceMs = isGood ? (this.#goodSinceMs ??= judgedMs) : (this.#badSinceMs ??= judgedMs);
-    if (this.#isBad !== !isGood && judgedMs - sinceMs >= CONFIRM_MS) {
-      this.#isBad = !isGood;
-      this.#verdictSinceMs = judgedMs;
-    }
+    const passedMs = judgedMs - (this.#lookedAtMs ?? judgedMs);
+    this.#lookedAtMs = judgedMs;
+    const score = this.#score + (isGood ? -passedMs : passedMs);
+    this.#score = Math.max(-CONFIRM_MS, Math.min(CONFIRM_MS, score));
+    if (Math.abs(this.#score) < CONFIRM_MS || this.#isBad === this.#score > 0) return;
+    this.#isBad = this.#score > 0;
+    this.#verdictSinceMs = judgedMs;
   }
+}
+
+/** Time until what waits fits, by the lows of what remains; Infinity: never. */
+function timeToFit(flow: Flow, waitingBytes: number, fitBytes: number): number {
+  const { earlierLowBytes, laterLowBytes, spanMs } = flow;
+  const tooMuchBytes = waitingBytes - fitBytes;
+  if (tooMuchBytes <= 0) return 0;
+  const shrunkBytes = earlierLowBytes - laterLowBytes;
+  if (fitBytes < 0 || shrunkBytes <= NOISE_RATIO * earlierLowBytes) return Infinity;
+  return tooMuchBytes / shrunkBytes * (spanMs / 2);
+}
+
+/** Much is left of a copy, and little of it is the machine's doing: the link is slow, no more. */
+function isOnlySlow({ estimate, outlook }: TendencyInput): boolean {
+  const { goodputBytesPerSecond, fitBytes } = outlook;
+  return fitBytes > 0 && dirtyOf(estimate) < LITTLE_RATIO * goodputBytesPerSecond &&
+    estimate.backlog.waitingBytes > goodputBytesPerSecond * MUCH_MS / 1000;
 }
 
 function unknownBecause({ measured, isSlowed, estimate }: TendencyInput): string {
@@ -104,14 +134,18 @@ function unknownBecause({ measured, isSlowed, estimate }: TendencyInput): string
 function reasonOf({ estimate, outlook }: TendencyInput): string {
   const { fitBytes, budgetMs, goodputBytesPerSecond } = outlook;
   const dirtyBytesPerSecond = dirtyOf(estimate);
+  const writes = `the machine writes ${shownRate(dirtyBytesPerSecond)} that have to cross`;
+  const link = shownRate(goodputBytesPerSecond);
   const remains =
     `what remains (${shownBytes(estimate.backlog.waitingBytes)}) does not shrink to ` +
     `the ${shownBytes(fitBytes)} that fit the budget of ${shownTime(budgetMs)}`;
-  return dirtyBytesPerSecond > goodputBytesPerSecond
-    ? `the machine writes ${shownRate(dirtyBytesPerSecond)} that have to cross, the link carries ` +
-      `${shownRate(goodputBytesPerSecond)}: ${remains}`
-    : `the machine writes as much as the link carries (${shownRate(goodputBytesPerSecond)}): ` +
-      remains;
+  if (dirtyBytesPerSecond > goodputBytesPerSecond) {
+    return `${writes}, the link carries ${link}: ${remains}`;
+  }
+  return dirtyBytesPerSecond > AS_MUCH_RATIO * goodputBytesPerSecond
+    ? `the machine writes as much as the link carries (${link}): ${remains}`
+    : `${writes}, less than the ${link} of the link, and yet as much again from one pass to the ` +
+      `next: ${remains}`;
 }
 
 function dirtyOf({ dirtyMemoryBytesPerSecond, dirtyDiskBytesPerSecond }: Estimate): number {

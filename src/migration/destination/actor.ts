@@ -5,6 +5,7 @@ import { FRAME_TYPES } from "../../wire/frame_types.ts";
 import { encodeMessage, SEEDED, type ToDestination, type ToSource } from "../messages.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
 import type { StoredError } from "../source/state.ts";
+import { deliverVerdict, requireDecidable, type Verdict } from "./adjudicating.ts";
 import type { DestinationActorDeps } from "./deps.ts";
 import { stopIfUnrecorded, stopInConflict } from "./conflict.ts";
 import { insist } from "./insist.ts";
@@ -12,9 +13,13 @@ import { ReceivedDisks } from "./received_disks.ts";
 import { Reception } from "./reception.ts";
 import * as refusals from "./refusals.ts";
 import { Repairs } from "./repairs.ts";
+import { Starting } from "./starting.ts";
 import { destinationEnded, type DestinationState } from "./state.ts";
 
 export type { DestinationActorDeps } from "./deps.ts";
+
+/** As long as the source takes to be in doubt. */
+const DOUBT_AFTER_SILENT_MS = 3000;
 
 /**
  * The destination end of one migration (design, section 3). It acts on the source's messages and on
@@ -36,15 +41,14 @@ export class DestinationActor {
   #notes: Record<string, unknown> = {};
   #refusing: Promise<void> | null = null;
   #taking: Promise<void> | null = null;
-  /** A start of the machine that is under way: nothing may be decided over its head. */
-  #starting: Promise<void> = Promise.resolve();
+  readonly #starting: Starting;
   /** Every frame of the move is applied: nothing of it can be missing any more. */
   #complete = false;
   loadMs: number | null = null;
-  #problem: string | undefined;
 
   constructor(private readonly deps: DestinationActorDeps) {
     this.#control = deps.link.channel(deps.id, "control");
+    this.#starting = new Starting(deps, (message) => this.send(message));
     deps.guest.onEvent((event) => {
       if (event.kind === "log") deps.log(event.level, event.message);
       if (event.kind === "gone") this.#machineGone();
@@ -57,6 +61,22 @@ export class DestinationActor {
 
   get ended(): boolean {
     return destinationEnded(this.state);
+  }
+
+  /** True while this end can neither run the machine nor learn whether the source does. */
+  get isInDoubt(): boolean {
+    if (this.#starting.problem !== undefined) return this.state.kind === "owning";
+    return this.state.kind === "taking" && !this.#complete && this.isSourceSilent;
+  }
+
+  get isSourceSilent(): boolean {
+    const { link } = this.deps;
+    return link.state === "down" || (link.path().silentMs ?? Infinity) > DOUBT_AFTER_SILENT_MS;
+  }
+
+  /** The machine ended as it was started here: only an operator can end this. */
+  get hasLostMachine(): boolean {
+    return this.#starting.problem !== undefined;
   }
 
   get epoch(): number {
@@ -95,7 +115,9 @@ export class DestinationActor {
         case "adjudicated":
           return await this.#adjudicated(message);
         case "offer":
+        case "plan":
         case "report":
+        case "rollback":
           return;
       }
     } catch (error) {
@@ -118,7 +140,7 @@ export class DestinationActor {
         if (await stopIfUnrecorded(this.deps)) return;
         return await this.#abandon(state.error);
       case "owning":
-        return await this.#start(state.run);
+        return await this.#starting.run(state.run, this.loadMs);
       default:
         return;
     }
@@ -212,7 +234,7 @@ export class DestinationActor {
           framesGone: false,
         });
       }
-      const recorded = this.deps.recordedEpoch();
+      const recorded = this.deps.ownership()?.epoch ?? 0;
       if (handover.epoch !== epoch || epoch <= recorded) {
         throw refusals.staleHandover(handover.epoch, epoch, recorded);
       }
@@ -242,51 +264,9 @@ export class DestinationActor {
     } catch (error) {
       return await this.refuse(error);
     }
-    await this.#start(handover.run);
+    await this.#starting.run(handover.run, this.loadMs);
     const { kind } = this.state as DestinationState;
     this.#reception?.letGoOfMemory(kind === "running" ? "departure" : null);
-  }
-
-  /** The owner record stands: the machine runs here, however often that takes. */
-  async #start(run: boolean): Promise<void> {
-    const { guest, journal, epoch, clock, log, id } = this.deps;
-    const start = async () => {
-      // An operator's verdict that came meanwhile ends it.
-      if (this.state.kind !== "owning") return;
-      const starting = guest.destination.start();
-      this.#starting = starting.catch(() => {});
-      await starting;
-    };
-    try {
-      if (run) {
-        await persistently(clock, start, (error) => {
-          if (error.code === "guest_gone") throw error;
-          log("error", `${id}: cannot start the machine yet: ${error.message}`);
-        });
-      }
-    } catch (error) {
-      return await this.#lost(toGatewayError(error));
-    }
-    if (this.state.kind !== "owning") return;
-    // Told at once: the owner record decides, the note that it has started may wait for the ledger.
-    await this.send({ type: "running", epoch, loadMs: this.loadMs }).catch(() => {});
-    await this.#recorded(() => {
-      if (this.state.kind === "owning") journal.write({ kind: "started" });
-    });
-    this.deps.changed();
-  }
-
-  /**
-   * The machine is gone although this site owns it. Whether it had begun to run nobody can tell, and
-   * the source holds what may be the last good copy: only an operator can end this.
-   */
-  async #lost(error: GatewayError): Promise<void> {
-    const { epoch, log, id, site } = this.deps;
-    this.#problem = `${site} owns the machine, but it ended as it was started: ${error.message}. ` +
-      "Adjudicate with force: to the source to run its copy";
-    log("error", `${id}: ${this.#problem}`);
-    await this.send({ type: "pending", epoch, problem: this.#problem }).catch(() => {});
-    this.deps.changed();
   }
 
   /** The source closed the move without a word: with no hand-over received, it keeps the machine. */
@@ -349,7 +329,7 @@ export class DestinationActor {
       case "owning":
       case "refused":
         // Told when the machine runs, or when it is seen gone.
-        return await this.send({ type: "pending", epoch, problem: this.#problem });
+        return await this.send({ type: "pending", epoch, problem: this.#starting.problem });
       case "abandoned": {
         const error = state.error ?? refusals.abandonedError();
         const notes = { ...this.#notes, refusedEpoch: query.epoch };
@@ -384,13 +364,59 @@ export class DestinationActor {
       );
     }
     if (state.kind !== "owning" && state.kind !== "running") {
+      await this.#recorded(() => journal.write({ kind: "noted", notes: this.#notes }, ownership));
       return await this.refuse(
         refusals.adjudicatedAway(decidedBy, owner, reason),
       );
     }
+    await this.#giveUp(message);
+  }
+
+  /** Stops the machine that an operator gave away. */
+  async #giveUp({ epoch, owner, by: decidedBy, reason }: Verdict): Promise<void> {
+    const { guestId, id: migrationId } = this.deps;
+    const ownership = { guestId, epoch, owner, migrationId, decidedBy, reason };
     const why = `${decidedBy} gave the machine to ${owner}: ${reason}`;
-    await this.#starting;
+    await this.#starting.settled;
     await stopInConflict(this.deps, { epoch, reason: why }, ownership);
+  }
+
+  /**
+   * An operator of this site decides. Recorded first; what this end has to give up it gives up before
+   * the source hears of it.
+   *
+   * @throws {GatewayError} `migration_state`, `ledger_write_failed`
+   */
+  adjudicate(verdict: Verdict): void {
+    const { journal, guestId, id: migrationId, site } = this.deps;
+    const { owner, epoch, by: decidedBy, reason } = verdict;
+    requireDecidable(this.state, owner === site, this.hasLostMachine, this.deps);
+    // While the machine may run here this site owns it: the record changes when it is stopped.
+    const keeps = owner === site || !isHere(this.state);
+    const ownership = { guestId, epoch, owner, migrationId, decidedBy, reason };
+    journal.write({ kind: "adjudicated", ...verdict }, keeps ? ownership : undefined);
+    this.deps.changed();
+    void this.carryOut(verdict).catch((error) => this.#defect(error));
+  }
+
+  /** Does what an operator decided here, and tells the source until it knows. Idempotent. */
+  async carryOut(verdict: Verdict): Promise<void> {
+    const { site, guestId, journal } = this.deps;
+    const { owner, by, reason } = verdict;
+    if (owner !== site) {
+      if (isHere(this.state)) await this.#giveUp(verdict);
+      else if (this.state.kind !== "conflict") {
+        await this.refuse(refusals.adjudicatedAway(by, owner, reason));
+      }
+    }
+    const message = { type: "adjudicated" as const, guest: guestId, ...verdict };
+    await deliverVerdict(this.deps, () => this.#control, message, () => {
+      this.#control = this.deps.link.channel(this.deps.id, "control");
+      this.deps.listen();
+    });
+    this.#notes = { ...this.#notes, verdictDelivered: true };
+    await this.#recorded(() => journal.write({ kind: "noted", notes: this.#notes }));
+    this.deps.changed();
   }
 
   #machineGone(): void {
@@ -409,4 +435,8 @@ export class DestinationActor {
       },
     };
   }
+}
+
+function isHere({ kind }: DestinationState): boolean {
+  return kind === "owning" || kind === "running";
 }

@@ -6,7 +6,7 @@ import type { Journal } from "../journal.ts";
 import type { KeptMemory } from "../kept_images.ts";
 import type { MigrationOptions } from "../options.ts";
 import type { MoveStore } from "../store.ts";
-import type { ImageRecords } from "../ports.ts";
+import type { ImageRecords, OwnershipRecord } from "../ports.ts";
 import type { DestinationEvent, DestinationState } from "./state.ts";
 
 /** What the destination end of one migration is given. */
@@ -22,8 +22,8 @@ export interface DestinationActorDeps {
   /** The epoch that the hand-over will carry. */
   readonly epoch: number;
   readonly journal: Journal<DestinationState, DestinationEvent>;
-  /** The highest epoch that this site's ledger has of the guest, 0 for none. */
-  readonly recordedEpoch: () => number;
+  /** This site's record of the guest's owner, with the highest epoch. */
+  readonly ownership: () => OwnershipRecord | null;
   readonly scratchDirectory: string;
   /** Keeps what the machine's memory holds here while it arrives. */
   readonly pages: PageMemory;
@@ -33,6 +33,8 @@ export interface DestinationActorDeps {
   readonly images: ImageRecords;
   /** The site's content store; null where it has none. */
   readonly store: MoveStore | null;
+  /** Hears the source on the control channel, after it was opened anew. */
+  readonly listen: () => void;
   /** Something that the report shows has changed. */
   readonly changed: () => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;

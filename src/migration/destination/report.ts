@@ -26,6 +26,8 @@ export function destinationReport(known: {
   readonly sourceReport: Record<string, unknown> | null;
   /** The source has not told yet how the move ended for it: its figures are not the last ones. */
   readonly unconfirmed?: boolean;
+  /** Neither can this end run the machine, nor learn whether the source does. */
+  readonly inDoubt?: boolean;
   /** It ended a seeding run. */
   readonly seeded?: boolean;
   /** `partialCopies` of its events. */
@@ -33,11 +35,13 @@ export function destinationReport(known: {
 }): MigrationReport {
   const { stored, site, state, epoch } = known;
   const shown = (known.sourceReport ?? {}) as Partial<MigrationReport>;
-  const mine = known.unconfirmed && state.kind === "running"
+  const mine = known.inDoubt
+    ? "inDoubt"
+    : known.unconfirmed && state.kind === "running"
     ? "switching"
     : ownState(state, known.seeded ? "seeded" : shown.state);
   const here = state.kind === "owning" || state.kind === "running";
-  const knowsBetter = here || state.kind === "taking" || state.kind === "conflict";
+  const knowsBetter = here || known.inDoubt || state.kind === "taking" || state.kind === "conflict";
   return {
     ...blank(stored),
     ...shown,
@@ -47,13 +51,17 @@ export function destinationReport(known: {
     to: site,
     side: "destination",
     state: mine,
-    phase: knowsBetter ? ownPhase(state) : shown.phase ?? ownPhase(state),
+    phase: knowsBetter ? ownPhase(state, known.inDoubt) : shown.phase ?? ownPhase(state),
     owner: here ? site : stored.peer,
     epoch: here ? epoch : state.kind === "conflict" ? state.epoch : shown.epoch ?? epoch - 1,
     machine: here
       ? {
         site,
-        runState: state.kind === "running" && state.run ? "running" : "paused",
+        runState: state.kind === "running"
+          ? state.run ? "running" : "paused"
+          : known.inDoubt
+          ? "gone"
+          : "paused",
       }
       : state.kind === "conflict"
       ? { site, runState: "paused" }
@@ -92,7 +100,12 @@ function ownState(state: DestinationState, source: MigrationState | undefined): 
   }
 }
 
-function ownPhase(state: DestinationState): string {
+function ownPhase(state: DestinationState, inDoubt = false): string {
+  if (inDoubt) {
+    return state.kind === "owning"
+      ? "the machine ended as it was started here; only an operator can end this"
+      : "the source is out of reach and may have handed the machine over, which is not whole here";
+  }
   switch (state.kind) {
     case "accepted":
       return "waiting for the source to begin";

@@ -41,9 +41,25 @@ export type DestinationEvent =
   | { readonly kind: "refused"; readonly epoch: number; readonly error: StoredError }
   | { readonly kind: "abandoned"; readonly error: StoredError | null }
   | { readonly kind: "conflicted"; readonly epoch: number; readonly reason: string }
+  /** An operator of this site decided; what follows from it are events of their own. */
+  | {
+    readonly kind: "adjudicated";
+    readonly owner: string;
+    readonly epoch: number;
+    readonly by: string;
+    readonly reason: string;
+  }
   | { readonly kind: "leftoversDeleted"; readonly paths: readonly string[] };
 
-/** Legal moves. `noted`, `roundRecorded` and `leftoversDeleted` change nothing. */
+/** Events that change nothing of who may run the machine, legal in any state. */
+const REMARKS: readonly DestinationEvent["kind"][] = [
+  "adjudicated",
+  "leftoversDeleted",
+  "noted",
+  "roundRecorded",
+];
+
+/** Legal moves, beside `REMARKS`. */
 export const DESTINATION_TRANSITIONS = {
   accepted: {
     prepared: "receiving",
@@ -73,7 +89,7 @@ export function destinationAllows(
   state: DestinationState,
   event: DestinationEvent["kind"],
 ): boolean {
-  if (event === "noted" || event === "roundRecorded" || event === "leftoversDeleted") return true;
+  if (REMARKS.includes(event)) return true;
   return event in DESTINATION_TRANSITIONS[state.kind];
 }
 
@@ -90,6 +106,7 @@ export function nextDestinationState(
     case "created":
     case "noted":
     case "roundRecorded":
+    case "adjudicated":
     case "leftoversDeleted":
       return state;
     case "prepared":

@@ -24,6 +24,7 @@ const EVENTS: readonly DestinationEvent[] = [
   { kind: "refused", epoch: 2, error },
   { kind: "abandoned", error },
   { kind: "conflicted", epoch: 3, reason: "r" },
+  { kind: "adjudicated", owner: "a", epoch: 3, by: "operator", reason: "r" },
   { kind: "leftoversDeleted", paths: [] },
 ];
 

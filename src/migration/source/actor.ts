@@ -38,6 +38,11 @@ export class SourceActor {
     return sourceEnded(this.state);
   }
 
+  /** Of the guest when the move began. */
+  get epoch(): number {
+    return this.deps.epoch;
+  }
+
   report(): MigrationReport {
     return this.#move.report();
   }
@@ -186,14 +191,30 @@ export class SourceActor {
     this.#move.publish();
   }
 
+  /** @throws {GatewayError} `migration_state` unless an operator can decide */
+  requireInDoubt(): void {
+    if (this.state.kind === "handedOver" || this.state.kind === "conflict") return;
+    throw this.#notAllowed("adjudicate", "Only a move in doubt or conflict can be adjudicated");
+  }
+
+  /** The site's fence has made sure that the machine cannot run at the peer. */
+  noteFence(
+    { exitCode, durationMs, output }: {
+      readonly exitCode: number | null;
+      readonly durationMs: number;
+      readonly output: string;
+    },
+  ): void {
+    const said = output || "it said nothing";
+    this.deps.draft.decide("fence", `the fence command: ${said}`, { exitCode, durationMs });
+  }
+
   /** An operator's word in a doubt or conflict; recorded with who and why before anything follows. */
   adjudicate(
     decision: { owner: "source" | "destination"; by: string; reason: string; epoch: number },
   ): void {
     const { journal, guestId, id, site, peer } = this.deps;
-    if (this.state.kind !== "handedOver" && this.state.kind !== "conflict") {
-      throw this.#notAllowed("adjudicate", "Only a move in doubt or conflict can be adjudicated");
-    }
+    this.requireInDoubt();
     const { epoch, by, reason } = decision;
     const owner = decision.owner === "source" ? site : peer;
     journal.write(

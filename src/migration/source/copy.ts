@@ -1,7 +1,7 @@
 import { createMemoryEncoder, type MemoryEncoder } from "../../codec/memory_encoder.ts";
 import { TECHNIQUES } from "../../codec/techniques.ts";
 import { totalBytes } from "../../core/extents.ts";
-import { dirtyBytes } from "../../guest/dirty_disks.ts";
+import { dirtyBytes } from "../dirty_disks.ts";
 import type { DiskRound } from "../../guest/guest.ts";
 import { UNIT_BYTES } from "../../image/content_name.ts";
 import { reachOfOffer } from "../../image/page_memory.ts";

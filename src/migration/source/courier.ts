@@ -7,6 +7,7 @@ import type { Changes } from "../changes.ts";
 import type { Interrupt } from "../interrupt.ts";
 import type { StoreOffer } from "../store.ts";
 import {
+  type Adjudicated,
   decodeMessage,
   encodeMessage,
   type ToDestination,
@@ -59,6 +60,7 @@ export class Courier {
    * @param onRefused a refusal; before a hand-over it ends the move
    * @param onWaiting the destination asks whether this move still goes on
    * @param onRepair it got other pages than were sent
+   * @param onVerdict an operator of its site decided; resolves when that is on record here
    */
   constructor(
     private readonly open: () => Channel,
@@ -68,6 +70,7 @@ export class Courier {
     private readonly onRefused: (message: Extract<ToSource, { type: "refused" }>) => void,
     private readonly onWaiting: () => void,
     private readonly onRepair: (message: Extract<ToSource, { type: "repair" }>) => void,
+    private readonly onVerdict: (verdict: Adjudicated) => Promise<void>,
   ) {
     this.#listen();
   }
@@ -80,7 +83,7 @@ export class Courier {
 
   #listen(): void {
     this.#control = this.open();
-    this.#control.receive(({ payload }) => {
+    this.#control.receive(async ({ payload }) => {
       const message = decodeMessage(toSource, payload);
       switch (message.type) {
         case "accepted":
@@ -113,9 +116,11 @@ export class Courier {
         case "pending":
           this.problem = message.problem ?? null;
           break;
+        case "adjudicated":
+          await this.onVerdict(message);
+          break;
       }
       this.changes.notify();
-      return Promise.resolve();
     });
   }
 

@@ -275,6 +275,8 @@ export class ReportDraft {
       opaqueBytes: this.opaqueBytes,
       repairs: this.repairs,
       leftovers: [...this.leftovers],
+      rollback: null,
+      adjudication: null,
     };
   }
 

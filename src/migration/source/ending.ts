@@ -1,4 +1,5 @@
 import { GatewayError, toGatewayError } from "../../core/errors.ts";
+import { withToken } from "../fencing.ts";
 import type { KeptAfter } from "../kept_images.ts";
 import { SEEDED } from "../messages.ts";
 import { onlyLedger, persistently } from "../persistently.ts";
@@ -58,10 +59,12 @@ async function restoreMachine(move: Move): Promise<void> {
   draft.phase = "giving the machine back to this site";
   move.interrupt.raise(new Cancelled());
   await persistently(clock, async () => {
-    await move.pump?.source.cancel();
-    await guest.source.restore(move.notes, move.moveOptions());
+    await withToken(move.deps, move.token, async () => {
+      await move.pump?.source.cancel();
+      await guest.source.restore(move.notes, move.moveOptions());
+    });
   }, (failure) => {
-    if (failure.code === "guest_gone") throw failure;
+    if (failure.code === "guest_gone" || failure.code === "epoch_fenced") throw failure;
     log("error", `${id}: cannot give the machine back yet: ${failure.message}`);
     draft.phase = `giving the machine back: ${failure.message}`;
     move.publish();
@@ -108,10 +111,10 @@ export async function finish(move: Move): Promise<void> {
 }
 
 /** What the memory is kept for: nothing where there is no room, or an operator decided unseen. */
-function keptAfter({ state, verdict, deps }: Move): KeptAfter | null {
+function keptAfter({ state, verdict, decidedByPeer, deps }: Move): KeptAfter | null {
   const isFull = state.kind === "failed" && state.error.code === "image_io";
   if (isFull) deps.kept.noRoom();
-  if (isFull || verdict !== null) return null;
+  if (isFull || verdict !== null || decidedByPeer) return null;
   return state.kind === "completed" ? "departure" : "attempt";
 }
 
@@ -171,7 +174,7 @@ async function retire(move: Move): Promise<void> {
   draft.leftovers = (move.description?.disks ?? [])
     .flatMap((disk) => disk.readOnly || disk.path === null ? [] : [disk.path]);
   // A machine that an operator gave away unseen may be the last good copy.
-  const keep = options.keepSource || move.verdict !== null;
+  const keep = options.keepSource || move.verdict !== null || move.decidedByPeer;
   // Its disks hold what the destination was given: known again when the machine comes home.
   const images = keep
     ? []

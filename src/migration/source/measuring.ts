@@ -1,9 +1,4 @@
-import type { Forecast } from "../control/action.ts";
-import {
-  forecastDowntime,
-  GOODPUT_BYTES_PER_SECOND_ASSUMED,
-  HANDOVER_WORK_MS,
-} from "../control/forecast.ts";
+import { HANDOVER_WORK_MS } from "../control/forecast.ts";
 import type { Measurement, MemoryMeasurement } from "../control/measurement.ts";
 import { DirtyRate } from "./dirty_rate.ts";
 import type { Move } from "./move.ts";
@@ -46,22 +41,6 @@ export class Gauge {
     };
   }
 
-  /** With the machine at the gate and its last blocks handed to the link: what is left. */
-  async rest(): Promise<Forecast> {
-    const measured = await this.measure();
-    const { path, memory } = measured;
-    return forecastDowntime({
-      waitingBytes: (memory?.parkedWireBytes ?? 0) +
-        (memory?.remainingBytes ?? 0) * (memory?.wireRatio ?? 1),
-      goodputBytesPerSecond: Math.min(
-        path.bottleneckBytesPerSecond ?? GOODPUT_BYTES_PER_SECOND_ASSUMED,
-        this.move.deps.draft.rateBytesPerSecond ?? Infinity,
-      ),
-      handoverWorkMs: measured.handoverWorkMs,
-      roundTripMs: path.roundTripMs,
-    });
-  }
-
   async #memory(): Promise<MemoryMeasurement | null> {
     const { pump, deps: { draft } } = this.move;
     if (pump === null) return null;
@@ -70,6 +49,8 @@ export class Gauge {
     return {
       totalBytes: progress.totalBytes,
       remainingBytes: progress.remainingBytes,
+      // The reference machine counts as it writes; QEMU looks at its bitmap once a pass.
+      isCountedLive: this.move.deps.guest.kind === "reference",
       pass: progress.pass,
       dirtyBytesPerSecond: progress.dirtyBytesPerSecond,
       parkedWireBytes: parkedWireBytes(this.move),

@@ -13,7 +13,7 @@ import type { Journal } from "../journal.ts";
 import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import type { ToSource } from "../messages.ts";
 import type { MigrationOptions } from "../options.ts";
-import type { ImageRecords } from "../ports.ts";
+import type { ImageRecords, OwnershipRecord } from "../ports.ts";
 import type { MigrationReport, QuestionAnswer } from "../report.ts";
 import { Courier, type Verdict } from "./courier.ts";
 import type { DiskPlanner } from "./disk_planner.ts";
@@ -23,6 +23,7 @@ import type { SourceNames } from "./names.ts";
 import type { SentHints } from "./sent_hints.ts";
 import { SentPages } from "./sent_pages.ts";
 import { RepairAsked } from "./switch_undone.ts";
+import { hearVerdict } from "./verdict.ts";
 import { endError, sourceEnded, type SourceEvent, type SourceState } from "./state.ts";
 
 /** Progress is published at most this often, and sent to the peer at most every second one. */
@@ -42,6 +43,8 @@ export interface SourceActorDeps {
   readonly options: MigrationOptions;
   /** The guest's epoch when the move began; the hand-over carries the next one. */
   readonly epoch: number;
+  /** This site's record of the guest's owner. */
+  readonly ownership: () => OwnershipRecord | null;
   readonly journal: Journal<SourceState, SourceEvent>;
   readonly draft: ReportDraft;
   readonly scratchDirectory: string;
@@ -113,6 +116,8 @@ export class Move {
   /** The session that numbered this move's frames is gone: what is missing can never be sent. */
   framesGone = false;
   verdict: Verdict | null = null;
+  /** An operator of the destination's site decided; it has not to be told. */
+  decidedByPeer = false;
   #reportedAtMs = -Infinity;
   #sharedAtMs = -Infinity;
   readonly #unsubscribe: (() => void)[] = [];
@@ -128,6 +133,7 @@ export class Move {
       (message) => this.#refusedEarly(message),
       () => this.#askedWhetherAlive(),
       (message) => this.#repairAsked(message),
+      (message) => hearVerdict(this, message),
     );
     this.#unsubscribe.push(
       link.onEvent((event) => {
@@ -151,6 +157,11 @@ export class Move {
 
   get state(): SourceState {
     return this.deps.journal.state;
+  }
+
+  /** What this end may still run the machine by: its epoch until a hand-over has used it up. */
+  get token(): number {
+    return this.deps.epoch;
   }
 
   report(): MigrationReport {

@@ -1,4 +1,5 @@
-import { dirtyBytes } from "../../guest/dirty_disks.ts";
+import { withToken } from "../fencing.ts";
+import { dirtyBytes } from "../dirty_disks.ts";
 import { diskRound, startMemory } from "./copy.ts";
 import type { Move } from "./move.ts";
 import { repairMemory, restartMemory } from "./repair.ts";
@@ -36,11 +37,10 @@ export async function precopy(move: Move): Promise<void> {
       await steering.followRate();
     } else if (turn === "parkMemory" && move.pump !== null) {
       parked = await parkMemory(move);
-    } else if (turn === "switch" && move.pump !== null) {
+    } else if ((turn === "switch" || turn === "forcedSwitch") && move.pump !== null) {
       // A machine that stands still anyway has no pause to keep short.
-      const forced = move.switchRequested || !move.wasRunning;
-      await steering.easeDisks();
-      const undone = await trySwitch(move, forced, steering.gauge);
+      const forced = turn === "forcedSwitch" || !move.wasRunning;
+      const undone = await trySwitch(move, forced, steering);
       if (undone === null) return;
       steering.switchUndone(undone.foundMs);
       continue;
@@ -53,7 +53,7 @@ export async function precopy(move: Move): Promise<void> {
 async function parkMemory(move: Move): Promise<MemoryPump> {
   const pump = move.pump!;
   move.pump = null;
-  await pump.source.cancel();
+  await withToken(move.deps, move.token, () => pump.source.cancel());
   pump.discard();
   return pump;
 }

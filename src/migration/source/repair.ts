@@ -1,3 +1,4 @@
+import { withToken } from "../fencing.ts";
 import type { PageRanges } from "../../codec/memory_encoder.ts";
 import { encodeReset } from "../memory_reset.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
@@ -17,7 +18,7 @@ const EVERY_PAGE: PageRanges = [0, Infinity];
 export async function repairMemory(move: Move): Promise<void> {
   const pump = move.pump!;
   move.pump = null;
-  await pump.source.cancel();
+  await withToken(move.deps, move.token, () => pump.source.cancel());
   pump.discard();
   await restartMemory(move, pump);
 }

@@ -1,6 +1,7 @@
 import { GatewayError, toGatewayError } from "../../core/errors.ts";
 import type { Action, Tick } from "../control/action.ts";
 import { Controller } from "../control/controller.ts";
+import type { GateCheck } from "../control/gate.ts";
 import type { Wishes } from "../control/wishes.ts";
 import { Gauge } from "./measuring.ts";
 import type { Move } from "./move.ts";
@@ -16,26 +17,26 @@ const READ_BYTES_PER_SECOND_MIN = 4 * 1024 * 1024;
 const READ_BYTES_PER_SECOND_MAX = 10_000_000_000;
 
 /** What the procedure of a move has to do next, if anything. */
-export type Turn = "startMemory" | "parkMemory" | "switch" | null;
+export type Turn = "startMemory" | "parkMemory" | "switch" | "forcedSwitch" | null;
 
 /**
  * Joins the controller with one move: measures for it, carries out what it decides, and records
  * that with its reasons. What changes the course of the move is left to the procedure.
  */
 export class Steering {
-  readonly gauge: Gauge;
+  readonly #gauge: Gauge;
   readonly #controller = new Controller();
   #turn: Turn = null;
   #throttledDisks = false;
 
   constructor(private readonly move: Move) {
-    this.gauge = new Gauge(move);
+    this.#gauge = new Gauge(move);
   }
 
   /** One tick. What it decides on the course of the move is kept for the procedure to take. */
   async tick(): Promise<void> {
     const { draft } = this.move.deps;
-    const measured = await this.gauge.measure();
+    const measured = await this.#gauge.measure();
     this.#hearAnswer();
     const tick = this.#controller.tick(measured, this.wishes());
     this.#show(tick);
@@ -85,6 +86,12 @@ export class Steering {
     this.#controller.switchUndone(this.move.deps.clock.nowMs(), foundMs);
   }
 
+  /** The last check, with the machine at its gate and the last blocks handed to the link. */
+  async checkAtGate(pausedMs: number): Promise<GateCheck> {
+    const measured = await this.#gauge.measure();
+    return this.#controller.checkAtGate(measured, this.wishes(), pausedMs);
+  }
+
   wishes(): Wishes {
     const { deps: { options }, holdRequested, switchRequested } = this.move;
     const { maxDowntimeMs, rate, whenOver, window, holdMemoryMs } = options;
@@ -99,7 +106,7 @@ export class Steering {
     };
   }
 
-  /** The machine is about to stand still or to leave: nothing slows its last writes. */
+  /** The machine stands still: what waited for the cap has been let through. */
   async easeDisks(): Promise<void> {
     if (!this.#throttledDisks) return;
     this.#throttledDisks = false;
@@ -132,7 +139,7 @@ export class Steering {
         return;
       case "switch":
         draft.predictedDowntimeMs = Math.round(draft.forecast?.downtimeMs ?? 0);
-        this.#turn = action.kind;
+        this.#turn = action.isForced ? "forcedSwitch" : "switch";
         return;
       case "rate":
         draft.rateBytesPerSecond = action.bytesPerSecond;

@@ -1,8 +1,8 @@
 import type { DiskRound } from "../../guest/guest.ts";
-import { overBudgetAtGate } from "../control/forecast.ts";
+import type { GateCheck } from "../control/gate.ts";
+import { withToken } from "../fencing.ts";
 import { Interrupt } from "../interrupt.ts";
 import { beginRound, sendRound } from "./copy.ts";
-import type { Gauge } from "./measuring.ts";
 import type { Move } from "./move.ts";
 import { restartMemory } from "./repair.ts";
 import { RepairAsked, SwitchUndone } from "./switch_undone.ts";
@@ -11,6 +11,13 @@ import { RepairAsked, SwitchUndone } from "./switch_undone.ts";
 const SWITCH_SILENCE_MS_MIN = 1000;
 /** How often the link is looked at while the machine stands still. */
 const SILENCE_CHECK_MS = 100;
+
+/** Who has the last word at the gate. */
+interface GateKeeper {
+  /** The machine stands still: a cap on its writes has no ground any more. */
+  easeDisks(): Promise<void>;
+  checkAtGate(pausedMs: number): Promise<GateCheck>;
+}
 
 /** A switch that was undone. */
 export interface Undone {
@@ -23,10 +30,14 @@ export interface Undone {
  * last check says that the pause would not fit: then it runs on as if nothing had been.
  *
  * @param forced the operator asked for it: the budget does not undo it
- * @param gauge measures what has still to cross
+ * @param gate says whether the pause would fit, with the machine at its gate
  * @returns null when the machine was given away; else the switch was undone and the copy goes on
  */
-export async function trySwitch(move: Move, forced: boolean, gauge: Gauge): Promise<Undone | null> {
+export async function trySwitch(
+  move: Move,
+  forced: boolean,
+  gate: GateKeeper,
+): Promise<Undone | null> {
   const { journal, draft, options, clock } = move.deps;
   journal.write({ kind: "switchBegan" });
   move.holding = false;
@@ -39,16 +50,18 @@ export async function trySwitch(move: Move, forced: boolean, gauge: Gauge): Prom
   move.undoing = undoing;
   if (move.sent.repairIsDue) undoing.raise(new RepairAsked());
   try {
-    await undoing.race(sendRound(move, rounds, "final", undoing.signal));
-    const remaining = await gauge.rest();
+    const sent = sendRound(move, rounds, "final", undoing.signal);
+    // Not before: until it stands still it would write as fast as it can.
+    await undoing.race(Promise.all([sent, gate.easeDisks()]));
     const pausedMs = clock.nowMs() - pausedAtMs;
-    if (!forced && overBudgetAtGate(pausedMs, remaining, options.maxDowntimeMs)) {
-      const foundMs = Math.round(pausedMs + remaining.budgetedMs);
+    const found = await gate.checkAtGate(pausedMs);
+    if (!forced && found.isOver) {
+      const foundMs = Math.round(found.foundMs);
       const reason = `at the gate the pause would take ${foundMs} ms of the ` +
         `${options.maxDowntimeMs} ms budget`;
       draft.decide("undo the switch", reason, {
         pausedMs: Math.round(pausedMs),
-        transferMs: Math.round(remaining.transferMs),
+        transferMs: Math.round(found.rest.transferMs),
       });
       await undoSwitch(move, rounds, reason);
       return { foundMs };
@@ -127,10 +140,12 @@ async function undoSwitch(move: Move, rounds: readonly DiskRound[], reason: stri
   const pump = move.pump!;
   if (move.names !== null) move.names.onlyOffered = false;
   move.pump = null;
-  await pump.source.cancel();
+  await withToken(move.deps, move.token, () => pump.source.cancel());
   pump.discard();
   // It may have given its whole state away already; without a hand-over that means nothing.
-  if (await guest.runState() === "postmigrate") await guest.source.resume();
+  if (await guest.runState() === "postmigrate") {
+    await withToken(move.deps, move.token, () => guest.source.resume());
+  }
   draft.runState = move.wasRunning ? "running" : "paused";
   move.pausedAtMs = null;
   journal.write({ kind: "switchUndone", reason });

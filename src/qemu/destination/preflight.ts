@@ -1,6 +1,8 @@
 import type { DiskDescription, Finding, GuestDescription } from "../../guest/guest.ts";
+import { memoryFindings } from "../../guest/memory_room.ts";
 import { readDrives, runStateOf } from "../describe.ts";
-import { ask, statusAnswer } from "../answers.ts";
+import { hostMemory } from "../../host/host_memory.ts";
+import { ask, memoryDevicesAnswer, statusAnswer } from "../answers.ts";
 import type { Drive } from "../drives.ts";
 import { exportIds } from "../exports.ts";
 import { fileRoom, lockConflict, processesWithOpenFile } from "../host_process.ts";
@@ -39,8 +41,19 @@ export async function destinationFindings(
     const written = drives.filter((drive) => !drive.readOnly && travels.has(drive.id));
     findings.push(...(await Promise.all(written.map(imageFindings))).flat());
     findings.push(...roomFindings(await roomNeeds(written, counterpart.disks)));
+    findings.push(...await memoryRoom(machine, counterpart.memoryBytes));
   }
   return findings;
+}
+
+/** QEMU takes its memory page by page as it arrives, unless it was told to take it all at once. */
+async function memoryRoom(machine: Machine, memoryBytes: number): Promise<Finding[]> {
+  const [devices, host] = await Promise.all([
+    ask(machine, "query-memdev", memoryDevicesAnswer),
+    hostMemory(),
+  ]);
+  const takenBytes = devices.reduce((sum, { size, prealloc }) => sum + (prealloc ? size : 0), 0);
+  return memoryFindings(Math.max(0, memoryBytes - takenBytes), host);
 }
 
 async function imageFindings(drive: Drive): Promise<Finding[]> {

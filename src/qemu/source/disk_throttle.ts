@@ -1,5 +1,6 @@
 import { GatewayError } from "../../core/errors.ts";
-import { ask, blockStatsAnswer, virtioQueueAnswer } from "../answers.ts";
+import { checkDiskCap } from "../../guest/throttles.ts";
+import { ask, blockStatsAnswer, ioLimits, virtioQueueAnswer } from "../answers.ts";
 import { readDrives } from "../describe.ts";
 import { cappedWrites, type FoundLimits, foundLimits, THROTTLE_GROUP } from "../io_limits.ts";
 import type { Machine } from "../machine.ts";
@@ -14,6 +15,8 @@ type Remember = (notes: { ioLimits: readonly FoundLimits[] }) => Promise<void>;
 export class DiskThrottle {
   /** What the drives had before; null while there is no cap of ours. */
   #found: readonly FoundLimits[] | null = null;
+  /** What had been written when the cap began, by path of the device. */
+  #writtenBefore: WriteCounts = new Map();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly machine: Machine, private readonly remember: Remember) {}
@@ -23,9 +26,7 @@ export class DiskThrottle {
    * @throws {GatewayError} `throttle_not_possible`, with no cap left in place
    */
   set(bytesPerSecond: number | null): Promise<void> {
-    if (bytesPerSecond !== null && !(bytesPerSecond >= 1)) {
-      throw new RangeError(`the cap of the disks is ${bytesPerSecond}`);
-    }
+    checkDiskCap(bytesPerSecond);
     const done = this.#last.then(() =>
       bytesPerSecond === null ? this.#lift() : this.#cap(bytesPerSecond)
     );
@@ -36,29 +37,30 @@ export class DiskThrottle {
   /**
    * Bytes that the machine has given to its disks and that wait for the cap. A pause lets them
    * through at once, so they belong to what has to be copied during it. An estimate from the mean
-   * size of a write; 0 without a cap, and for devices that do not count their requests.
+   * size of what came through since; 0 without a cap, and for devices that do not count their
+   * requests.
    */
   async waitingBytes(): Promise<number> {
     if (this.#found === null) return 0;
     const { machine } = this;
-    const stats = await ask(machine, "query-blockstats", blockStatsAnswer);
+    const written = await writeCounts(machine);
     const estimates = this.#found.map(async ({ handle }) => {
-      const path = "id" in handle ? handle.id : null;
-      const drive = stats.find(({ qdev }) => qdev === path)?.stats;
-      if (path === null || !path.endsWith(VIRTIO_BACKEND) || !drive?.wr_operations) return 0;
-      const requests = await requestsIn(machine, path);
-      return Math.round(requests * drive.wr_bytes / drive.wr_operations);
+      const path = "id" in handle ? handle.id : "";
+      const counts = written.get(path);
+      if (!path.endsWith(VIRTIO_BACKEND) || counts === undefined) return 0;
+      return await requestsIn(machine, path) * meanBytes(counts, this.#writtenBefore.get(path));
     });
-    return (await Promise.all(estimates)).reduce((sum, bytes) => sum + bytes, 0);
+    return Math.round((await Promise.all(estimates)).reduce((sum, bytes) => sum + bytes, 0));
   }
 
   async #cap(bytesPerSecond: number): Promise<void> {
     if (this.#found === null) {
       const drives = (await readDrives(this.machine)).filter(({ readOnly }) => !readOnly);
-      const found = drives.flatMap(({ throttle }) => throttle === null ? [] : [throttle]);
+      const found = drives.flatMap(({ throttle }) => throttle === null ? [] : [foreign(throttle)]);
       if (found.length === 0 && drives.length > 0) {
         throw notPossible("QEMU can limit none of them");
       }
+      this.#writtenBefore = await writeCounts(this.machine);
       await this.remember({ ioLimits: found });
       this.#found = found;
     }
@@ -80,6 +82,33 @@ export class DiskThrottle {
     // Whoever sets limits from now on is not us: a later `restore` must not undo it.
     await this.remember({ ioLimits: [] });
   }
+}
+
+/** Writes of each drive since its machine began, by path of its device. */
+type WriteCounts = ReadonlyMap<string, { readonly bytes: number; readonly writes: number }>;
+
+async function writeCounts(machine: Machine): Promise<WriteCounts> {
+  const stats = await ask(machine, "query-blockstats", blockStatsAnswer);
+  return new Map(
+    stats.flatMap(({ qdev, stats: { wr_bytes, wr_operations } }) =>
+      qdev === undefined ? [] : [[qdev, { bytes: wr_bytes, writes: wr_operations }]]
+    ),
+  );
+}
+
+/** Of the writes since `before`; of all there were as long as there are none. */
+function meanBytes(
+  now: { readonly bytes: number; readonly writes: number },
+  before = { bytes: 0, writes: 0 },
+): number {
+  const writes = now.writes - before.writes;
+  if (writes > 0) return (now.bytes - before.bytes) / writes;
+  return now.writes > 0 ? now.bytes / now.writes : 0;
+}
+
+/** A cap of ours whose notes were lost is not what its drive is to have again. */
+function foreign({ handle, limits }: FoundLimits): FoundLimits {
+  return { handle, limits: limits.group === THROTTLE_GROUP ? ioLimits.parse({}) : limits };
 }
 
 /** Gives drives the limits that they had; ones that are gone meanwhile are passed over. */

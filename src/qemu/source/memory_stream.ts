@@ -1,9 +1,9 @@
 import { GatewayError } from "../../core/errors.ts";
-import { checkCpuThrottle } from "../../guest/cpu_throttle.ts";
+import { checkCpuThrottle } from "../../guest/throttles.ts";
 import type { MemoryProgress, MemorySource } from "../../guest/guest.ts";
 import type { MemoryItem } from "../../guest/memory_items.ts";
 import { cpuThrottleParameters } from "../cpu_throttle.ts";
-import { canHoldSwitchover } from "../describe.ts";
+import { canHoldSwitchover, isAtLeast } from "../describe.ts";
 import { ask, memorySizeAnswer } from "../answers.ts";
 import type { Machine } from "../machine.ts";
 import { MigrationWatch, SETTLED } from "../migration_watch.ts";
@@ -12,9 +12,21 @@ import { encodeReturnPath } from "../stream/return_path.ts";
 import { differsEnough, holdBandwidth } from "./hold.ts";
 import { acceptOne, type StreamListener } from "./listener.ts";
 import { pingsIn } from "./pings.ts";
+import { ReadAhead } from "./read_ahead.ts";
 import { StreamEndDetector } from "./stream_end.ts";
 
 const READ_BUFFER_BYTES = 512 * 1024;
+/**
+ * QEMU counts in tenths of a second, and takes 0 bytes in one of them for no limit at all. It fills a
+ * buffer of 32 pages before it looks again, so less than 1.3 MB/s is not to be had while more is dirty.
+ */
+const BANDWIDTH_MIN = 10;
+/**
+ * From this version on `auto-converge` looks for dirty memory every 5 s in QEMU's main loop, and
+ * waits there for the thread that sends, which keeps its lock while it waits for a reader. Seen on
+ * 10.0.2: a reader that stops for some seconds then stops the monitor and the machine with it.
+ */
+const SYNCS_BY_TIMER = [9, 2] as const;
 const BANDWIDTH_DEFAULT = 1024 * 1024 * 1024;
 /** Twice in each of QEMU's rate windows: one with room left over is spent on empty passes. */
 const HOLD_POLL_MS = 50;
@@ -36,6 +48,9 @@ export class MemoryStream implements MemorySource {
   readonly #reader = createStreamReader({ reuseContents: true });
   readonly #end = new StreamEndDetector();
   readonly #holding = new AbortController();
+  /** Reads where nobody does, see `SYNCS_BY_TIMER`; null where QEMU can wait as long as it has to. */
+  readonly #ahead: ReadAhead | null;
+  #isReaderAway = false;
   #state: "held" | "released" | "finishing" | "ended" | "cancelled" = "held";
   /** What was asked for. */
   #throttlePercent = 0;
@@ -57,6 +72,10 @@ export class MemoryStream implements MemorySource {
     this.#machine = machine;
     this.#watch = watch;
     this.#conn = conn;
+    const isAtRisk = mayThrottleCpu && isAtLeast(machine.version, ...SYNCS_BY_TIMER);
+    this.#ahead = isAtRisk
+      ? new ReadAhead(conn, { clock: machine.clock, onAway: (isAway) => this.#onAway(isAway) })
+      : null;
   }
 
   /** Lets QEMU connect to `listener` and begins; the settings of the source are in place. */
@@ -105,21 +124,13 @@ export class MemoryStream implements MemorySource {
   }
 
   async *#read(): AsyncGenerator<MemoryItem[], void, undefined> {
-    const buffer = new Uint8Array(READ_BUFFER_BYTES);
+    const buffer = new Uint8Array(this.#ahead === null ? READ_BUFFER_BYTES : 0);
     for (;;) {
-      let count: number | null;
       this.#readingSinceMs = this.#machine.clock.nowMs();
-      try {
-        count = await this.#conn.read(buffer);
-      } catch {
-        // The connection was closed here by `cancel`, or reset by a QEMU that died.
-        count = null;
-      } finally {
-        this.#readingSinceMs = null;
-      }
+      const bytes = await (this.#ahead?.next() ?? this.#readConn(buffer));
+      this.#readingSinceMs = null;
       if (this.#isCancelled()) return;
-      if (count === null) break;
-      const bytes = buffer.subarray(0, count);
+      if (bytes === null) break;
       const items = this.#reader.push(bytes);
       if (this.#reader.phase === "device" && this.#end.push(bytes)) this.#sendShut();
       for (const item of items) {
@@ -132,9 +143,22 @@ export class MemoryStream implements MemorySource {
     const outcome = await this.#watch.untilMigration(SETTLED, SETTLE_TIMEOUT_MS).catch(() => null);
     if (this.#isCancelled()) return;
     if (outcome?.status !== "completed") {
-      throw await this.#machine.explain(failed(outcome?.["error-desc"]));
+      const reason = this.#ahead?.gaveUp
+        ? "its reader has taken nothing for too long"
+        : outcome?.["error-desc"];
+      throw await this.#machine.explain(failed(reason));
     }
     if (rest.length > 0) yield rest;
+  }
+
+  async #readConn(buffer: Uint8Array): Promise<Uint8Array | null> {
+    try {
+      const count = await this.#conn.read(buffer);
+      return count === null ? null : buffer.subarray(0, count);
+    } catch {
+      // The connection was closed here by `cancel`, or reset by a QEMU that died.
+      return null;
+    }
   }
 
   async progress(): Promise<MemoryProgress> {
@@ -155,6 +179,7 @@ export class MemoryStream implements MemorySource {
   async setBandwidth(bytesPerSecond: number): Promise<void> {
     if (!(bytesPerSecond >= 1)) throw new RangeError(`bandwidth is ${bytesPerSecond}`);
     this.#boundBytesPerSecond = Math.floor(bytesPerSecond);
+    if (this.#isReaderAway) return;
     if (this.#state !== "held" || this.#bandwidth > this.#boundBytesPerSecond) {
       await this.#setBandwidth(this.#boundBytesPerSecond);
     }
@@ -173,7 +198,7 @@ export class MemoryStream implements MemorySource {
     this.#state = "released";
     const { clock } = this.#machine;
     await this.#machine.execute("migrate-set-parameters", {
-      "max-bandwidth": this.#boundBytesPerSecond,
+      "max-bandwidth": Math.max(BANDWIDTH_MIN, this.#boundBytesPerSecond),
       "downtime-limit": DOWNTIME_RELEASED_MS,
     });
     // The acknowledgement alone does not switch: too much may be dirty for the bandwidth of a hold.
@@ -197,6 +222,8 @@ export class MemoryStream implements MemorySource {
 
   async finish(): Promise<void> {
     this.#state = "finishing";
+    // The machine stands still: QEMU may wait now, and must not lose its reader.
+    this.#ahead?.stop();
     await this.#machine.execute("migrate-continue", { state: "pre-switchover" });
     const settled = this.#watch.untilMigration(SETTLED);
     let outcome: Awaited<typeof settled> | undefined;
@@ -253,7 +280,7 @@ export class MemoryStream implements MemorySource {
         const { remainingBytes } = await this.progress();
         const boundBytesPerSecond = this.#boundBytesPerSecond;
         const wanted = holdBandwidth({ remainingBytes, boundBytesPerSecond });
-        if (!signal.aborted && differsEnough(this.#bandwidth, wanted)) {
+        if (!signal.aborted && !this.#isReaderAway && differsEnough(this.#bandwidth, wanted)) {
           await this.#setBandwidth(wanted);
         }
       }
@@ -263,8 +290,19 @@ export class MemoryStream implements MemorySource {
   }
 
   async #setBandwidth(bytesPerSecond: number): Promise<void> {
-    this.#bandwidth = bytesPerSecond;
-    await this.#machine.execute("migrate-set-parameters", { "max-bandwidth": bytesPerSecond });
+    const bandwidth = Math.max(BANDWIDTH_MIN, bytesPerSecond);
+    this.#bandwidth = bandwidth;
+    await this.#machine.execute("migrate-set-parameters", { "max-bandwidth": bandwidth });
+  }
+
+  #onAway(isAway: boolean): void {
+    this.#isReaderAway = isAway;
+    // QEMU's timer stands still with the machine, and what is left shall not be slowed.
+    if (this.#watch.stoppedAtMs !== null) return;
+    const wanted = isAway ? BANDWIDTH_MIN : this.#boundBytesPerSecond;
+    void this.#setBandwidth(wanted).catch(() => {
+      // Whoever reads the stream learns that the machine has ended.
+    });
   }
 
   /** For streams whose end cannot be seen (`suppress-vmdesc`): harmless when it comes early. */
@@ -292,6 +330,7 @@ export class MemoryStream implements MemorySource {
   }
 
   #close(): void {
+    this.#ahead?.stop();
     this.#holding.abort();
     this.#watch.close();
     this.#closeConn();
@@ -330,6 +369,7 @@ export async function cancelMigration(
   }
   closeConnection();
   await watch.untilRunState((state) => state !== "finish-migrate", SETTLE_TIMEOUT_MS);
+  await watch.untilLetGo();
 }
 
 export function failed(reason: string | undefined, cause?: unknown): GatewayError {

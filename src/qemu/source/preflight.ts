@@ -1,5 +1,6 @@
 import type { Finding, GuestDescription, PreflightOptions } from "../../guest/guest.ts";
 import { ask, migrateAnswer } from "../answers.ts";
+import { compareCpuModels } from "../cpu_model.ts";
 import { describeMachine, readDrives } from "../describe.ts";
 import { BITMAP_PREFIX, type Drive } from "../drives.ts";
 import { EXPORT_PREFIX, exportIds } from "../exports.ts";
@@ -45,6 +46,7 @@ export async function sourceFindings(
       ),
     ]),
     ...compareMachines(own, counterpart),
+    ...compareCpuModels(own.cpuModel, counterpart.cpuModel),
     ...(sendFree ? freePageFindings(own.devices) : []),
     ...(mayThrottleDisks ? throttleFindings(drives) : []),
     ...driveFindings(drives),

@@ -57,12 +57,12 @@ export async function removeTracking(machine: Machine, notes: SourceNotes): Prom
 /** Design section 3 rule 5: an unread migration is left to fail, one at the gate is cancelled. */
 async function settleMigration(machine: Machine, watch: MigrationWatch): Promise<void> {
   const { status } = await watch.migration();
-  if (SETTLED.has(status)) return;
+  if (SETTLED.has(status)) return await watch.untilLetGo();
   if (status !== "pre-switchover") {
     // Its socket is gone: in `device` it fails and resumes by itself, and cancelling is refused.
     const ended = new Set([...SETTLED, "pre-switchover"]);
     const answer = await watch.untilMigration(ended, ORPHAN_TIMEOUT_MS);
-    if (answer !== null && SETTLED.has(answer.status)) return;
+    if (answer !== null && SETTLED.has(answer.status)) return await watch.untilLetGo();
   }
   await cancelMigration(machine, watch, () => {});
 }

@@ -2,6 +2,8 @@ import { DatabaseSync } from "node:sqlite";
 import assert from "node:assert/strict";
 import { initSite } from "../../../src/config/init.ts";
 import { trustPeer } from "../../../src/config/trust.ts";
+import type { WanProfile } from "../../../src/emulator/settings.ts";
+import { type Relay, startRelay } from "../../../src/emulator/udp_relay.ts";
 import { systemClock } from "../../../src/host/system_clock.ts";
 import type { MigrationReport } from "../../../src/migration/report.ts";
 import { connectQmp, type QmpClient } from "../../../src/qemu/qmp/client.ts";
@@ -20,16 +22,23 @@ const ENDED = ["completed", "failed", "cancelled"];
 export class WatchedQemu implements AsyncDisposable {
   private constructor(readonly process: QemuProcess, readonly monitor: QmpClient) {}
 
-  static async start(directory: string, name: string, incoming: boolean): Promise<WatchedQemu> {
-    const path = `${directory}/${name}.raw`;
-    await createDisk(path, "raw", DISK_MIB);
+  /** @param path of its disk, made empty where it is not there */
+  static async start(
+    directory: string,
+    name: string,
+    incoming: boolean,
+    path = `${directory}/${name}.raw`,
+    diskKiBPerSecond = 128,
+  ): Promise<WatchedQemu> {
+    const isThere = await Deno.stat(path).then(() => true, () => false);
+    if (!isThere) await createDisk(path, "raw", DISK_MIB);
     const monitorPath = `${directory}/${name}.own`;
     const process = await startQemu({
       directory,
       name,
       memoryMiB: MEMORY_MIB,
       disks: [{ id: "root", path, format: "raw" }],
-      workload: { memoryMiB: 8, memoryKiBPerSecond: 512, diskKiBPerSecond: 128 },
+      workload: { memoryMiB: 8, memoryKiBPerSecond: 512, diskKiBPerSecond },
       incoming,
       extraArgs: ["-qmp", `unix:${monitorPath},server=on,wait=off`],
     });
@@ -150,14 +159,26 @@ export class KillableSites implements AsyncDisposable {
     readonly machine: WatchedQemu,
     /** What the gateway of a reaches the machine's monitor by. */
     readonly monitor: MonitorProxy,
+    /** Between the gateways; null for the bare loopback. */
+    readonly relay: Relay | null,
     private readonly owned: AsyncDisposableStack,
   ) {}
 
-  static async start({ booted = true } = {}): Promise<KillableSites> {
+  /** @param profile of an emulated link between the gateways; null for none */
+  static async start(
+    { booted = true, profile = null, makeDisk, diskKiBPerSecond }: {
+      booted?: boolean;
+      profile?: WanProfile | null;
+      /** Makes the image that the machine boots with, of 64 MiB; an empty one without it. */
+      makeDisk?: (path: string, sizeMiB: number) => Promise<void>;
+      diskKiBPerSecond?: number;
+    } = {},
+  ): Promise<KillableSites> {
     const directory = await Deno.makeTempDir({ prefix: "cw-kill-" });
     await using made = new AsyncDisposableStack();
     made.defer(() => Deno.remove(directory, { recursive: true }).catch(() => {}));
-    const boot = WatchedQemu.start(directory, "a", false);
+    await makeDisk?.(`${directory}/a.raw`, DISK_MIB);
+    const boot = WatchedQemu.start(directory, "a", false, undefined, diskKiBPerSecond);
     boot.catch(() => {});
     made.defer(async () => await (await boot.catch(() => null))?.[Symbol.asyncDispose]());
     // A restarted gateway must be found where it was: b has a port of its own, a dials it.
@@ -167,7 +188,10 @@ export class KillableSites implements AsyncDisposable {
     const [a, b] = await Promise.all([site("a", "127.0.0.1:0"), site("b", address)]);
     const trust = (config: string, peer: string, certificate: string, at?: string) =>
       trustPeer({ config, peer, certificate, ...(at ? { address: at } : {}) });
-    await trust(a.configPath, "b", b.certificatePath, address);
+    const relay = profile &&
+      await startRelay({ profile, listen: "127.0.0.1:0", to: address, seed: 1 });
+    made.defer(async () => await relay?.close());
+    await trust(a.configPath, "b", b.certificatePath, relay?.address ?? address);
     await trust(b.configPath, "a", a.certificatePath);
     const gateways = await Promise.all(
       [a, b].map((made) => SupervisedGateway.start(made.configPath, made.apiTokenPath)),
@@ -177,13 +201,14 @@ export class KillableSites implements AsyncDisposable {
     const monitor = made.use(new MonitorProxy(`${directory}/a.proxy`, machine.process.qmpPath));
     await (await gateways[0].api()).call("PUT", "/guests/vm", { kind: "qemu", qmp: monitor.path });
     if (booted) await machine.process.waitReady();
-    return new KillableSites(directory, gateways[0], gateways[1], machine, monitor, made.move());
+    const [atA, atB] = gateways;
+    return new KillableSites(directory, atA, atB, machine, monitor, relay, made.move());
   }
 
-  /** A new incoming machine, registered at b. */
-  async incoming(): Promise<WatchedQemu> {
+  /** A new incoming machine, registered at b; `diskPath` may be what an earlier one has left. */
+  async incoming(diskPath?: string): Promise<WatchedQemu> {
     const qemu = this.owned.use(
-      await WatchedQemu.start(this.directory, `b${++this.#machineCount}`, true),
+      await WatchedQemu.start(this.directory, `b${++this.#machineCount}`, true, diskPath),
     );
     const definition = { kind: "qemu", qmp: qemu.process.qmpPath, role: "incoming" };
     await (await this.b.api()).call("PUT", "/guests/vm", definition);
@@ -199,9 +224,10 @@ export class KillableSites implements AsyncDisposable {
     site: "a" | "b",
     id: string,
     fits: (report: MigrationReport) => boolean,
+    timeoutMs = STEP_TIMEOUT_MS,
   ): Promise<MigrationReport> {
     const api = await this[site].api();
-    return await api.until(id, fits, STEP_TIMEOUT_MS).catch((error) => {
+    return await api.until(id, fits, timeoutMs).catch((error) => {
       throw new Error(`${error.message}\na: ${this.a.log}\nb: ${this.b.log}`);
     });
   }
@@ -216,8 +242,8 @@ export class KillableSites implements AsyncDisposable {
     }
   }
 
-  ended(site: "a" | "b", id: string): Promise<MigrationReport> {
-    return this.until(site, id, ({ state }) => ENDED.includes(state));
+  ended(site: "a" | "b", id: string, timeoutMs?: number): Promise<MigrationReport> {
+    return this.until(site, id, ({ state }) => ENDED.includes(state), timeoutMs);
   }
 
   /** A connection of the test's own to a site's ledger; the caller closes it. */

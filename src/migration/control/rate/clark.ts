@@ -4,22 +4,25 @@ import type { RateDecision, RateInput, RateRule } from "./policy.ts";
 
 type Clark = Extract<RatePolicy, { policy: "clark" }>;
 
-/** Passes before a pool that coalesces are short: a round takes at least this long, ms. */
+/** A round takes at least this long, ms. */
 const ROUND_MS_MIN = 1_000;
-/** A lower rate is taken only when no round in this time asked for more, ms. */
-const FALL_AFTER_MS = 10_000;
+/** A lower rate is taken only when no round in this time asked for more, and stays as long; ms. */
+const TURN_MS = 10_000;
 
 /**
  * Dynamic rate limiting after Clark et al., NSDI 2005, section 5.1: the first round goes at the
  * least, each later one at the rate at which the machine wrote in the round before plus an increment,
- * and the last, with the machine paused, at the most. Rounds are the machine's passes over memory;
- * where only disks are kept in step, seconds.
+ * and the last, with the machine paused, at the most. A round is a pass of the machine over memory, and
+ * lasts until what waited at its beginning has crossed, because passes end early before a pool.
  */
 export class ClarkRate implements RateRule {
   readonly follows = true;
   #roundBeganMs = 0;
   #round: string | null = null;
+  /** Applied when all that waited at the beginning of the round has crossed. */
+  #crossedAtBytes = 0;
   #wantedUntilMs = 0;
+  #fellUntilMs = 0;
   #bytesPerSecond: number;
   #dirtyBytesPerSecond: number | null = null;
 
@@ -30,10 +33,13 @@ export class ClarkRate implements RateRule {
   decide(input: RateInput): RateDecision {
     const { judgedMs } = input;
     const round = roundOf(input);
-    const isOver = judgedMs - this.#roundBeganMs >= ROUND_MS_MIN;
-    if (round !== this.#round && isOver || this.#round === null) {
+    const { appliedWireBytes } = input.measured;
+    const isOver = round !== this.#round && appliedWireBytes >= this.#crossedAtBytes &&
+      judgedMs - this.#roundBeganMs >= ROUND_MS_MIN;
+    if (isOver || this.#round === null) {
       this.#round = round;
       this.#roundBeganMs = judgedMs;
+      this.#crossedAtBytes = appliedWireBytes + input.waitingBytes;
       this.#begin(input);
     }
     const { minBytesPerSecond, maxBytesPerSecond, incrementBytesPerSecond } = this.wish;
@@ -65,10 +71,12 @@ export class ClarkRate implements RateRule {
         Math.max(minBytesPerSecond, dirtyBytesPerSecond + incrementBytesPerSecond),
       ),
     );
-    if (wanted < this.#bytesPerSecond && judgedMs < this.#wantedUntilMs) return;
+    const isFall = wanted < this.#bytesPerSecond;
+    if (judgedMs < (isFall ? this.#wantedUntilMs : this.#fellUntilMs)) return;
+    if (isFall) this.#fellUntilMs = judgedMs + TURN_MS;
     this.#bytesPerSecond = wanted;
     this.#dirtyBytesPerSecond = dirtyBytesPerSecond;
-    this.#wantedUntilMs = judgedMs + FALL_AFTER_MS;
+    this.#wantedUntilMs = judgedMs + TURN_MS;
   }
 }
 

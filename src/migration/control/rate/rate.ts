@@ -69,7 +69,7 @@ export class Rate {
   /** The machine is about to stand still. @returns as `decide` */
   decideLast(judgedMs: number): RateDecision | null {
     const latest = this.#latest;
-    if (latest === null || latest.finalBytesPerSecond === this.#inForce) return null;
+    if (latest === null || !differs(this.#inForce, latest.finalBytesPerSecond)) return null;
     const reason = "the last round, with the machine paused, goes at full speed";
     return this.#enforce(
       { ...latest, bytesPerSecond: latest.finalBytesPerSecond, reason },

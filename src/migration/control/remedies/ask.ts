@@ -32,6 +32,8 @@ export class Ask {
       const isOff = wantedMs > OFF_RATIO * open.wantedMs || wantedMs * OFF_RATIO < open.wantedMs;
       if (!isOff || judgedMs - open.atMs < AGAIN_MS) return { kind: "acting", action: null };
     }
+    // A pause of the last seconds fits already: the next such moment is the switch's.
+    if (open === null && leastBudgetedMs <= budgetMs) return { kind: "acting", action: null };
     this.#open = { wantedMs, budgetMs, atMs: judgedMs };
     return {
       kind: "acting",

@@ -8,6 +8,8 @@ import { ThrottleDisks } from "./throttle_disks.ts";
 
 /** A move is given up only after it has not converged for this long, ms. */
 const GIVE_UP_MS = 20_000;
+/** A question stays open until the copy has converged for this long: people read slowly; ms. */
+const WITHDRAW_MS = 30_000;
 
 /**
  * What is done about a machine that writes faster than the link carries, in the order that the
@@ -18,7 +20,7 @@ export class Remedies {
   readonly #disks = new ThrottleDisks();
   readonly #cpu = new ThrottleCpu();
   readonly #ask = new Ask();
-  #current: Remedy = "wait";
+  #convergesSinceMs: number | null = null;
 
   /** What is in force, in words; null where nothing is. */
   get status(): string | null {
@@ -32,9 +34,9 @@ export class Remedies {
     return parts.length === 0 ? null : parts.join(", ");
   }
 
-  /** The remedy whose turn it was last. */
-  get current(): Remedy {
-    return this.#current;
+  /** The machine is slowed. */
+  get isSlowing(): boolean {
+    return this.#cpu.share > 0 || this.#disks.bytesPerSecond !== null;
   }
 
   /** The operator's answer to the open question was no. */
@@ -50,19 +52,17 @@ export class Remedies {
     const { convergence, wishes } = input;
     const push = (action: Action | null) => void (action && actions.push(action));
     if (this.#ask.isAnswered(wishes.maxDowntimeMs)) push(this.#ask.withdraw("it was answered"));
-    if (convergence.verdict === "converging") push(this.#ask.withdraw(convergence.reason));
+    if (this.#hasConverged(input)) push(this.#ask.withdraw(convergence.reason));
     if (wishes.whenOver.includes("throttleDisks")) push(this.#disks.ease(input));
     else push(this.#disks.lift("the operator does not want disk writes slowed"));
     if (convergence.verdict !== "notConverging") return actions;
     for (const remedy of wishes.whenOver) {
       const turn = this.#turn(remedy, input);
       if (turn.kind === "passed") continue;
-      this.#current = remedy;
       if (remedy === "giveUp" && turn.action) push(this.#disks.lift("the move ends"));
       push(turn.action);
       return actions;
     }
-    this.#current = "wait";
     return actions;
   }
 
@@ -86,6 +86,12 @@ export class Remedies {
   /** A switch was undone: a new stream has begun, and disks have their full speed. */
   again(): Action[] {
     return [this.#disks.again(), this.#cpu.again()].filter((action) => action !== null);
+  }
+
+  #hasConverged({ convergence, judgedMs }: RemedyInput): boolean {
+    if (convergence.verdict !== "converging") this.#convergesSinceMs = null;
+    else this.#convergesSinceMs ??= judgedMs;
+    return this.#convergesSinceMs !== null && judgedMs - this.#convergesSinceMs >= WITHDRAW_MS;
   }
 
   #turn(remedy: Remedy, input: RemedyInput): Turn {

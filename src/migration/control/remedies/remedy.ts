@@ -31,6 +31,11 @@ export const PASSED: Turn = { kind: "passed" };
 /** Share of the link that throttles leave to what the machine writes. */
 export const LOAD_RATIO = 0.8;
 
+/** The budget is shorter than the hand-over alone: however slow the machine is, nothing fits. */
+export function isBeyondMachine({ convergence }: RemedyInput): boolean {
+  return (convergence.numbers.fitBytes ?? 0) < 0;
+}
+
 /** The numbers that every remedy's reason rests on. */
 export function numbersOf(input: RemedyInput): Record<string, number | null> {
   return {

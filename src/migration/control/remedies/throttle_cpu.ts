@@ -1,5 +1,12 @@
 import type { Action } from "../action.ts";
-import { LOAD_RATIO, numbersOf, PASSED, type RemedyInput, type Turn } from "./remedy.ts";
+import {
+  isBeyondMachine,
+  LOAD_RATIO,
+  numbersOf,
+  PASSED,
+  type RemedyInput,
+  type Turn,
+} from "./remedy.ts";
 
 /** Steps of the share: the least, later ones at least this much, and the last. */
 const FIRST_SHARE_MIN = 0.2;
@@ -23,9 +30,8 @@ export class ThrottleCpu {
 
   turn(input: RemedyInput): Turn {
     if (!input.measured.canThrottleCpu || this.#share >= SHARE_MAX) return PASSED;
-    const { dirtyMemoryBytesPerSecond: memory, dirtyDiskBytesPerSecond: disk } = input;
-    const room = Math.max(0, LOAD_RATIO * input.goodputBytesPerSecond - disk);
-    const left = memory <= 0 ? 0 : Math.min(1, room / memory);
+    if (isBeyondMachine(input)) return PASSED;
+    const left = shareLeft(input);
     const before = this.#share;
     const wanted = 1 - (1 - before) * left;
     const least = before === 0 ? FIRST_SHARE_MIN : before + STEP_MIN;
@@ -56,4 +62,14 @@ export class ThrottleCpu {
     const reason = "the copy goes on after an undone switch, with the processor slowed as before";
     return { kind: "throttleCpu", share: this.#share, reason, numbers: { share: this.#share } };
   }
+}
+
+/** What of the machine's writes may stay: what the link carries, or what leaves no more than fits. */
+function shareLeft(input: RemedyInput): number {
+  const { dirtyMemoryBytesPerSecond, dirtyDiskBytesPerSecond, goodputBytesPerSecond } = input;
+  const dirty = dirtyMemoryBytesPerSecond + dirtyDiskBytesPerSecond;
+  const { waitingBytes, fitBytes } = input.convergence.numbers;
+  const byLink = LOAD_RATIO * goodputBytesPerSecond / Math.max(1, dirty);
+  if (byLink < 1) return byLink;
+  return Math.min(1, Math.max(0, (fitBytes ?? 0) / Math.max(1, waitingBytes ?? 1)));
 }

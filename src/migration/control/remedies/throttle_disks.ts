@@ -1,6 +1,13 @@
 import type { Action } from "../action.ts";
 import { shownRate } from "../words.ts";
-import { LOAD_RATIO, numbersOf, PASSED, type RemedyInput, type Turn } from "./remedy.ts";
+import {
+  isBeyondMachine,
+  LOAD_RATIO,
+  numbersOf,
+  PASSED,
+  type RemedyInput,
+  type Turn,
+} from "./remedy.ts";
 
 /** Disks below this share of the link are not what does not fit. */
 const PART_RATIO_MIN = 0.1;
@@ -11,9 +18,10 @@ const TIGHTER = 0.6;
 /** A machine that uses less than this share of its cap, for this long, does not need one; ms. */
 const USED_RATIO = 0.5;
 const CALM_MS = 10_000;
-/** More of the link is passed on from this factor, and at most this often, ms. */
+/** What is dirty hides further writes to the same places: calm is seen below this much of the cap. */
+const CALM_BACKLOG_MS = 2_000;
+/** A link that carries more by this factor is passed on. */
 const WIDER = 1.5;
-const WIDEN_MS = 10_000;
 
 /**
  * Slows the machine's own disk writes to what the link carries beside its memory (disk I/O
@@ -22,7 +30,7 @@ const WIDEN_MS = 10_000;
  */
 export class ThrottleDisks {
   #rawBytesPerSecond: number | null = null;
-  #changedAtMs = 0;
+  #goodputBytesPerSecond = 0;
   #calmSinceMs: number | null = null;
 
   /** Raw bytes per second of all disks; null is none. */
@@ -33,6 +41,7 @@ export class ThrottleDisks {
   turn(input: RemedyInput): Turn {
     const { measured, dirtyDiskBytesPerSecond: disk, goodputBytesPerSecond: goodput } = input;
     if (!measured.canThrottleDisks || measured.disks.length === 0) return PASSED;
+    if (isBeyondMachine(input)) return PASSED;
     const before = this.#rawBytesPerSecond;
     if (before === null && disk < PART_RATIO_MIN * goodput) return PASSED;
     const floor = rawOf(FLOOR_RATIO * goodput, input);
@@ -53,15 +62,18 @@ export class ThrottleDisks {
       this.#calmSinceMs = null;
       return null;
     }
-    const { judgedMs, dirtyDiskBytesPerSecond } = input;
-    const isCalm = rawOf(dirtyDiskBytesPerSecond, input) < USED_RATIO * before;
+    const { judgedMs, measured: { disks }, goodputBytesPerSecond } = input;
+    const dirtied = disks.reduce((sum, disk) => sum + (disk.dirtyBytesPerSecond ?? 0), 0);
+    const dirty = disks.reduce((sum, disk) => sum + disk.dirtyBytes + disk.remainingBytes, 0);
+    const isCalm = dirtied < USED_RATIO * before && dirty < before * CALM_BACKLOG_MS / 1000;
     this.#calmSinceMs = isCalm ? this.#calmSinceMs ?? judgedMs : null;
     if (this.#calmSinceMs !== null && judgedMs - this.#calmSinceMs >= CALM_MS) {
       return this.#set(null, "the machine writes little to its disks by itself", input);
     }
-    const wanted = wantedOf(input);
-    if (judgedMs - this.#changedAtMs < WIDEN_MS || wanted < WIDER * before) return null;
-    return this.#set(wanted, `the link carries more: ${shownRate(wanted)} for disk writes`, input);
+    const factor = goodputBytesPerSecond / this.#goodputBytesPerSecond;
+    if (!(factor >= WIDER)) return null;
+    const cap = before * factor;
+    return this.#set(cap, `the link carries more: ${shownRate(cap)} for disk writes`, input);
   }
 
   /** The remedy has no ground any more. */
@@ -88,7 +100,7 @@ export class ThrottleDisks {
       beforeBytesPerSecond: this.#rawBytesPerSecond,
     };
     this.#rawBytesPerSecond = bytesPerSecond;
-    this.#changedAtMs = input.judgedMs;
+    this.#goodputBytesPerSecond = input.goodputBytesPerSecond;
     this.#calmSinceMs = null;
     return { kind: "throttleDisks", bytesPerSecond, reason, numbers };
   }

@@ -31,7 +31,12 @@ verify() {
   fi
 }
 
-count_of() { cat "/run/cw/$1.count" 2>/dev/null || echo 0; }
+# A count is empty for the moment in which its worker writes it again.
+count_of() {
+  count=
+  while [ -z "$count" ]; do count=$(cat "/run/cw/$1.count" 2>/dev/null || echo 0); done
+  echo "$count"
+}
 
 status() {
   now_cs

@@ -1,0 +1,3 @@
+import { testCarrier } from "../testing/carrier_suite.ts";
+
+testCarrier("tls");

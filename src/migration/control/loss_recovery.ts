@@ -1,0 +1,32 @@
+/** Payload of a packet on an Internet path, about; what counts is their number. */
+const PACKET_BYTES = 1_200;
+/** From the loss of a packet until its repetition is there, beyond its own time: docs/results.md. */
+const ROUND_TRIPS = 1.1;
+
+/** The last bytes that cross before something can go on. */
+export interface LastBytes {
+  readonly wireBytes: number;
+  readonly bytesPerSecond: number;
+  readonly roundTripMs: number | null;
+  /** Of packets, on the way there; null while unknown. */
+  readonly lossRatio: number | null;
+}
+
+/**
+ * How much later than without loss the last byte is there. What lies behind a lost packet waits for
+ * its repetition, so the last one that is lost decides: it adds its recovery less the time in which
+ * the packets after it cross anyway. From the end, the distance to it is geometric.
+ *
+ * @param likelihood from 0 to 1: longer than what is returned it takes in so many of all cases; 0.5
+ * gives the median. On a long path this is nearly all or nothing, and a mean would never come true.
+ */
+export function lossRecoveryMs(
+  { wireBytes, bytesPerSecond, roundTripMs, lossRatio }: LastBytes,
+  likelihood = 0.5,
+): number {
+  if (lossRatio === null || lossRatio <= 0 || roundTripMs === null) return 0;
+  const packetsAfter = Math.log1p(-likelihood) / Math.log1p(-Math.min(0.99, lossRatio));
+  if (packetsAfter * PACKET_BYTES >= wireBytes) return 0;
+  const afterMs = packetsAfter * PACKET_BYTES / Math.max(1, bytesPerSecond) * 1000;
+  return Math.max(0, ROUND_TRIPS * roundTripMs - afterMs);
+}
