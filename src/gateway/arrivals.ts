@@ -36,6 +36,9 @@ type Message<T extends ToDestination["type"]> = Extract<ToDestination, { type: T
 /** How far ahead of this site's record the epoch of an honest question can be. */
 const EPOCHS_AHEAD_MAX = 2;
 
+/** Time for the end of a machine's last try to get here before its next offer is refused. */
+const EARLIER_END_TIMEOUT_MS = 10_000;
+
 /** A migration that arrives here, as the manager keeps it. */
 export interface Arriving {
   readonly stored: StoredMigration;
@@ -56,6 +59,8 @@ export interface ArrivalsDeps {
   /** @throws {GatewayError} `guest_moving` */
   readonly claim: (guestId: string) => void;
   readonly release: (guestId: string) => void;
+  /** An earlier move of this guest from this peer is over; resolves at `limit` all the same. */
+  readonly whenEarlierEnded: (guestId: string, peer: string, limit: AbortSignal) => Promise<void>;
   readonly accept: (
     stored: StoredMigration,
     guest: Guest,
@@ -154,6 +159,7 @@ export class Arrivals {
     const asked = { guest: offer.guest, peer: link.peerName, site: this.deps.site };
     try {
       requireGuestAccepted(acceptance, asked);
+      await this.#whenEarlierEnded(link, offer.guest);
       const { rollbackOf } = offer.options;
       if (rollbackOf !== null) await this.#readmitted(link, offer.guest, rollbackOf);
       requireAcceptable(this.deps, offer.guest, epoch);
@@ -197,6 +203,18 @@ export class Arrivals {
         epoch: record?.epoch ?? null,
         owner: record?.owner ?? null,
       });
+    }
+  }
+
+  async #whenEarlierEnded(link: PeerLink, guestId: string): Promise<void> {
+    const { clock, whenEarlierEnded } = this.deps;
+    const limit = new AbortController();
+    const isOver = new AbortController();
+    void clock.sleep(EARLIER_END_TIMEOUT_MS, isOver.signal).then(() => limit.abort(), () => {});
+    try {
+      await whenEarlierEnded(guestId, link.peerName, limit.signal);
+    } finally {
+      isOver.abort();
     }
   }
 
