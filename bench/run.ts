@@ -23,6 +23,12 @@ const BENCHES: readonly Bench[] = [
     quickArgs: ["--mib", "4", "--repeat", "1"],
     needs: [],
   },
+  {
+    name: "api",
+    script: "api.ts",
+    quickArgs: ["--clients", "8", "--wrong", "100", "--seconds", "1"],
+    needs: [],
+  },
   { name: "store", script: "store.ts", quickArgs: ["--quick"], needs: [] },
   {
     name: "cost",

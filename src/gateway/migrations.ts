@@ -46,6 +46,7 @@ export class MigrationManager {
       isRunning: (id) => running.get(id) !== null,
       claim: (guestId) => running.claim(guestId),
       release: (guestId) => running.release(guestId),
+      whenEarlierEnded: (guestId, peer, limit) => running.whenEarlierEnded(guestId, peer, limit),
       planned: (peer, question) => answerPlan({ ...deps, running }, peer, question),
       accept: (stored, guest, link, epoch) =>
         this.#arrival({ stored, guest, link, epoch, events: [] }),
@@ -226,6 +227,7 @@ export class MigrationManager {
   #changed(id: string): void {
     const arrival = this.#running.arrival(id);
     if (!arrival) return;
+    this.#running.changed();
     const { kind } = arrival.actor.state;
     if (kind === "owning" || kind === "running") this.#runsHere(arrival.stored.guestId);
     const isOffer = this.#running.isOffer(arrival);

@@ -60,7 +60,7 @@ export async function connectPeer(
       hostname: target.hostname,
       port: target.port,
       endpoint,
-      serverName: serverName(peer.certificate.fingerprint),
+      serverName: serverName(peer.certificate.fingerprint, peer.keyGeneration),
       caCerts: [peer.certificate.pem],
       alpnProtocols: [ALPN],
     });

@@ -191,7 +191,7 @@ for (
 }
 
 function refusals(gateway: Gateway) {
-  return gateway.service.audit(50).filter(({ kind }) => kind === "link_refused");
+  return gateway.service.audit({ limit: 50 }).filter(({ kind }) => kind === "link_refused");
 }
 
 /** Datagrams and connections that no gateway sends, of every size class. */

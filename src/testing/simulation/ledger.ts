@@ -41,8 +41,8 @@ export function processLedger(ledger: Ledger, process: SimProcess, watch: WriteW
     guests: () => read(() => ledger.guests()),
     ownership: (guestId) => read(() => ledger.ownership(guestId)),
     ownershipHistory: (guestId) => read(() => ledger.ownershipHistory(guestId)),
-    createMigration: (migration, first) =>
-      write("created", () => ledger.createMigration(migration, first), {
+    createMigration: (migration, first, sizes) =>
+      write("created", () => ledger.createMigration(migration, first, sizes), {
         migrationId: migration.id,
         event: first,
       }),
@@ -60,6 +60,12 @@ export function processLedger(ledger: Ledger, process: SimProcess, watch: WriteW
     report: (migrationId) => read(() => ledger.report(migrationId)),
     claim: (ownership) => write("claim", () => ledger.claim(ownership), { ownership }),
     audit: (kind, body) => write("audit", () => ledger.audit(kind, body)),
+    acceptances: (peer, site) => read(() => ledger.acceptances(peer, site)),
+    keyGeneration: (fingerprint) => read(() => ledger.keyGeneration(fingerprint)),
+    keySeen: (fingerprint, generation) =>
+      write("keySeen", () => ledger.keySeen(fingerprint, generation)),
+    // Nobody logs in here.
+    tokens: ledger.tokens,
     auditEntries: (limit) => read(() => ledger.auditEntries(limit)),
     isWritable: () => read(() => ledger.isWritable()),
     // The host keeps it for the next process.
