@@ -106,7 +106,13 @@ export class GuestRegistry {
         hint: `Send DELETE /v1/guests/${id} first; the machine goes on`,
       });
     }
-    if (known && there) return { created: false };
+    if (known && there) {
+      // One that waits here is a new process behind the same monitor: what ran here has ended.
+      const isNew = definition.role === "incoming" && known.role === "source" &&
+        await known.guest?.runState() === "incoming";
+      if (isNew) this.setRole(id, "incoming");
+      return { created: false };
+    }
     if (definition.role === "source") {
       requireOwner(this.ledger.ownership(id), this.site, `register ${id} as running here`);
     }

@@ -1,0 +1,39 @@
+import assert from "node:assert/strict";
+import type { Guest, RunState } from "../guest/guest.ts";
+import { type GuestDefinition, guestDefinition } from "../guest/definition.ts";
+import { openLedger } from "../ledger/ledger.ts";
+import { VirtualClock } from "../testing/virtual_clock.ts";
+import { GuestRegistry } from "./guests.ts";
+
+const INCOMING: GuestDefinition = guestDefinition.parse({
+  kind: "qemu",
+  role: "incoming",
+  qmp: "/run/g.qmp",
+});
+
+/** A site with one attached machine, whose run state the test decides. */
+function site() {
+  const ledger = openLedger(":memory:", new VirtualClock(Date.UTC(2026, 0, 1)));
+  const machine = { state: "incoming" as RunState };
+  const guest = { runState: () => Promise.resolve(machine.state) } as unknown as Guest;
+  return { machine, ledger, guests: new GuestRegistry("b", ledger, () => Promise.resolve(guest)) };
+}
+
+Deno.test("a machine that moved here and runs keeps its role when it is registered as before", async () => {
+  const { machine, guests, ledger } = site();
+  await guests.put("g", INCOMING);
+  machine.state = "running";
+  guests.setRole("g", "source");
+  await guests.put("g", INCOMING);
+  assert.equal(guests.get("g").role, "source");
+  assert.equal(ledger.guests()[0].role, "source");
+});
+
+Deno.test("a new process that waits behind the monitor of one that ran here is registered as incoming", async () => {
+  const { guests, ledger } = site();
+  await guests.put("g", INCOMING);
+  guests.setRole("g", "source");
+  await guests.put("g", INCOMING);
+  assert.equal(guests.get("g").role, "incoming");
+  assert.equal(ledger.guests()[0].role, "incoming");
+});
