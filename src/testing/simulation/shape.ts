@@ -1,4 +1,6 @@
 import type { PageLimits } from "../../image/page_memory.ts";
+import type { z } from "zod";
+import type { migrationOptions } from "../../migration/options.ts";
 import type { Dice } from "./dice.ts";
 import type { PathShape } from "./network.ts";
 import type { SiteShape } from "./site.ts";
@@ -9,6 +11,10 @@ export interface OperatorShape {
   readonly pausesMachine: boolean;
   /** After the end one more move, without faults, has to work. */
   readonly movesAtEnd: boolean;
+  /** Share of completed moves that are rolled back before anything else. */
+  readonly rollbackRatio: number;
+  /** In place of what is drawn for each move. */
+  readonly options?: z.input<typeof migrationOptions>;
 }
 
 export interface Shape {
@@ -43,12 +49,19 @@ export const PLAIN_SHAPE: Shape = {
     knowsBottleneck: true,
   },
   sites: { a: PLAIN_SITE, b: PLAIN_SITE },
-  operator: { pausesMachine: false, movesAtEnd: true },
+  operator: {
+    pausesMachine: false,
+    movesAtEnd: true,
+    rollbackRatio: 0,
+    options: { maxDowntimeMs: 3_000 },
+  },
 };
 
 /** How the world of one seed is. */
 export function shapeOf(dice: Dice): Shape {
   const dialling = dice.pick(["both", "both", "a", "b"]);
+  const delayMs = dice.pick([1, 10, 40, 150, 300]);
+  const callMsMax = dice.pick([1, 5, 20, 60, 200]);
   const holds = dice.chance(0.9);
   const launches = dice.chance(0.3);
   const reusesMonitors = dice.chance(0.5);
@@ -65,7 +78,7 @@ export function shapeOf(dice: Dice): Shape {
   };
   const bytesPerSecond = dice.chance(0.4) ? null : 60_000 * 100 ** dice.nextRatio();
   const site = (name: "a" | "b"): SiteShape => ({
-    callMsMax: dice.pick([1, 5, 20, 60, 200]),
+    callMsMax: dice.chance(0.7) ? callMsMax : dice.pick([1, 5, 20]),
     groupMs: dice.chance(0.8) ? dice.between(1, 25) : dice.between(25, 250),
     holds,
     workload,
@@ -75,9 +88,10 @@ export function shapeOf(dice: Dice): Shape {
     reusesMonitors,
   });
   return {
-    horizonMs: 3_500 + dice.nextRatio() ** 2 * 9_000,
+    // The switch of the first move should come before.
+    horizonMs: 5_000 + 10 * delayMs + 20 * callMsMax + dice.nextRatio() ** 2 * 8_000,
     path: {
-      delayMs: dice.pick([1, 10, 40, 150, 300]),
+      delayMs,
       jitterMs: dice.chance(0.5) ? 0 : dice.between(0, 60),
       bytesPerSecond,
       duplicateRatio: dice.chance(0.8) ? 0 : 0.05,
@@ -85,6 +99,10 @@ export function shapeOf(dice: Dice): Shape {
       knowsBottleneck: (bytesPerSecond ?? Infinity) > 400_000 && dice.chance(0.5),
     },
     sites: { a: site("a"), b: site("b") },
-    operator: { pausesMachine: dice.chance(0.08), movesAtEnd: dice.chance(0.3) },
+    operator: {
+      pausesMachine: dice.chance(0.08),
+      movesAtEnd: dice.chance(0.3),
+      rollbackRatio: 0.3,
+    },
   };
 }
