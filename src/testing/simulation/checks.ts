@@ -251,6 +251,9 @@ export class Checks implements MachineWatch {
     if (event.kind === "roundRecorded" && machine?.disks.some(({ image }) => !image.isFlushed)) {
       this.#fail("not durable", "a round is recorded that is not on storage");
     }
+    if (event.kind === "undone" && machine?.isGone === false && machine.isHeldBack) {
+      this.#fail("held back", `${machine.name} has stayed and may not write as it did before`);
+    }
     if (event.kind !== "owned" || machine === null || machine.isGone) return;
     if (!machine.hasArrived) this.#fail("other state", "a machine is owned that is not loaded");
     else if (this.truth !== null) this.#requireSame(machine, "is owned");

@@ -186,7 +186,7 @@ const WEIGHTS: Readonly<Record<FaultKind, number>> = {
   outageSilent: 10,
   slowPath: 4,
   duplicates: 5,
-  cancel: 6,
+  cancel: 9,
   hold: 4,
   switchover: 4,
   rollback: 2,
@@ -207,7 +207,7 @@ type Moment = readonly [at: "write" | "call", names: readonly string[]];
 /** Where faults come that mean nothing at most other times. */
 const MOMENTS: Partial<Readonly<Record<FaultKind, Moment>>> = {
   breakStream: ["call", ["memory.items", "memory.gate", "memory.finish"]],
-  cancel: ["call", ["memory.items", "memory.gate", "round.read", "round.read"]],
+  cancel: ["call", ["memory.items", "memory.gate", "round.read", ...COPY_CALLS]],
   answer: ["call", ["memory.items", "memory.throttleCpu", "source.throttleDisks"]],
   change: ["call", ["memory.items", "round.read", "destination.writeDisk"]],
   diskFull: ["call", ["destination.writeDisk", "destination.flushDisks"]],
@@ -265,7 +265,7 @@ function anchorOf(dice: Dice, kind: FaultKind, horizonMs: number): Anchor {
     return at(dice, moment[0], dice.pick(moment[1]));
   }
   if (dice.chance(0.25)) return { at: "time", ms: dice.nextRatio() * horizonMs };
-  if (dice.chance(0.2)) return at(dice, "call", dice.pick(COPY_CALLS));
+  if (dice.chance(0.3)) return at(dice, "call", dice.pick(COPY_CALLS));
   // The switch is short: what falls into it by chance would be too little.
   const isSwitch = dice.chance(0.6);
   return dice.chance(0.5)

@@ -52,6 +52,7 @@ export class Faults {
   /** Around a call to a machine. @throws what the call fails with */
   aroundCall(site: SiteName, name: string, phase: "before" | "after"): void {
     this.#reach(`call ${site} ${name} ${phase}`);
+    if (phase === "before" && name.includes("throttle")) this.world.count(`call ${name}`);
     if (phase === "after" || this.isOver) return;
     const { schedule, sites } = this.world;
     const { diskFault } = sites[site];

@@ -180,9 +180,19 @@ export class Operator {
     while (!world.isCalm && end === null) {
       await this.#process.pause(LOOK_MS);
       end = await this.#endOf(from, id);
+      this.#mayAnswer(from, id);
     }
     this.#completed = end === "completed" ? { id, from, to } : null;
     this.#current = null;
+  }
+
+  /** Somebody reads the question of a move in his own time. */
+  #mayAnswer(site: Site, id: string): void {
+    const { service, process } = site;
+    const report = process && this.world.checks.lastReport(process, id);
+    if (service === null || !report?.question || !this.#dice.chance(0.1)) return;
+    const accept = this.#dice.chance(0.8);
+    void this.#ask(site, () => service.answer(id, { accept }), "answer");
   }
 
   /** A completed move is undone by another one, which either site can be asked for. */

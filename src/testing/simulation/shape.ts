@@ -31,7 +31,7 @@ const PLAIN_SITE: SiteShape = {
   callMsMax: 2,
   groupMs: 5,
   holds: true,
-  workload: { everyMs: 60, pagesMax: 3, unitsMax: 1 },
+  workload: { everyMs: 60, pagesMax: 3, unitsMax: 1, packs: true },
   pages: { pageImageBytesMax: 1024 * KIB, pagePoolBytesMax: 1024 * KIB, memoryAtRest: "never" },
   dials: true,
   launches: false,
@@ -57,6 +57,11 @@ export const PLAIN_SHAPE: Shape = {
   },
 };
 
+const TIGHT: OperatorShape["options"] = {
+  maxDowntimeMs: 400,
+  whenOver: ["throttleDisks", "throttleCpu", "ask", "wait"],
+};
+
 /** How the world of one seed is. */
 export function shapeOf(dice: Dice): Shape {
   const dialling = dice.pick(["both", "both", "a", "b"]);
@@ -66,7 +71,10 @@ export function shapeOf(dice: Dice): Shape {
   const launches = dice.chance(0.3);
   const reusesMonitors = dice.chance(0.5);
   const isBusy = dice.chance(0.7);
-  const workload = {
+  // It writes more than the link carries, for long enough that something is done about it.
+  const isTight = dice.chance(0.05);
+  const workload = isTight ? { everyMs: 30, pagesMax: 8, unitsMax: 4, packs: false } : {
+    packs: true,
     everyMs: dice.between(40, 250),
     pagesMax: isBusy ? dice.below(6) : 1,
     unitsMax: isBusy ? dice.below(4) : 0,
@@ -76,7 +84,11 @@ export function shapeOf(dice: Dice): Shape {
     pagePoolBytesMax: dice.chance(0.3) ? 4 * KIB : 1024 * KIB,
     memoryAtRest: "never",
   };
-  const bytesPerSecond = dice.chance(0.4) ? null : 60_000 * 100 ** dice.nextRatio();
+  const bytesPerSecond = isTight
+    ? dice.between(60_000, 150_000)
+    : dice.chance(0.4)
+    ? null
+    : 60_000 * 100 ** dice.nextRatio();
   const site = (name: "a" | "b"): SiteShape => ({
     callMsMax: dice.chance(0.7) ? callMsMax : dice.pick([1, 5, 20]),
     groupMs: dice.chance(0.8) ? dice.between(1, 25) : dice.between(25, 250),
@@ -89,7 +101,8 @@ export function shapeOf(dice: Dice): Shape {
   });
   return {
     // The switch of the first move should come before.
-    horizonMs: 5_000 + 10 * delayMs + 20 * callMsMax + dice.nextRatio() ** 2 * 8_000,
+    horizonMs: 5_000 + 10 * delayMs + 20 * callMsMax + dice.nextRatio() ** 2 * 8_000 +
+      (isTight ? 20_000 : 0),
     path: {
       delayMs,
       jitterMs: dice.chance(0.5) ? 0 : dice.between(0, 60),
@@ -103,6 +116,7 @@ export function shapeOf(dice: Dice): Shape {
       pausesMachine: dice.chance(0.08),
       movesAtEnd: dice.chance(0.3),
       rollbackRatio: 0.3,
+      ...(isTight ? { options: TIGHT } : {}),
     },
   };
 }

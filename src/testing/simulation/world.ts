@@ -186,8 +186,20 @@ export class World {
     if (this.schedule.nowMs > this.#calmAtMs + END_LIMIT_MS) {
       this.violated("no end", this.operator.describe());
     } else if (this.#steps > STEPS_MAX) this.violated("no end", "time stands still");
-    else if (!this.schedule.step()) this.violated("no end", "nothing happens any more");
+    else if (!this.#happens()) this.violated("no end", "nothing happens any more");
     return this.#violation === null;
+  }
+
+  #happens(): boolean {
+    try {
+      return this.schedule.step();
+    } catch (error) {
+      // A process that ended in the middle of it goes no further.
+      if (error instanceof ProcessEnded) return true;
+      // What is called in no promise, by a timer or a record that comes in, may not throw.
+      this.violated("thrown", error instanceof Error ? error.stack ?? error.message : `${error}`);
+      return true;
+    }
   }
 
   #calm(): void {
