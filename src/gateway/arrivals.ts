@@ -85,7 +85,10 @@ export interface ArrivalsDeps {
 export class Arrivals {
   constructor(private readonly deps: ArrivalsDeps) {}
 
-  /** Listens to one migration of a peer. */
+  /**
+   * Listens to one migration of a peer: when its first frame comes, and for an actor that opens its
+   * channel before one does.
+   */
   listen(link: PeerLink, id: string): void {
     const past = readPast(this.deps.ledger, id, this.deps.site);
     const foreign = past !== null && past.stored.peer !== link.peerName;

@@ -6,7 +6,7 @@ import type { KnownKeys } from "../identity/known_keys.ts";
 import type { Log } from "../host/log.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
 import type { CarrierMode } from "../link/carrier_choice.ts";
-import { openLedger } from "../ledger/ledger.ts";
+import { type Ledger, openLedger } from "../ledger/ledger.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, KeptImages, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
@@ -77,6 +77,10 @@ export interface GatewayDeps {
   readonly fence?: Fence;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string, keys: KnownKeys) => Promise<CarrierEndpoint>;
+  /** In place of the ledger in `ledgerFile`: for whoever keeps one across lives of a gateway. */
+  readonly ledger?: Ledger;
+  /** In place of the records below `stateDirectory`, of images that are no files. */
+  readonly images?: Pick<ImageRecordFiles, "track" | "has" | "forget" | "idle">;
   readonly newId: () => string;
   readonly log: Log;
 }
@@ -100,7 +104,7 @@ export interface Gateway {
  */
 export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   const { site, clock, log } = deps;
-  const ledger = openLedger(deps.ledgerFile, clock);
+  const ledger = deps.ledger ?? openLedger(deps.ledgerFile, clock);
   const rules = deps.rules ?? (() => NO_RULES);
   const guests = new GuestRegistry(site, ledger, attachAllowed(deps.attach, rules));
   const audit = (kind: string, body: Record<string, unknown>) => {
@@ -141,7 +145,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     log,
   });
   const kept = new KeptImages(deps.kept ?? DEFAULT_KEPT_LIMITS, clock, log);
-  const images = new ImageRecordFiles({
+  const images = deps.images ?? new ImageRecordFiles({
     directory: `${deps.stateDirectory}/disks`,
     clock,
     log,

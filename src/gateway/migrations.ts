@@ -184,6 +184,7 @@ export class MigrationManager {
       running: this.#running,
       departure: (move) => this.#sourceActor(move),
       arrival: (move) => this.#arrival(move),
+      listen: (link, id) => this.#arrivals.listen(link, id),
       untilEnd: (id, procedure) => this.#untilEnd(id, procedure),
       changed: (id) => this.#changed(id),
       runsHere: (guestId) => this.#runsHere(guestId),
@@ -268,7 +269,7 @@ export class MigrationManager {
   #reported(id: string, report: Partial<MigrationReport>): void {
     const arrival = this.#running.arrival(id);
     if (!arrival) return;
-    arrival.report.source = report;
+    arrival.report.heard(report);
     arrival.begun = true;
     this.#changed(id);
     if (arrival.report.isLast) this.#ended(id);

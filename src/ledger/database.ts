@@ -1,4 +1,4 @@
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { GatewayError } from "../core/errors.ts";
 
 /**
@@ -11,6 +11,20 @@ export const SCHEMA_FILES = ["001-ledger.sql", "002-access.sql"];
 export const SCHEMA_VERSION = SCHEMA_FILES.length;
 
 /**
+ * Prepares each statement once and keeps it: every report and question of a peer reads the ledger,
+ * and preparing takes longer than most of the reading does.
+ */
+class KeepingDatabase extends DatabaseSync {
+  readonly #prepared = new Map<string, StatementSync>();
+
+  override prepare(sql: string): StatementSync {
+    let statement = this.#prepared.get(sql);
+    if (statement === undefined) this.#prepared.set(sql, statement = super.prepare(sql));
+    return statement;
+  }
+}
+
+/**
  * Opens the ledger and brings an empty file to the newest schema. WAL with FULL: a committed
  * decision survives a power cut, at one fsync for each transaction.
  *
@@ -20,7 +34,7 @@ export const SCHEMA_VERSION = SCHEMA_FILES.length;
 export function openDatabase(path: string): DatabaseSync {
   let database: DatabaseSync | null = null;
   try {
-    database = new DatabaseSync(path);
+    database = new KeepingDatabase(path);
     database.exec("PRAGMA busy_timeout = 2000");
     if (path !== ":memory:") database.exec("PRAGMA journal_mode = WAL");
     database.exec("PRAGMA synchronous = FULL");
