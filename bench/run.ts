@@ -88,6 +88,13 @@ const BENCHES: readonly Bench[] = [
     quickArgs: ["--quick"],
     needs: ["qemu", "guestImage", "namespaces", "tun"],
   },
+  {
+    name: "plan",
+    script: "plan.ts",
+    quickArgs: ["--profiles", "metro", "--loads", "light", "--scale", "0.3", "--no-qemu"],
+    // A real machine is one of its cases, which says by itself that it was skipped.
+    needs: [],
+  },
   { name: "outages", script: "outages.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },
   { name: "crashes", script: "crashes.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },
 ];

@@ -3,6 +3,7 @@ import { type Config, loadConfig } from "../config/config.ts";
 import { loadPeers, peersNamed } from "../config/peers.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
+import { growReceiveBuffer } from "../host/receive_buffer.ts";
 import { keysInMemory, type KnownKeys } from "../identity/known_keys.ts";
 import { loadIdentity, type SiteIdentity } from "../identity/site_identity.ts";
 import type { PemPair } from "../identity/certificate.ts";
@@ -144,6 +145,7 @@ async function listenBoth(
     try {
       quic = new Deno.QuicEndpoint(asked);
       const address = { hostname: asked.hostname, port: quic.addr.port };
+      growReceiveBuffer(address.port);
       const tls = await listenTls(address, shown, contacts);
       const listener = config.carrier === "tls" ? null : listenQuic(quic, shown);
       return { quic, listener, tls, address };

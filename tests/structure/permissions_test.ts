@@ -6,6 +6,7 @@ import { stripSource } from "./source_text.ts";
  * What each task may do, and why nothing narrower works. A flag without a list needs a reason; a new
  * or broader one fails here until somebody has written it down.
  */
+const LIBC_FLAG = "--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6,/lib/aarch64-linux-gnu/libc.so.6";
 const TASKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   bench: {
     "--allow-env=PATH": "",
@@ -23,6 +24,7 @@ const TASKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   demo: {
     "--allow-env=CAUSEWAY_CONFIG,INIT_CWD,PATH": "",
+    [LIBC_FLAG]: "",
     "--allow-net": "gateways on free ports",
     "--allow-read": "profiles are arguments, QEMU is looked for",
     "--allow-write=/tmp,.cache": "",
@@ -30,6 +32,7 @@ const TASKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   emulate: {
     "--allow-env=CAUSEWAY_CONFIG,INIT_CWD": "",
+    [LIBC_FLAG]: "",
     "--allow-net": "addresses are arguments",
     "--allow-read": "profiles are arguments",
     "--allow-write": "the file for counters is an argument",
@@ -42,8 +45,17 @@ const TASKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "--allow-run": "gateways, QEMU, ip and nft",
     "--allow-sys=loadavg,cpus": "",
   },
+  fuzz: {
+    "--allow-env": "fuzzed code reads variables by computed names",
+    "--allow-net": "sockets on loopback for what is fuzzed over one",
+    "--allow-read": "sources, corpora and folders of its own",
+    "--allow-write": "what fails is kept where the caller says",
+    "--allow-run": "QEMU's tools judge some inputs",
+    "--allow-sys": "memory, to see what an input takes",
+  },
   gateway: {
     "--allow-env=CAUSEWAY_CONFIG,INIT_CWD": "",
+    [LIBC_FLAG]: "",
     "--allow-net": "peers, machines and clients have any address",
     "--allow-read": "configuration and images lie where their operator put them",
     "--allow-write": "the same",
@@ -83,6 +95,7 @@ const SPAWNING: Readonly<Record<string, readonly string[]>> = {
   // As the tasks `gateway` and `causeway`.
   "src/cli/demo/children.ts": [
     "--allow-env=CAUSEWAY_CONFIG,INIT_CWD",
+    LIBC_FLAG,
     "--allow-net",
     "--allow-read",
     "--allow-run",
@@ -90,6 +103,7 @@ const SPAWNING: Readonly<Record<string, readonly string[]>> = {
   ],
   "src/testing/site_process.ts": [
     "--allow-env=CAUSEWAY_CONFIG,INIT_CWD",
+    LIBC_FLAG,
     "--allow-net",
     "--allow-read",
     "--allow-run",
