@@ -150,7 +150,13 @@ export async function runProgram(
     );
   program.command("redirects")
     .description("addresses that follow their machine")
-    .action(run(async (cli) => (await import("./redirects.ts")).redirects(cli)));
+    .option("--commands <guest>", "a dry run: what a move of this machine would do here")
+    .option("--history", "with what has happened to each")
+    .action(
+      run(async (cli, options: { commands?: string; history?: boolean }) =>
+        (await import("./redirects.ts")).redirects(cli, options)
+      ),
+    );
 
   program.command("emulate")
     .description("run the UDP link emulator between two gateways")

@@ -26,6 +26,9 @@ import { watchPeers } from "./peer_watch.ts";
 import { planMove } from "./plan/plan.ts";
 import type { ScratchFolders } from "./plan/scratch.ts";
 import { noWayBack } from "./rollback.ts";
+import { catchUp, redirectCommands, redirectViews, requireOwnAddresses } from "./redirecting.ts";
+import { Redirects } from "../redirect/redirects.ts";
+import { makeMeans } from "../redirect/make_means.ts";
 import type { GatewayService, GuestView } from "./service.ts";
 import { SiteContents, type StoreSettings } from "./site_contents.ts";
 import { requireOpen } from "./switch_window.ts";
@@ -61,6 +64,8 @@ export interface GatewayDeps {
   readonly kept?: KeptLimits;
   /** `fence` of the configuration. */
   readonly fence?: Fence;
+  /** What makes addresses follow their machines; tests replace it. */
+  readonly makeMeans?: typeof makeMeans;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
   readonly newId: () => string;
@@ -119,6 +124,13 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     clock,
     log,
   });
+  const redirects = new Redirects({
+    site,
+    store: ledger,
+    clock,
+    means: (subject) => (deps.makeMeans ?? makeMeans)(subject, clock),
+    log,
+  });
   const migrations: MigrationManager = new MigrationManager({
     site,
     ledger,
@@ -132,6 +144,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     kept,
     images,
     fence: deps.fence ?? null,
+    redirects,
     newId: deps.newId,
     log,
   });
@@ -141,7 +154,10 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   const closing = new AbortController();
   await peers.reload();
   await guests.restore();
+  redirects.load();
   await migrations.restore();
+  catchUp(redirects, ledger, site);
+  redirects.start();
   // After the machines: reading a large store takes a second, and none of them waits for it.
   contents.open();
   const endpoint = await deps.openEndpoint(incarnation);
@@ -183,6 +199,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     async putGuest(id, definition) {
       refuseWhileMoving(id, "register");
       requireDataHost(definition, deps.dataHosts ?? []);
+      requireOwnAddresses(id, definition, guests.list());
       const { created } = await guests.put(id, definition);
       if (definition.role === "source" && ledger.ownership(id) === null) {
         ledger.claim({
@@ -217,7 +234,8 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     },
 
     peers: () => peers.views(),
-    redirects: () => [],
+    redirects: () => redirectViews(redirects, guests.list(), site),
+    redirectCommands: (id) => redirectCommands(redirects, guests.get(id)),
 
     async startMigration(request) {
       requireOpen(request.options.window, clock.wallMs());
@@ -315,6 +333,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       closing.abort();
       await watched;
       await migrations.stop();
+      await redirects.close();
       kept.close();
       await images.idle();
       await peers.close();

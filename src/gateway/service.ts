@@ -5,6 +5,7 @@ import type { LinkRate } from "../migration/control/wishes.ts";
 import type { MigrationChanges, MigrationOptions } from "../migration/options.ts";
 import type { OwnershipRecord } from "../migration/ports.ts";
 import type { MigrationReport, QuestionAnswer } from "../migration/report.ts";
+import type { RedirectView } from "../redirect/view.ts";
 import type { Plan, PlanRequest } from "./plan/report.ts";
 import type { CarrierView } from "./shown_carrier.ts";
 
@@ -29,7 +30,10 @@ export interface GatewayService {
   verifyGuest(id: string): Promise<unknown>;
 
   peers(): PeerView[];
-  redirects(): [];
+  /** What makes machines' addresses follow them at this site, the newest first. */
+  redirects(): Promise<RedirectView[]>;
+  /** A dry run: what a move of this machine would do here. `guest_unknown`, `request_invalid`. */
+  redirectCommands(guest: string): RedirectCommands[];
 
   /**
    * Runs the preflight with the peer and starts the move.
@@ -70,6 +74,14 @@ export interface GatewayService {
   plan(request: PlanRequest, signal: AbortSignal): Promise<Plan>;
   audit(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
   health(): { status: "ok" | "degraded"; checks: Record<string, string> };
+}
+
+/** What one means does at one stage of a move, from the old or the new site's side. */
+export interface RedirectCommands {
+  side: "old" | "new";
+  stage: string;
+  means: string;
+  commands: readonly string[];
 }
 
 /** One registered machine as `GET /v1/guests` shows it. */

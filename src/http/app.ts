@@ -11,6 +11,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { guestRoutes } from "./routes/guests.ts";
 import { migrationRoutes } from "./routes/migrations.ts";
 import { peerRoutes } from "./routes/peers.ts";
+import { redirectRoutes } from "./routes/redirects.ts";
 import { systemRoutes } from "./routes/system.ts";
 
 export type { HttpDeps } from "./router.ts";
@@ -60,6 +61,7 @@ export function createApp(deps: HttpDeps): OpenAPIHono {
   app.route("/", eventRoutes(deps));
   app.route("/", migrationRoutes(deps));
   app.route("/", peerRoutes(deps));
+  app.route("/", redirectRoutes(deps));
   app.route("/", systemRoutes(deps));
   app.doc31("/openapi.json", {
     openapi: "3.1.0",

@@ -28,6 +28,10 @@ export function openDatabase(path: string): DatabaseSync {
       const schema = Deno.readTextFileSync(new URL("./schema/001-ledger.sql", import.meta.url));
       database.exec(`BEGIN; ${schema} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
     }
+    // In a table of its own that nothing else refers to: it needs no version.
+    database.exec(
+      Deno.readTextFileSync(new URL("./schema/004-redirects.sql", import.meta.url)),
+    );
     // A ledger that cannot be written must be found here, not at the first decision of a move.
     database.exec("BEGIN IMMEDIATE; COMMIT");
     return database;

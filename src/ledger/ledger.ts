@@ -3,6 +3,7 @@ import { type Clock, timestamp } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import type { DecisionLog, LedgerEvent, OwnershipRecord } from "../migration/ports.ts";
 import { openDatabase } from "./database.ts";
+import { type RedirectLedger, redirectLedger } from "./redirects.ts";
 
 /** A migration's identity; its state is a fold over its events. */
 export interface StoredMigration {
@@ -27,7 +28,7 @@ export interface StoredGuest {
  * All methods throw `GatewayError`: `ledger_write_failed` when the disk refuses, `ledger_unusable`
  * when what is read is not what was written.
  */
-export interface Ledger extends DecisionLog {
+export interface Ledger extends DecisionLog, RedirectLedger {
   putGuest(guest: StoredGuest): void;
   deleteGuest(id: string): void;
   guests(): StoredGuest[];
@@ -80,6 +81,7 @@ export function openLedger(path: string, clock: Clock): Ledger {
   };
 
   return {
+    ...redirectLedger(database, { now, write, read, objectOf }),
     putGuest: (guest) =>
       write(() => {
         database.prepare(

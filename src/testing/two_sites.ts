@@ -10,6 +10,8 @@ import { type Gateway, startGateway } from "../gateway/gateway.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
+import type { Means } from "../redirect/means.ts";
+import type { RedirectSubject } from "../redirect/state.ts";
 import { Life } from "./mortal.ts";
 
 /** A move that has not come to what a test waits for by then never will. */
@@ -60,6 +62,9 @@ export class TwoSites implements AsyncDisposable {
     return sites;
   }
 
+  /** What makes addresses follow at sites, by name; without it nothing is touched. */
+  readonly means = new Map<string, (subject: RedirectSubject) => readonly Means[]>();
+
   /** The fence commands of sites, by name; without one everything is fenced. */
   readonly fences = new Map<string, Fence>();
 
@@ -102,6 +107,7 @@ export class TwoSites implements AsyncDisposable {
         },
         fence: async (request) =>
           await this.fences.get(name)?.(request) ?? { exitCode: 0, durationMs: 0, output: "" },
+        makeMeans: (subject) => [...this.means.get(name)?.(subject) ?? []],
         newId: () => crypto.randomUUID(),
         log: (level, message) => this.log.push(`${name} ${level} ${message}`),
       }),

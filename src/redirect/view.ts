@@ -1,0 +1,116 @@
+import type { MachineAddress, MeansKind } from "../guest/addresses.ts";
+import { sameForm } from "../guest/addresses.ts";
+import type { AddressTraffic, Traffic } from "./means.ts";
+import type { RecordedEvent, Redirect } from "./redirect.ts";
+import { type RedirectSide, type ShownState, shownState } from "./state.ts";
+
+/** One end of one redirect as `GET /v1/redirects` shows it. Unknown values are null. */
+export interface RedirectView {
+  guest: string;
+  /** The move that it belongs to; null for addresses of a machine that no move has redirected. */
+  migration: string | null;
+  /** Which end of that move the answering site is. */
+  side: RedirectSide | null;
+  peer: string | null;
+  state: ShownState;
+  /** Since when, RFC 3339 UTC. */
+  since: string | null;
+  means: MeansKind[];
+  /** Why the site's rules are not what they should be. */
+  problem: string | null;
+  addresses: AddressView[];
+  /** Packets that waited for the machine while it stood still; null where nothing keeps any. */
+  kept: { packets: number; bytes: number; droppedPackets: number } | null;
+  history: { at: string; kind: string; detail: string | null }[];
+}
+
+export interface AddressView {
+  ip: string;
+  mac: string | null;
+  subnet: string | null;
+  gateway: string | null;
+  name: string | null;
+  /** The site where the machine with this address is. */
+  site: string;
+  /** What was carried between the sites; null where nobody counts. */
+  traffic: Omit<AddressTraffic, "ip"> | null;
+}
+
+export function viewOf(redirect: Redirect, site: string, traffic: Traffic | null): RedirectView {
+  const { subject, state, events } = redirect;
+  const { guest, migration, side, peer, settings, addresses } = subject;
+  const isAway = state.stage === "draining" || state.stage === "retired";
+  const at = isAway === (side === "old") ? peer : site;
+  return {
+    guest,
+    migration,
+    side,
+    peer,
+    state: shownState(state),
+    since: sinceOf(events),
+    means: settings.means.map(({ kind }) => kind),
+    problem: state.problem,
+    addresses: addresses.map((address) => addressView(address, at, traffic)),
+    kept: traffic && settings.means.some(({ kind }) => kind === "tunnel")
+      ? {
+        packets: traffic.keptPackets,
+        bytes: traffic.keptBytes,
+        droppedPackets: traffic.droppedPackets,
+      }
+      : null,
+    history: events.map((event) => ({ at: event.at, kind: event.kind, detail: detailOf(event) })),
+  };
+}
+
+/** The addresses of a machine that runs at this site, with nothing redirected. */
+export function boundView(
+  guest: string,
+  site: string,
+  addresses: readonly MachineAddress[],
+  means: readonly MeansKind[],
+): RedirectView {
+  return {
+    guest,
+    migration: null,
+    side: null,
+    peer: null,
+    state: "bound",
+    since: null,
+    means: [...means],
+    problem: null,
+    addresses: addresses.map((address) => addressView(address, site, null)),
+    kept: null,
+    history: [],
+  };
+}
+
+function addressView(
+  { ip, mac, subnet, gateway, name }: MachineAddress,
+  site: string,
+  traffic: Traffic | null,
+): AddressView {
+  const counted = traffic?.addresses.find((each) => each.ip === sameForm(ip));
+  const { ip: _, ...figures } = counted ?? { ip };
+  return {
+    ip: sameForm(ip),
+    mac: mac ?? null,
+    subnet: subnet ?? null,
+    gateway: gateway ?? null,
+    name: name ?? null,
+    site,
+    traffic: counted ? figures as Omit<AddressTraffic, "ip"> : null,
+  };
+}
+
+/** When the stage began: what has failed or been settled since is part of it. */
+function sinceOf(events: readonly RecordedEvent[]): string {
+  const last = events.findLast(({ kind }) => kind !== "failed" && kind !== "settled");
+  return (last ?? events[0]).at;
+}
+
+function detailOf(event: RecordedEvent): string | null {
+  if (event.kind === "failed") return event.problem;
+  if (event.kind === "retiring") return event.reason;
+  if (event.kind === "settled") return event.output ?? null;
+  return null;
+}
