@@ -28,6 +28,7 @@ import type { ScratchFolders } from "./plan/scratch.ts";
 import { noWayBack } from "./rollback.ts";
 import { catchUp, redirectCommands, redirectViews, requireOwnAddresses } from "./redirecting.ts";
 import { Redirects } from "../redirect/redirects.ts";
+import { TunnelHub } from "../redirect/tunnel_hub.ts";
 import { makeMeans } from "../redirect/make_means.ts";
 import type { GatewayService, GuestView } from "./service.ts";
 import { SiteContents, type StoreSettings } from "./site_contents.ts";
@@ -104,12 +105,14 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     pages.memoryAtRest !== "never",
     log,
   );
+  const tunnels = new TunnelHub();
   const peers = new PeerRegistry({
     clock,
     incarnation,
     readPeers: deps.readPeers,
     onLink: (link) => {
       logLink(link, log);
+      tunnels.addLink(link);
       migrations.watch(link);
     },
     audit,
@@ -128,7 +131,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     site,
     store: ledger,
     clock,
-    means: (subject) => (deps.makeMeans ?? makeMeans)(subject, clock),
+    means: (subject) => (deps.makeMeans ?? makeMeans)(subject, clock, tunnels),
     log,
   });
   const migrations: MigrationManager = new MigrationManager({

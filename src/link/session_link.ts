@@ -9,6 +9,7 @@ import { Alarm } from "./alarm.ts";
 import type { Carrier } from "./carrier.ts";
 import { Prober } from "./prober.ts";
 import { type ChannelHost, LinkChannel } from "./link_channel.ts";
+import { LinkPackets } from "./link_packets.ts";
 import type {
   Channel,
   ChannelKind,
@@ -85,6 +86,7 @@ class Driver implements SessionLink, ChannelHost {
   readonly #alarm: Alarm;
   readonly #prober: Prober;
   readonly #clocks = new PeerClock();
+  readonly packets = new LinkPackets(() => this.inUse()?.carrier ?? null);
   #bulkAtMs = -Infinity;
   /** When a rate cap lets the next bulk frame pass; Infinity when none holds one back. */
   #rateReadyAtMs = Infinity;
@@ -233,17 +235,10 @@ class Driver implements SessionLink, ChannelHost {
       { id, peerIncarnation, keepsHouse, preferred: dialled === keepsHouse, kind: carrier.kind },
       this.#clock.nowMs(),
     );
-    if (!isNew) {
-      return void carrier.close("the peer has restarted since");
-    }
+    if (!isNew) return void carrier.close("the peer has restarted since");
     const wasDown = this.state === "down";
-    this.#carriers.set(id, {
-      id,
-      carrier,
-      dialled,
-      isSendingUrgent: false,
-      isSendingBulk: false,
-    });
+    this.#carriers.set(id, { id, carrier, dialled, isSendingUrgent: false, isSendingBulk: false });
+    this.packets.attach(carrier);
     carrier.receive((record) => this.#receive(id, record));
     void carrier.closed.then(() => this.#detach(id));
     if (wasDown) this.#emit({ kind: "up" });
@@ -262,6 +257,7 @@ class Driver implements SessionLink, ChannelHost {
   #receive(id: number, record: Uint8Array): void {
     if (!this.#carriers.has(id)) return;
     if (!this.#isHeard()) this.#redialer?.kick();
+    this.packets.heard(record);
     try {
       this.#clocks.heard(record, this.#clock.wallMs(), this.#session.liveness.roundTripMs);
       this.#session.receive(id, record, this.#clock.nowMs());

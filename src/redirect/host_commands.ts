@@ -52,12 +52,14 @@ export class HostCommands {
 
   /** A setting of the kernel below `/proc/sys/net/`, trimmed; null where it does not exist. */
   async setting(path: string): Promise<string | null> {
-    const file = `/proc/sys/net/${path}`;
-    if (this.prefix.length === 0) {
-      return await Deno.readTextFile(file).then((text) => text.trim(), () => null);
-    }
-    const { success, stdout } = await this.#spawn(["cat", file], null);
+    // By a program: the runtime opens nothing below /proc without every permission.
+    const { success, stdout } = await this.#spawn(["cat", `/proc/sys/net/${path}`], null);
     return success ? stdout.trim() : null;
+  }
+
+  /** @throws {GatewayError} `redirect_failed` */
+  async setSetting(path: string, value: string): Promise<void> {
+    await this.run(["tee", `/proc/sys/net/${path}`], value);
   }
 
   async #spawn(command: readonly string[], input: string | null) {

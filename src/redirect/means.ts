@@ -49,6 +49,8 @@ export interface Means {
   commands(target: Target): readonly string[];
   /** What it has carried so far; null for a means that carries nothing, or cannot count. */
   traffic(): Promise<Traffic | null>;
+  /** Calls `listener` when what was applied is gone by itself; `apply` is called then. */
+  onBroken?(listener: (problem: string) => void): void;
   /** The gateway stops: lets go of what belongs to its process, and undoes nothing else. */
   letGo(): Promise<void>;
 }

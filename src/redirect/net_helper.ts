@@ -28,15 +28,17 @@ export interface NetHelper {
  *
  * @param tun name of the device to make, or null
  * @param onPacket is given each packet of the device; valid until it returns
+ * @param prefix goes before the command, such as `ip netns exec NAME` in tests
  * @throws {GatewayError} `redirect_failed`
  */
 export async function startNetHelper(
   tun: string | null,
   onPacket: (packet: Uint8Array) => void = () => {},
+  prefix: readonly string[] = [],
 ): Promise<NetHelper> {
-  const args = ["run", "--quiet", "--no-prompt", "--no-config", "--allow-ffi", PROCESS_URL.href];
-  const child = new Deno.Command(Deno.execPath(), { args, stdin: "piped", stdout: "piped" })
-    .spawn();
+  const rights = ["run", "--quiet", "--no-prompt", "--no-config", "--allow-ffi"];
+  const [program, ...args] = [...prefix, Deno.execPath(), ...rights, PROCESS_URL.href];
+  const child = new Deno.Command(program, { args, stdin: "piped", stdout: "piped" }).spawn();
   const input = child.stdin.getWriter();
   let waitingBytes = 0;
   const say = (type: number, body: Uint8Array): boolean => {

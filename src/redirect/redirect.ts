@@ -46,6 +46,7 @@ export class Redirect {
   readonly #letGo = new AbortController();
   #waiting = new AbortController();
   #traffic: Traffic | null = null;
+  #draining: Promise<void> | null = null;
 
   /** @param events of the ledger; the state is their fold */
   constructor(
@@ -56,6 +57,7 @@ export class Redirect {
   ) {
     this.#events = [...events];
     this.#state = state;
+    for (const means of deps.means) means.onBroken?.((problem) => this.#broken(problem));
   }
 
   get state(): RedirectState {
@@ -167,7 +169,7 @@ export class Redirect {
       this.#failure = null;
       if (!settled) this.#record({ kind: "settled", ...(output ? { output } : {}) });
       this.#wake();
-      if (stage === "draining") void this.#drain();
+      if (stage === "draining") void (this.#draining ??= this.#drain());
       return;
     }
   }
@@ -201,6 +203,15 @@ export class Redirect {
     }
     this.#wake();
     await clock.sleep(RETRY_MS, this.#waiting.signal).catch(() => {});
+  }
+
+  /** What stood is gone by itself: it is set again. */
+  #broken(problem: string): void {
+    if (this.#letGo.signal.aborted) return;
+    this.deps.log("warn", `${this.#name}: ${problem}`);
+    this.#applied = null;
+    this.#record({ kind: "failed", problem });
+    this.start();
   }
 
   /** Until no old flow is left, or the limit is reached. */

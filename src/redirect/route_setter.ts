@@ -54,6 +54,11 @@ export class RouteSetter {
     this.#standing = text;
   }
 
+  /** What stood has gone with its device. */
+  forget(): void {
+    this.#standing = null;
+  }
+
   commands(target: Target, carrier: Carrier): string[] {
     const { remove, set } = routePlan(subjectOf(target, carrier), target.stage);
     return (set.length > 0 ? set : remove).map((each) => `ip ${each.join(" ")}`);

@@ -1,6 +1,10 @@
 import { redirectSettings } from "../../src/guest/addresses.ts";
 import { HostCommands } from "../../src/redirect/host_commands.ts";
 import { KernelMeans, type KernelSettings } from "../../src/redirect/kernel_means.ts";
+import type { Means } from "../../src/redirect/means.ts";
+import { startNetHelper } from "../../src/redirect/net_helper.ts";
+import { TunnelHub } from "../../src/redirect/tunnel_hub.ts";
+import { TunnelMeans, type TunnelSettings } from "../../src/redirect/tunnel_means.ts";
 import { MemoryMeans, RuleWorld } from "../../src/testing/memory_means.ts";
 import { meansSuite } from "../../src/testing/means_suite.ts";
 import { addBridge, connect, createNamespace } from "../../src/testing/netns.ts";
@@ -35,7 +39,8 @@ meansSuite("in memory", () => {
   });
 });
 
-meansSuite("kernel", async () => {
+/** A site with a network for machines and a way to another site. */
+async function siteWorld(make: (host: HostCommands, prefix: readonly string[]) => Means) {
   await using made = new AsyncDisposableStack();
   const site = made.use(await createNamespace("site"));
   const other = made.use(await createNamespace("other"));
@@ -59,9 +64,25 @@ meansSuite("kernel", async () => {
     ["ip", "-brief", "link"],
   ];
   return {
-    make: () => new KernelMeans(KERNEL, new HostCommands(site.argv())),
+    make: () => make(new HostCommands(site.argv()), site.argv()),
     target,
     look: async () => (await Promise.all(looks.map((look) => site.run(...look)))).join("\n"),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
-}, await requires("namespaces", "nftables"));
+}
+
+meansSuite(
+  "kernel",
+  () => siteWorld((host) => new KernelMeans(KERNEL, host)),
+  await requires("namespaces", "nftables"),
+);
+
+const TUNNEL = { kind: "tunnel", mtuBytes: 1500, keptBytesMax: 65_536 } satisfies TunnelSettings;
+
+meansSuite("tunnel", () =>
+  siteWorld((host, prefix) =>
+    new TunnelMeans(TUNNEL, new TunnelHub(), {
+      host,
+      startNet: (tun, onPacket) => startNetHelper(tun, onPacket, prefix),
+    })
+  ), await requires("namespaces", "nftables", "tun"));
