@@ -33,6 +33,7 @@ export function redirectPort(
   return {
     offered: offered(entry.definition),
     prepare: () => redirects.prepare({ migration, guest, side, peer, ...own }),
+    arm: () => redirects.arm(migration),
     switchOver: () => redirects.switchOver(migration),
     switchUndone: () => redirects.switchUndone(migration),
   };

@@ -41,6 +41,11 @@ export interface RedirectPort {
   readonly offered: OfferedRedirect | null;
   /** Before the machine is touched. @throws {GatewayError} `redirect_failed`: the move must end */
   prepare(): Promise<void>;
+  /**
+   * The machine is about to be paused: what takes time and does no harm while it runs is done now, so
+   * that it does not lengthen the pause. Never rejects.
+   */
+  arm(): Promise<void>;
   /** The machine stands still. @throws {GatewayError} `redirect_failed`: it must run on here */
   switchOver(): Promise<void>;
   /** It runs on here after all, and the move goes on. */

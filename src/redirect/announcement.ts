@@ -101,6 +101,11 @@ function checksum(bytes: readonly number[]): number {
   return ~sum & 0xffff;
 }
 
+/** The header of an Ethernet frame. */
+export function ethernetHeader(to: string, from: string, type: number): Uint8Array {
+  return Uint8Array.from(ethernet(macBytes(to), macBytes(from), type));
+}
+
 function ethernet(to: readonly number[], from: readonly number[], type: number): number[] {
   return [...to, ...from, ...u16(type)];
 }

@@ -45,6 +45,11 @@ export interface Means {
    * @throws {GatewayError} `redirect_failed`; it is called again
    */
   apply(target: Target): Promise<string | void>;
+  /**
+   * Of `redirecting` at the old site, what can be done while the machine still runs there and is
+   * reached as before; without it all is done inside the pause.
+   */
+  arm?(target: Target): Promise<void>;
   /** What `apply` would do, as commands or in words: a dry run. */
   commands(target: Target): readonly string[];
   /** What it has carried so far; null for a means that carries nothing, or cannot count. */

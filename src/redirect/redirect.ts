@@ -82,6 +82,18 @@ export class Redirect {
     for (const means of this.deps.means) await means.check(this.#target("bound"));
   }
 
+  /** Does before the pause what does no harm while the machine runs. Never rejects. */
+  async arm(): Promise<void> {
+    const target = this.#target("prepared");
+    await Promise.all(
+      this.deps.means.map((means) =>
+        means.arm?.(target).catch((error) =>
+          this.deps.log("warn", `${this.#name}: ${toGatewayError(error).message}`)
+        )
+      ),
+    );
+  }
+
   /** Writes an event, where the stage allows it, and begins with its effect. */
   write(event: RedirectEvent): void {
     if (!redirectAllows(this.#state, event.kind)) return;

@@ -95,6 +95,11 @@ export class Redirects {
     await redirect.whenSettled();
   }
 
+  /** The machine is about to be paused. Never rejects: what fails now is done inside the pause. */
+  async arm(migration: string): Promise<void> {
+    await this.#find(migration, "old")?.arm();
+  }
+
   /**
    * The machine stands still: from here on its packets lead to the other site, or wait.
    *

@@ -81,13 +81,29 @@ function newRoutes({ addresses, lan, carrier, table }: RouteSubject): Pair[] {
   const number = `${table}`;
   const routers = new Set(addresses.flatMap(({ gateway }) => gateway ? [sameForm(gateway)] : []));
   return [
-    ...addresses.flatMap(({ ip }) => {
+    ...addresses.flatMap(({ ip, mac }) => {
       const host = hostPrefix(ip);
+      // Asked for, the machine's MAC could take a second to learn: a first question is easily lost.
+      const neighbour = [sameForm(ip), "dev", lan];
+      const known = mac === undefined ? [] : [{
+        set: [
+          `-${familyOf(ip)}`,
+          "neigh",
+          "replace",
+          ...neighbour,
+          "lladdr",
+          mac,
+          "nud",
+          "reachable",
+        ],
+        remove: [`-${familyOf(ip)}`, "neigh", "del", ...neighbour],
+      }];
       const toMachine = [host, "dev", lan, "metric", DELIVER_METRIC, "proto", ROUTE_PROTOCOL];
       const rule = ["from", host, "lookup", number, "priority", number];
       return [
         pair(ip, ["route", "replace"], ["route", "del"], toMachine),
         pair(ip, ["rule", "add"], ["rule", "del"], rule),
+        ...known,
       ];
     }),
     ...families(addresses).map((family) => {

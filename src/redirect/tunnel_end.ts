@@ -7,17 +7,25 @@ import type { RedirectSide } from "./state.ts";
 export interface TunnelWays {
   /** Into the site's own network. @returns false where it was dropped */
   readonly toSite: (packet: Uint8Array) => boolean;
+  /** To the machine that runs here, past the routes; null where its device is not known. */
+  readonly toMachine: ((packet: Uint8Array) => void) | null;
   /** To the peer. @returns false where it was dropped */
   readonly toPeer: (packet: Uint8Array) => boolean;
 }
 
 /**
- * What is done with packets for the machine at the old site: `keep` while it stands still, `pass` to
- * the peer once it runs there.
+ * What is done with packets for the machine at the old site: `deliver` them while it still runs
+ * there, `keep` them while it stands still, `pass` them to the peer once it runs there.
  */
-export type TunnelMode = "keep" | "pass";
+export type TunnelMode = "deliver" | "keep" | "pass";
 
-/** Frames of a packet: counted with their bytes as IP packets. */
+/**
+ * Packets delivered for so long before the machine was seen to stand may not have been taken: they
+ * are kept as well. Whoever gets one twice knows that IP does that.
+ */
+const UNSURE_MS = 60;
+
+/** Counted with their bytes as IP packets. */
 interface Count {
   toMachinePackets: number;
   toMachineBytes: number;
@@ -31,7 +39,9 @@ interface Count {
  * dropped and counted.
  */
 export class TunnelEnd {
-  mode: TunnelMode = "keep";
+  #mode: TunnelMode = "keep";
+  /** Delivered lately. */
+  #recent: { readonly packet: Uint8Array; readonly atMs: number }[] = [];
   readonly #counts: Map<string, Count>;
   #kept: Uint8Array[] = [];
   #keptBytes = 0;
@@ -43,6 +53,7 @@ export class TunnelEnd {
     ips: readonly string[],
     private readonly ways: TunnelWays,
     private readonly keptBytesMax: number,
+    private readonly nowMs: () => number,
   ) {
     this.#counts = new Map(
       ips.map((ip) => [sameForm(ip), {
@@ -54,11 +65,25 @@ export class TunnelEnd {
     );
   }
 
+  get mode(): TunnelMode {
+    return this.#mode;
+  }
+
+  set mode(mode: TunnelMode) {
+    const stands = this.#mode === "deliver" && mode === "keep";
+    this.#mode = mode;
+    const sinceMs = this.nowMs() - UNSURE_MS;
+    for (const { packet, atMs } of this.#recent.splice(0)) {
+      if (stands && atMs >= sinceMs) this.#keep(packet);
+    }
+  }
+
   /** A packet that the site's kernel led here. @param packet valid until this returns */
   fromSite(packet: Uint8Array): void {
     const count = this.#counted(packet, this.side === "old" ? "to" : "from");
     if (!count) return;
-    if (this.side === "old" && this.mode === "keep") return this.#keep(packet);
+    if (this.side === "old" && this.#mode === "keep") return this.#keep(packet);
+    if (this.side === "old" && this.#mode === "deliver") return this.#deliver(packet);
     if (!this.ways.toPeer(packet)) this.#dropped++;
   }
 
@@ -87,6 +112,15 @@ export class TunnelEnd {
       keptBytes: this.#keptEver.bytes,
       droppedPackets: this.#dropped,
     };
+  }
+
+  #deliver(packet: Uint8Array): void {
+    const atMs = this.nowMs();
+    while (this.#recent.length > 0 && this.#recent[0].atMs < atMs - UNSURE_MS) {
+      this.#recent.shift();
+    }
+    this.#recent.push({ packet: packet.slice(), atMs });
+    this.ways.toMachine?.(packet);
   }
 
   #keep(packet: Uint8Array): void {

@@ -13,19 +13,27 @@ const MACHINE = "10.1.0.5";
 const CLIENT = "192.0.2.9";
 
 function end(side: "old" | "new", keptBytesMax = 100) {
-  const sent = { site: [] as number[], peer: [] as number[] };
-  const tunnel = new TunnelEnd(side, [MACHINE], {
-    toSite: (packet) => sent.site.push(packet.length) > 0,
-    toPeer: (packet) => sent.peer.push(packet.length) > 0,
-  }, keptBytesMax);
-  return { tunnel, sent };
+  const sent = { site: [] as number[], peer: [] as number[], machine: [] as number[] };
+  const clock = { nowMs: 0 };
+  const tunnel = new TunnelEnd(
+    side,
+    [MACHINE],
+    {
+      toSite: (packet) => sent.site.push(packet.length) > 0,
+      toMachine: (packet) => void sent.machine.push(packet.length),
+      toPeer: (packet) => sent.peer.push(packet.length) > 0,
+    },
+    keptBytesMax,
+    () => clock.nowMs,
+  );
+  return { tunnel, sent, clock };
 }
 
 Deno.test("packets for the machine wait in order while it stands still, then go where it runs", () => {
   for (const to of ["peer", "site"] as const) {
     const { tunnel, sent } = end("old");
     for (const bytes of [20, 30, 40]) tunnel.fromSite(packetV4(CLIENT, MACHINE, bytes));
-    assert.deepEqual(sent, { site: [], peer: [] });
+    assert.deepEqual(sent, { site: [], peer: [], machine: [] });
     tunnel.release(to);
     assert.deepEqual(sent[to], [20, 30, 40]);
     tunnel.release(to);
@@ -45,6 +53,21 @@ Deno.test("what has no room is dropped and counted, and the oldest are kept", ()
   assert.deepEqual([keptPackets, droppedPackets, addresses[0].toMachinePackets], [2, 1, 4]);
 });
 
+Deno.test("what the machine may not have taken before it stood is kept, what it has taken is not", () => {
+  const { tunnel, sent, clock } = end("old");
+  tunnel.mode = "deliver";
+  for (const [atMs, bytes] of [[0, 20], [50, 21], [100, 22]]) {
+    clock.nowMs = atMs;
+    tunnel.fromSite(packetV4(CLIENT, MACHINE, bytes));
+  }
+  clock.nowMs = 110;
+  tunnel.mode = "keep";
+  tunnel.fromSite(packetV4(CLIENT, MACHINE, 23));
+  tunnel.mode = "pass";
+  tunnel.release("peer");
+  assert.deepEqual(sent, { site: [], machine: [20, 21, 22], peer: [21, 22, 23] });
+});
+
 Deno.test("only packets of the machine's addresses pass, in their direction, whoever sends them", () => {
   const old = end("old");
   old.tunnel.mode = "pass";
@@ -53,13 +76,13 @@ Deno.test("only packets of the machine's addresses pass, in their direction, who
   // A peer must not speak for other machines of the old site.
   old.tunnel.fromPeer(packetV4("10.1.0.6", CLIENT));
   old.tunnel.fromPeer(new Uint8Array(3));
-  assert.deepEqual(old.sent, { site: [], peer: [] });
+  assert.deepEqual(old.sent, { site: [], peer: [], machine: [] });
   old.tunnel.fromPeer(packetV4(MACHINE, CLIENT));
   assert.equal(old.sent.site.length, 1);
   const there = end("new");
   there.tunnel.fromPeer(packetV4(CLIENT, "10.2.0.9"));
   there.tunnel.fromSite(packetV4("10.2.0.9", CLIENT));
-  assert.deepEqual(there.sent, { site: [], peer: [] });
+  assert.deepEqual(there.sent, { site: [], peer: [], machine: [] });
   there.tunnel.fromPeer(packetV4(CLIENT, MACHINE));
   there.tunnel.fromSite(packetV4(MACHINE, CLIENT));
   assert.deepEqual([there.sent.site.length, there.sent.peer.length], [1, 1]);

@@ -1,10 +1,11 @@
-import type { MeansSettings } from "../guest/addresses.ts";
+import { type MachineAddress, type MeansSettings, sameForm } from "../guest/addresses.ts";
+import { ethernetHeader } from "./announcement.ts";
 import { HostCommands } from "./host_commands.ts";
 import { isRedirected, type Means, type Target, type Traffic } from "./means.ts";
 import { type NetHelper, startNetHelper } from "./net_helper.ts";
 import { RouteSetter } from "./route_setter.ts";
-import { type Carrier, tableOf } from "./routes.ts";
-import { TunnelEnd } from "./tunnel_end.ts";
+import { type Carrier, familyOf, tableOf } from "./routes.ts";
+import { addressOf, TunnelEnd } from "./tunnel_end.ts";
 import { type OpenTunnel, type TunnelHub, tunnelNumber } from "./tunnel_hub.ts";
 
 export type TunnelSettings = Extract<MeansSettings, { kind: "tunnel" }>;
@@ -24,6 +25,8 @@ interface Opened {
   readonly end: TunnelEnd;
   readonly net: NetHelper;
   readonly tunnel: OpenTunnel;
+  /** The machine's device is known: packets reach it here whatever the routes say. */
+  readonly delivers: boolean;
 }
 
 /**
@@ -78,6 +81,14 @@ export class TunnelMeans implements Means {
     end.release("site");
   }
 
+  /** Packets pass through the device and are delivered, until the machine stands. */
+  async arm(target: Target): Promise<void> {
+    const opened = this.#opened;
+    if (opened === null || !opened.delivers) return;
+    opened.end.mode = "deliver";
+    await this.#routes.apply({ ...target, stage: "redirecting" }, carrierOf(target));
+  }
+
   commands(target: Target): string[] {
     const carrier = carrierOf(target);
     const device = target.stage === "bound" || target.stage === "retired"
@@ -98,11 +109,28 @@ export class TunnelMeans implements Means {
     const { addresses, side, peer, migration } = target;
     const { device } = carrierOf(target);
     const { mtuBytes, keptBytesMax } = this.settings;
-    const ways: { net?: NetHelper; tunnel?: OpenTunnel } = {};
-    const end = new TunnelEnd(side, addresses.map(({ ip }) => ip), {
-      toSite: (packet) => ways.net?.write(packet) ?? false,
-      toPeer: (packet) => ways.tunnel?.send(packet) ?? false,
-    }, keptBytesMax);
+    const ways: { net?: NetHelper; tunnel?: OpenTunnel; machine?: (packet: Uint8Array) => void } =
+      {};
+    const lan = await this.edges.host.deviceOf(target.settings.device);
+    const isKnown = lan !== null && addresses.every(({ mac }) => mac !== undefined);
+    if (side === "old" && isKnown) {
+      const headers = machineHeaders(addresses, lan.mac);
+      ways.machine = (packet) => {
+        const header = headers.get(addressOf(packet, "to") ?? "");
+        if (header) ways.net?.sendFrame(lan.index, joined(header, packet));
+      };
+    }
+    const end = new TunnelEnd(
+      side,
+      addresses.map(({ ip }) => ip),
+      {
+        toSite: (packet) => ways.net?.write(packet) ?? false,
+        toMachine: ways.machine ?? null,
+        toPeer: (packet) => ways.tunnel?.send(packet) ?? false,
+      },
+      keptBytesMax,
+      () => performance.now(),
+    );
     const net = ways.net = await this.edges.startNet(device, (packet) => end.fromSite(packet));
     const { host } = this.edges;
     try {
@@ -121,7 +149,7 @@ export class TunnelMeans implements Means {
       tunnelNumber(migration),
       (packet) => end.fromPeer(packet),
     );
-    const opened: Opened = { end, net, tunnel };
+    const opened: Opened = { end, net, tunnel, delivers: ways.machine !== undefined };
     void net.ended.then(() => {
       if (this.#opened !== opened) return;
       // Its device is gone, and the routes that led into it.
@@ -142,6 +170,26 @@ export class TunnelMeans implements Means {
     opened.tunnel.close();
     await opened.net.close();
   }
+}
+
+/** From the gateway's device to the machine's, by address. */
+function machineHeaders(
+  addresses: readonly MachineAddress[],
+  hostMac: string,
+): Map<string, Uint8Array> {
+  return new Map(
+    addresses.map(({ ip, mac }) => [
+      sameForm(ip),
+      ethernetHeader(mac!, hostMac, familyOf(ip) === 4 ? 0x0800 : 0x86dd),
+    ]),
+  );
+}
+
+function joined(header: Uint8Array, packet: Uint8Array): Uint8Array {
+  const frame = new Uint8Array(header.length + packet.length);
+  frame.set(header);
+  frame.set(packet, header.length);
+  return frame;
 }
 
 function carrierOf({ migration, side }: Target): Carrier {

@@ -42,6 +42,7 @@ export async function trySwitch(
   journal.write({ kind: "switchBegan" });
   move.holding = false;
   draft.phase = "pausing the machine";
+  await move.deps.redirect?.arm();
   const { pausedAtMs } = await move.whilePumping(move.pump!.source.pauseAtGate());
   notePause(move, pausedAtMs);
   if (move.names !== null) move.names.onlyOffered = true;
