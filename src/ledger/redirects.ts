@@ -1,4 +1,6 @@
 import type { DatabaseSync } from "node:sqlite";
+import { objectOf, type Reading } from "./reading.ts";
+import { inTransaction } from "./transaction.ts";
 
 /** One redirect as the ledger has it; what it means is `src/redirect/`'s to know. */
 export interface StoredRedirect {
@@ -27,14 +29,13 @@ export interface RedirectLedger {
   redirects(): StoredRedirect[];
 }
 
-/** The part of the ledger that knows redirects, over its connection and its ways to write and read. */
-export function redirectLedger(database: DatabaseSync, deps: {
-  readonly now: () => string;
-  readonly write: (action: () => void) => void;
-  readonly read: <T>(action: () => T) => T;
-  readonly objectOf: (column: unknown) => Record<string, unknown>;
-}): RedirectLedger {
-  const { now, write, read, objectOf } = deps;
+/** The part of the ledger that knows redirects. */
+export function redirectLedger(
+  database: DatabaseSync,
+  now: () => string,
+  read: Reading,
+): RedirectLedger {
+  const write = (action: () => void) => inTransaction(database, action);
   const insertEvent = (
     migrationId: string,
     side: string,

@@ -38,14 +38,16 @@ export class LinkPackets implements PacketLane {
     this.#handler = handler;
   }
 
-  /** Listens to a new connection. */
-  attach(carrier: Carrier): void {
+  /**
+   * Listens to a new connection: to its datagrams, and to its records, which all go on to `session`.
+   */
+  listen(carrier: Carrier, session: (record: Uint8Array) => void): (record: Uint8Array) => void {
     carrier.packets?.receive((packet) => this.#handler?.(packet));
-  }
-
-  /** A record came in: one that is a packet is handed on, whatever else the session does with it. */
-  heard(record: Uint8Array): void {
-    if (record[0] !== RECORD_TYPES.packet) return;
-    this.#handler?.(record.subarray(RECORD_HEADER_BYTES));
+    return (record) => {
+      if (record[0] === RECORD_TYPES.packet) {
+        this.#handler?.(record.subarray(RECORD_HEADER_BYTES));
+      }
+      session(record);
+    };
   }
 }

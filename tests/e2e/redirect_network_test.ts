@@ -8,8 +8,7 @@ import type { ClientRecord } from "../../src/testing/tcp_client/record.ts";
 const MOVE_MS_MAX = 90_000;
 const RECONCILED_MS = 5_000;
 /**
- * Beyond the pause: what a busy computer takes to run a machine without KVM, and TCP's own timer. What
- * a client sees on a computer that has nothing else to do is measured by bench/redirect.ts.
+ * Beyond the pause: what a busy computer takes to run a machine without KVM, and TCP's own timer.
  */
 const GAP_SLACK_MS = 6_000;
 

@@ -1,7 +1,7 @@
 -- What this site did so that machines' addresses follow them, one redirect for each move and side.
 -- Events are appended and never changed; the state is a fold over them.
 
-CREATE TABLE IF NOT EXISTS redirect (
+CREATE TABLE redirect (
   migration_id TEXT NOT NULL,
   side TEXT NOT NULL CHECK (side IN ('old', 'new')),
   guest_id TEXT NOT NULL,
@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS redirect (
   PRIMARY KEY (migration_id, side)
 ) STRICT;
 
-CREATE TABLE IF NOT EXISTS redirect_event (
+CREATE TABLE redirect_event (
   number INTEGER PRIMARY KEY AUTOINCREMENT,
   migration_id TEXT NOT NULL,
   side TEXT NOT NULL,
@@ -18,5 +18,5 @@ CREATE TABLE IF NOT EXISTS redirect_event (
   body TEXT NOT NULL,                 -- JSON of the event without its kind
   FOREIGN KEY (migration_id, side) REFERENCES redirect (migration_id, side)
 ) STRICT;
-CREATE INDEX IF NOT EXISTS redirect_event_by_redirect
+CREATE INDEX redirect_event_by_redirect
   ON redirect_event (migration_id, side, number);
