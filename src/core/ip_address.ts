@@ -43,6 +43,7 @@ export function subnetsOverlap(left: Subnet, right: Subnet): boolean {
     sameBytes(masked(left.address.bytes, bits), masked(right.address.bytes, bits));
 }
 
+/** True where the address lies within the subnet. */
 export function subnetHas({ address, prefixBits }: Subnet, ip: IpAddress): boolean {
   return address.family === ip.family && sameBytes(masked(ip.bytes, prefixBits), address.bytes);
 }

@@ -36,6 +36,7 @@ const SOCK_CLOEXEC = 0o2000000;
 /** struct sockaddr_ll: u16 family, u16 protocol, i32 device, u16, u8, u8, 8 bytes of address. */
 const SOCKADDR_LL_BYTES = 20;
 
+/** The calls, of the C library that is loaded once. */
 export class Libc {
   readonly #library = Deno.dlopen("libc.so.6", SYMBOLS);
 

@@ -66,6 +66,7 @@ const tunnel = z.strictObject({
 /** One way to make a machine's addresses follow it, at this site. */
 export const meansSettings = z.discriminatedUnion("kind", [announce, hook, kernel, tunnel]);
 export type MeansSettings = z.infer<typeof meansSettings>;
+/** The name of one. */
 export type MeansKind = MeansSettings["kind"];
 
 /** How this site makes a machine's addresses follow it. */

@@ -16,7 +16,7 @@ export type SiteName = "a" | "b";
 /** What the machine's clients know. It belongs to site a. */
 export const MACHINE = { ipv4: "10.1.0.5", ipv6: "fd01::5" } as const;
 /** Of the services inside the machine. */
-export const PORTS = { echo: 7, download: 19 } as const;
+export const PORTS = { echo: 7, download: 19, connect: 80 } as const;
 
 const LAN = "br0";
 const TAP = "tap0";
@@ -146,10 +146,12 @@ export class RedirectWorld implements AsyncDisposable {
     await run(`ip -6 route add default via ${ROUTER.ipv6}`);
     // The echo is there from the start. Both take IPv4 and IPv6, with a process for each connection.
     // The download has a pace: a machine without KVM that sends as fast as it can does little else.
-    const piece = "dd if=/dev/zero bs=16k count=1 2>/dev/null && usleep 20000";
+    const piece = "dd if=/dev/zero bs=64k count=1 2>/dev/null && usleep 100000";
     await run(`sh -c 'echo "while ${piece}; do :; done" >/run/stream'`);
     const server = `nc -ll -p ${PORTS.download} -e sh /run/stream`;
     await run(`sh -c '${server} </dev/null >/dev/null 2>&1 &'`);
+    // New connections go to a server that lets more than two wait.
+    await run(`httpd -p ${PORTS.connect} -h /run`);
   }
 
   /** Asks the machine, where it is. */
@@ -215,7 +217,8 @@ export class RedirectWorld implements AsyncDisposable {
       }),
     );
     // Whether the machine's own device has a carrier is the machine's doing.
-    const found = texts.join("\n").replaceAll(" linkdown", "").replace(/^(\S+) +(UP|DOWN)/gm, "$1");
+    const found = texts.join("\n").replaceAll(" linkdown", "").replaceAll(/ +/g, " ")
+      .replaceAll(/^(\S+) (UP|DOWN) /gm, "$1 ");
     return [found, ...processes.filter((each) => each !== null)].join("\n");
   }
 

@@ -9,16 +9,19 @@ export interface TcpClient extends AsyncDisposable {
   finish(): Promise<ClientRecord>;
 }
 
-/** Starts a client of a machine inside a namespace, in a process of its own with raised priority. */
+/**
+ * Starts a client of a machine with one echo and one new connection each so many ms, inside a namespace,
+ * in a process of its own with raised priority.
+ */
 export function startTcpClient(
   namespace: NetworkNamespace,
   address: string,
-  ports: { readonly echo: number; readonly download: number },
-  intervalMs = 10,
+  ports: { readonly echo: number; readonly download: number; readonly connect: number },
+  { echoMs = 10, connectMs = 50 }: { readonly echoMs?: number; readonly connectMs?: number } = {},
 ): TcpClient {
   const [command, ...args] = namespace.argv(
     ...["nice", "-n", "-5", Deno.execPath(), "run", "--no-config", "--no-check", "--allow-net"],
-    ...[PROCESS, address, `${ports.echo}`, `${ports.download}`, `${intervalMs}`],
+    ...[PROCESS, address, ports.echo, ports.download, ports.connect, echoMs, connectMs].map(String),
   );
   const child = new Deno.Command(command, { args, stdin: "piped", stdout: "piped" }).spawn();
   let finished: Promise<ClientRecord> | null = null;

@@ -2,15 +2,16 @@
  * The process of a TCP client (see client.ts): echoes, a download and new connections to one machine,
  * by kernel TCP, until its standard input ends. Then it prints a `ClientRecord`.
  *
- * Arguments: address, echo port, download port, echo interval in ms.
+ * Arguments: address, ports for echo, download and new connections, and the
+ * intervals of echoes and connections in ms.
  */
 import { type ConnectRecord, Gaps } from "./record.ts";
 
-const CONNECT_INTERVAL_MS = 50;
 /** A connection that is not there by then has failed; TCP's second try comes after 1 s, its third after 3. */
 const CONNECT_TIMEOUT_MS = 8_000;
+const LAST_ANSWER_MS = 10_000;
 
-const [hostname, echoPort, downloadPort, intervalMs] = Deno.args;
+const [hostname, echoPort, downloadPort, connectPort, intervalMs, connectMs] = Deno.args;
 const startMs = performance.now();
 const startedWallMs = performance.timeOrigin + startMs;
 const now = () => Math.round((performance.now() - startMs) * 10) / 10;
@@ -31,7 +32,7 @@ async function echo() {
         seen.answered += read / 8;
       }
     })().catch((error) => {
-      if (!ending) seen.error = String(error);
+      if (seen.answered < seen.sent || !ending) seen.error = String(error);
     });
     for (let next = now(); !ending && seen.error === null;) {
       await conn.write(new Uint8Array(8));
@@ -39,7 +40,11 @@ async function echo() {
       next = Math.max(next + Number(intervalMs), now());
       await new Promise((resolve) => setTimeout(resolve, Math.max(0, next - now())));
     }
-    await new Promise((resolve) => setTimeout(resolve, 300));
+    // What is on its way may wait for TCP's timer.
+    const lastMs = now() + LAST_ANSWER_MS;
+    while (seen.answered < seen.sent && seen.error === null && now() < lastMs) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
     ending = true;
     conn.close();
     await reading;
@@ -75,14 +80,14 @@ async function connects() {
     seen.push((async () => {
       const signal = AbortSignal.timeout(CONNECT_TIMEOUT_MS);
       try {
-        const conn = await Deno.connect({ hostname, port: Number(echoPort), signal });
+        const conn = await Deno.connect({ hostname, port: Number(connectPort), signal });
         conn.close();
         return { atMs, tookMs: now() - atMs };
       } catch {
         return { atMs, tookMs: null };
       }
     })());
-    await new Promise((resolve) => setTimeout(resolve, CONNECT_INTERVAL_MS));
+    await new Promise((resolve) => setTimeout(resolve, Number(connectMs)));
   }
   return await Promise.all(seen);
 }

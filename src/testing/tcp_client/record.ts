@@ -6,7 +6,7 @@ export interface ClientRecord {
   readonly echo: FlowRecord & { readonly sent: number; readonly answered: number };
   /** Bytes read without end from one connection. */
   readonly download: FlowRecord & { readonly bytes: number };
-  /** One new connection each 50 ms. */
+  /** New connections, one each interval. */
   readonly connects: readonly ConnectRecord[];
 }
 
