@@ -15,6 +15,7 @@ Deno.test("redirects are shown by address, with where it is, what was carried an
     side: "old" as const,
     peer: "east",
     state: "failed" as const,
+    settled: false,
     since: "2026-01-01T00:00:00.000Z",
     means: ["kernel" as const, "announce" as const],
     problem: "no device br0",

@@ -281,6 +281,11 @@ export class Redirect {
     return `redirect of ${guest} (${side} site, ${migration})`;
   }
 
+  /** True once this process has seen the rules to be what the stage says; after the end, for good. */
+  get isSettled(): boolean {
+    return this.hasEnded || (this.#state.settled && this.#applied === this.#state.stage);
+  }
+
   get hasEnded(): boolean {
     return redirectEnded(this.#state);
   }

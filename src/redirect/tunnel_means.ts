@@ -134,10 +134,11 @@ export class TunnelMeans implements Means {
     const net = ways.net = await this.edges.startNet(device, (packet) => end.fromSite(packet));
     const { host } = this.edges;
     try {
-      await host.run(
-        ["ip", "link", "set", device, "mtu", `${mtuBytes}`, "txqueuelen", `${DEVICE_QUEUE_PACKETS}`]
-          .concat(["addrgenmode", "none", "up"]),
-      );
+      const queue = ["txqueuelen", `${DEVICE_QUEUE_PACKETS}`];
+      // Before it is up: an address of its own would be one that nobody asked for.
+      await host.run(["ip", "link", "set", device, "mtu", `${mtuBytes}`, ...queue]
+        .concat("addrgenmode", "none"));
+      await host.run(["ip", "link", "set", device, "up"]);
       // What comes out of it has addresses of elsewhere; a strict check would drop them all.
       await host.setSetting(`ipv4/conf/${device}/rp_filter`, "2");
     } catch (error) {

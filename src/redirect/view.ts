@@ -13,6 +13,8 @@ export interface RedirectView {
   side: RedirectSide | null;
   peer: string | null;
   state: ShownState;
+  /** True once the site's rules were seen to be what the state says. */
+  settled: boolean;
   /** Since when, RFC 3339 UTC. */
   since: string | null;
   means: MeansKind[];
@@ -47,6 +49,7 @@ export function viewOf(redirect: Redirect, site: string, traffic: Traffic | null
     side,
     peer,
     state: shownState(state),
+    settled: redirect.isSettled,
     since: sinceOf(events),
     means: settings.means.map(({ kind }) => kind),
     problem: state.problem,
@@ -75,6 +78,7 @@ export function boundView(
     side: null,
     peer: null,
     state: "bound",
+    settled: true,
     since: null,
     means: [...means],
     problem: null,

@@ -8,7 +8,14 @@ import type { RedirectView } from "../redirect/view.ts";
 import { guestImage } from "./guest_image/build.ts";
 import { guestArgv } from "./guest_image/guest_argv.ts";
 import { GuestChannel } from "./guest_image/guest_channel.ts";
-import { addBridge, addTap, connect, createNamespace, type NetworkNamespace } from "./netns.ts";
+import {
+  addBridge,
+  addTap,
+  connect,
+  createNamespace,
+  type NetworkNamespace,
+  plug,
+} from "./netns.ts";
 import { machinePids } from "./real_sites.ts";
 import { Serving, SiteApi } from "./site_process.ts";
 
@@ -154,6 +161,40 @@ export class RedirectWorld implements AsyncDisposable {
     await run(`httpd -p ${PORTS.connect} -h /run`);
   }
 
+  /**
+   * Instead of `boot`: a machine that has no network of its own (the embedded one) with a host beside
+   * it that answers for its addresses. For what the carrying itself does; `place` moves the host.
+   */
+  async stand(drain: { idleMs: number; limitMs: number | null }): Promise<NetworkNamespace> {
+    for (const name of ["a", "b"] as const) {
+      await this.site(name).api.call("PUT", "/guests/g", {
+        kind: "reference",
+        role: name === "a" ? "source" : "incoming",
+        memoryMiB: 8,
+        disks: [],
+        workload: { memoryBytesPerSecond: 100_000, diskBytesPerSecond: 0 },
+        ...this.#follows(name, drain),
+      });
+      this.made.defer(async () => {
+        await this.site(name).api.call("DELETE", "/guests/g?end=true").catch(() => {});
+      });
+    }
+    return this.made.use(await createNamespace("host"));
+  }
+
+  /** Plugs the host into a site's network, as its machine would be. */
+  async place(host: NetworkNamespace, at: SiteName): Promise<void> {
+    const { namespace } = this.site(at);
+    await host.ip("link", "del", "eth0").catch(() => {});
+    await connect({ namespace: host, name: "eth0" }, { namespace, name: "host" });
+    await plug(namespace, "host", LAN);
+    await host.ip("link", "set", "eth0", "address", MAC);
+    await host.ip("addr", "add", `${MACHINE.ipv4}/24`, "dev", "eth0");
+    await host.ip("addr", "add", `${MACHINE.ipv6}/64`, "dev", "eth0", "nodad");
+    await host.ip("route", "add", "default", "via", ROUTER.ipv4);
+    await host.ip("-6", "route", "add", "default", "via", ROUTER.ipv6);
+  }
+
   /** Asks the machine, where it is. */
   async ask(at: SiteName, line: string): Promise<string> {
     return await this.#channels.get(at)!.ask(line);
@@ -181,7 +222,7 @@ export class RedirectWorld implements AsyncDisposable {
     const deadlineMs = performance.now() + timeoutMs;
     for (;;) {
       const view = await this.redirect(at, migration).catch(() => null);
-      if (view?.state === state) return view;
+      if (view?.state === state && view.settled) return view;
       if (performance.now() > deadlineMs) {
         throw new Error(
           `The redirect is not ${state} at ${at} in ${timeoutMs} ms: ${JSON.stringify(view)}\n` +
@@ -249,11 +290,17 @@ export class RedirectWorld implements AsyncDisposable {
       channelPath: `${base}.channel`,
     });
     this.#channels.set(name, new GuestChannel(`${base}.channel`));
-    const other = WAN_ADDRESSES[name === "a" ? "b" : "a"];
     return {
       kind: "qemu",
       role: name === "a" ? "source" : "incoming",
       launch: { argv, disks: [] },
+      ...this.#follows(name, drain),
+    };
+  }
+
+  #follows(name: SiteName, drain: { idleMs: number; limitMs: number | null }) {
+    const other = WAN_ADDRESSES[name === "a" ? "b" : "a"];
+    return {
       addresses: [
         { ip: MACHINE.ipv4, mac: MAC, subnet: "10.1.0.0/24", gateway: ROUTER.ipv4 },
         { ip: MACHINE.ipv6, mac: MAC, subnet: "fd01::/64", gateway: ROUTER.ipv6 },
@@ -262,7 +309,7 @@ export class RedirectWorld implements AsyncDisposable {
         device: LAN,
         means: [
           this.carrying.kind === "kernel" ? { ...this.carrying, via: other } : this.carrying,
-          { kind: "announce", rounds: 3, intervalMs: 100 },
+          { kind: "announce" as const, rounds: 3, intervalMs: 100 },
         ],
         drain,
       },

@@ -53,7 +53,7 @@ class RedirectedSites implements AsyncDisposable {
     const look = async () => {
       for (;;) {
         const view = await this.view(site, migration);
-        if (view?.state === state) return;
+        if (view?.state === state && (view.settled || state === "failed")) return;
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
     };

@@ -12,6 +12,7 @@ export const redirectView: z.ZodType<RedirectView> = z.object({
   side: z.enum(["old", "new"]).nullable(),
   peer: z.string().nullable(),
   state: z.enum(["bound", "prepared", "redirecting", "draining", "retired", "failed"]),
+  settled: z.boolean(),
   since: z.string().nullable(),
   means: z.array(meansKind),
   problem: z.string().nullable(),
