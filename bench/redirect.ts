@@ -114,7 +114,9 @@ async function moved(profile: string, means: "tunnel" | "kernel"): Promise<objec
         `kept ${view.kept?.packets ?? "-"} packets`,
     );
   }
-  return { downtimeMs, silenceMs: silence.silentMs, flows, kept: view.kept };
+  const there = await world.redirect("b", id);
+  const history = { old: view.history, new: there?.history ?? [] };
+  return { downtimeMs, silenceMs: silence.silentMs, flows, kept: view.kept, history };
 }
 
 /** Throughput and latency once the machine is away, by a host that is as fast as this computer. */

@@ -3,12 +3,26 @@ import type { RedirectView } from "../redirect/view.ts";
 import { answer, type Cli, withClient } from "./cli.ts";
 import { formatBytes, table } from "./format.ts";
 
+/** Options of `causeway redirects`. */
+export interface RedirectsOptions {
+  readonly commands?: string;
+  readonly history?: boolean;
+  readonly keep?: string;
+  readonly bringBack?: string;
+}
+
 /** `causeway redirects`: addresses that follow their machine. */
-export function redirects(
-  cli: Cli,
-  options: { readonly commands?: string; readonly history?: boolean } = {},
-): Promise<number> {
+export function redirects(cli: Cli, options: RedirectsOptions = {}): Promise<number> {
   return withClient(cli, async (client) => {
+    const answered = options.keep ?? options.bringBack;
+    if (answered !== undefined) {
+      const keep = options.keep !== undefined;
+      await client.post(`/v1/redirects/${encodeURIComponent(answered)}/answer`, { keep });
+      answer(cli, { migration: answered, keep }, () => [
+        keep ? "The machine stays where it is" : "The machine is brought back",
+      ]);
+      return 0;
+    }
     if (options.commands !== undefined) {
       const path = `/v1/guests/${encodeURIComponent(options.commands)}/redirect-commands`;
       const steps = await client.get<RedirectCommands[]>(path);
@@ -40,7 +54,15 @@ export function overview(views: readonly RedirectView[], withHistory: boolean): 
       ])
     ),
   );
-  const troubles = views.flatMap(({ guest, problem }) => problem ? [`${guest}: ${problem}`] : []);
+  const troubles = views.flatMap(({ guest, migration, problem, question }) => [
+    ...(problem ? [`${guest}: ${problem}`] : []),
+    ...(question
+      ? [
+        `${question.text}`,
+        `  causeway redirects --keep ${migration}, or --bring-back ${migration}`,
+      ]
+      : []),
+  ]);
   const history = withHistory
     ? views.flatMap(({ guest, side, history }) =>
       history.map(({ at, kind, detail }) =>

@@ -20,6 +20,8 @@ Deno.test("redirects are shown by address, with where it is, what was carried an
     means: ["kernel" as const, "announce" as const],
     problem: "no device br0",
     addresses: [{ ...address, site: "east", traffic }],
+    reach: null,
+    question: null,
     kept: null,
     history: [{ at: "2026-01-01T00:00:00.000Z", kind: "failed", detail: "no device br0" }],
   };

@@ -33,6 +33,7 @@ import type { ScratchFolders } from "./plan/scratch.ts";
 import { RefusalAudit } from "./refusal_audit.ts";
 import { noWayBack } from "./rollback.ts";
 import { catchUp, redirectCommands, redirectViews, requireOwnAddresses } from "./redirecting.ts";
+import type { Probe } from "../redirect/probes.ts";
 import { Redirects } from "../redirect/redirects.ts";
 import { TunnelHub } from "../redirect/tunnel_hub.ts";
 import { makeMeans } from "../redirect/make_means.ts";
@@ -81,6 +82,8 @@ export interface GatewayDeps {
   readonly fence?: Fence;
   /** What makes addresses follow their machines; tests replace it. */
   readonly makeMeans?: typeof makeMeans;
+  /** Asks machines whether they are reached; tests replace it. */
+  readonly probe?: Probe;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string, keys: KnownKeys) => Promise<CarrierEndpoint>;
   /** In place of the ledger in `ledgerFile`: for whoever keeps one across lives of a gateway. */
@@ -163,6 +166,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     store: ledger,
     clock,
     means: (subject) => (deps.makeMeans ?? makeMeans)(subject, clock, tunnels),
+    probe: deps.probe,
     log,
   });
   const migrations: MigrationManager = new MigrationManager({
@@ -274,6 +278,11 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
 
     peers: () => peers.views(),
     redirects: () => redirectViews(redirects, guests.list(), site),
+    async answerRedirect(migration, { keep, by }) {
+      redirects.answer(migration, keep, by);
+      audit("redirect_answered", { migration, keep, by });
+      if (!keep) await service.rollback(migration);
+    },
     redirectCommands: (id) => redirectCommands(redirects, guests.get(id)),
 
     async startMigration(request) {

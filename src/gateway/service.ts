@@ -34,6 +34,11 @@ export interface GatewayService {
   peers(): PeerView[];
   /** What makes machines' addresses follow them at this site, the newest first. */
   redirects(): Promise<RedirectView[]>;
+  /**
+   * Answers what a redirect asks: to keep the machine where it is, or to bring it back, which is a
+   * rollback of its move. `no_question`, and what `rollback` throws.
+   */
+  answerRedirect(migration: string, answer: { keep: boolean; by: string }): Promise<void>;
   /** A dry run: what a move of this machine would do here. `guest_unknown`, `request_invalid`. */
   redirectCommands(guest: string): RedirectCommands[];
 

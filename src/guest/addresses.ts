@@ -69,6 +69,19 @@ export type MeansSettings = z.infer<typeof meansSettings>;
 /** The name of one. */
 export type MeansKind = MeansSettings["kind"];
 
+const port = z.number().int().min(1).max(65_535);
+/** A question that the machine answers while it is reached. */
+export const probeSettings = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("tcp"), port }),
+  z.strictObject({
+    kind: z.literal("http"),
+    port: port.default(80),
+    path: z.string().regex(/^\/[\x21-\x7e]{0,1023}$/, "a path that begins with /").default("/"),
+  }),
+]);
+/** One of them. */
+export type ProbeSettings = z.infer<typeof probeSettings>;
+
 /** How this site makes a machine's addresses follow it. */
 export const redirectSettings = z.strictObject({
   /** The device of this site's gateway on the machine's network: a bridge, mostly. */
@@ -81,6 +94,10 @@ export const redirectSettings = z.strictObject({
     /** After so long it goes anyway; null: not while packets pass. */
     limitMs: z.number().int().min(100).max(31 * 86_400_000).nullable().default(3_600_000),
   }).default({ idleMs: 60_000, limitMs: 3_600_000 }),
+  /** Asked of each address before a move, and from its pause on until all have answered. */
+  probes: z.array(probeSettings).max(8).default([]),
+  /** After the machine runs at the new site: unanswered for so long, the operator is asked. */
+  reachMs: z.number().int().min(100).max(3_600_000).default(10_000),
 }).superRefine(({ means }, context) => {
   const kinds = means.map(({ kind }) => kind);
   if (kinds.includes("kernel") && kinds.includes("tunnel")) {

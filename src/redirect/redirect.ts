@@ -2,6 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { type GatewayError, toGatewayError } from "../core/errors.ts";
 import { carryingKind } from "../guest/addresses.ts";
 import { isRedirected, type Means, type Target, type Traffic } from "./means.ts";
+import type { ReachWatch } from "./reach_watch.ts";
 import {
   nextRedirectState,
   redirectAllows,
@@ -25,6 +26,8 @@ export interface RedirectDeps {
   readonly clock: Clock;
   readonly means: readonly Means[];
   readonly isHome: boolean;
+  /** Asks whether the machine is reached from here. */
+  readonly reach: ReachWatch;
   /** Durable when it returns. @throws {GatewayError} `ledger_write_failed` */
   readonly record: (event: RedirectEvent) => RecordedEvent;
   /** Something that a view shows has changed. */
@@ -47,6 +50,9 @@ export class Redirect {
   #waiting = new AbortController();
   #traffic: Traffic | null = null;
   #draining: Promise<void> | null = null;
+  #awaiting: AbortController | null = null;
+  #isAwaited = false;
+  #arrived = Promise.withResolvers<void>();
 
   /** @param events of the ledger; the state is their fold */
   constructor(
@@ -57,6 +63,7 @@ export class Redirect {
   ) {
     this.#events = [...events];
     this.#state = state;
+    for (const event of events) if (event.kind === "probed") deps.reach.leaveOut(event.silent);
     for (const means of deps.means) means.onBroken?.((problem) => this.#broken(problem));
   }
 
@@ -100,6 +107,28 @@ export class Redirect {
     this.#record(event);
     this.#waiting.abort();
     this.start();
+    if (event.kind === "switched") this.#await(true);
+    if (event.kind === "arrived") this.#arrived.resolve();
+    if (event.kind === "unswitched" || event.kind === "undone") this.#awaiting?.abort();
+  }
+
+  /** Notes what the machine answers while it runs where it was. Never rejects. */
+  async baseline(): Promise<void> {
+    const silent = await this.deps.reach.baseline();
+    if (silent.length > 0) this.#record({ kind: "probed", silent });
+  }
+
+  /** What the operator says to an open question. */
+  answer(keep: boolean, by: string): void {
+    this.#record({ kind: "answered", keep, by });
+  }
+
+  /** After a restart: a machine that was not reached before is awaited again. */
+  resumeWait(): void {
+    const { stage, reach } = this.#state;
+    if (reach !== null || !isRedirected(stage)) return;
+    if (stage === "draining") this.#arrived.resolve();
+    this.#await(false);
   }
 
   /** Applies the present stage, if that is not done; after a restart it always is. */
@@ -226,6 +255,28 @@ export class Redirect {
     this.start();
   }
 
+  /** Asks until the machine answers, or has not for too long since it runs at the new site. */
+  #await(isFromPause: boolean): void {
+    this.#awaiting?.abort();
+    const awaiting = this.#awaiting = new AbortController();
+    const signal = AbortSignal.any([awaiting.signal, this.#letGo.signal]);
+    const { clock, reach, log } = this.deps;
+    const { reachMs } = this.subject.settings;
+    const limit = this.#arrived.promise.then(() => clock.sleep(reachMs, signal)).catch(() => {});
+    this.#isAwaited = true;
+    void reach.wait(limit, signal).then((seen) => {
+      if (this.#awaiting === awaiting) this.#isAwaited = false;
+      if (seen === null || signal.aborted) return;
+      const { waitedMs, reached, missing } = seen;
+      if (reached) {
+        this.#record({ kind: "reached", blackoutMs: isFromPause ? waitedMs : null });
+      } else {
+        log("warn", `${this.#name}: not reached: ${missing.join(", ")}`);
+        this.#record({ kind: "unreached", waitedMs, missing });
+      }
+    }).catch((error) => log("error", `${this.#name}: ${error.stack ?? error}`));
+  }
+
   /** Until no old flow is left, or the limit is reached. */
   async #drain(): Promise<void> {
     const { clock } = this.deps;
@@ -244,7 +295,8 @@ export class Redirect {
     const { signal } = this.#letGo;
     while (!signal.aborted && this.#state.stage === "draining") {
       const packets = packetsOf(await this.traffic());
-      if (packets !== lastPackets) {
+      // Until it is known whether the machine is reached, and whoever is asked has answered.
+      if (packets !== lastPackets || this.#isAwaited || this.#state.asks) {
         [lastPackets, lastAtMs] = [packets, clock.nowMs()];
         this.deps.changed(this);
       }

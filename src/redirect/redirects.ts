@@ -1,7 +1,9 @@
 import type { Clock } from "../core/clock.ts";
-import { toGatewayError } from "../core/errors.ts";
+import { GatewayError, toGatewayError } from "../core/errors.ts";
 import { type MachineAddress, type RedirectSettings, sameForm } from "../guest/addresses.ts";
 import type { Means } from "./means.ts";
+import { type Probe, probe } from "./probes.ts";
+import { ReachWatch } from "./reach_watch.ts";
 import { Redirect } from "./redirect.ts";
 import {
   eventsTowards,
@@ -42,6 +44,8 @@ export interface RedirectsDeps {
   readonly clock: Clock;
   /** Makes the means of one redirect at this site. */
   readonly means: (subject: RedirectSubject) => readonly Means[];
+  /** Asks machines; tests replace it. */
+  readonly probe?: Probe;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }
 
@@ -68,7 +72,9 @@ export class Redirects {
   /** After a restart: what the stages say is made so. */
   start(): void {
     for (const redirect of this.#all) {
-      if (!redirect.hasEnded) redirect.start();
+      if (redirect.hasEnded) continue;
+      redirect.start();
+      redirect.resumeWait();
     }
   }
 
@@ -93,6 +99,28 @@ export class Redirects {
     const redirect = this.#add(subject, [{ ...first, at: this.#now() }]);
     redirect.start();
     await redirect.whenSettled();
+    if (side === "old") await redirect.baseline();
+  }
+
+  /**
+   * The operator's word on a machine that is not reached.
+   *
+   * @throws {GatewayError} `no_question`
+   */
+  answer(migration: string, keep: boolean, by: string): void {
+    const redirect = this.#all.find(({ subject, state }) =>
+      subject.migration === migration && state.asks
+    );
+    if (!redirect) {
+      throw new GatewayError(
+        "no_question",
+        `Cannot answer ${migration}: its redirect asks nothing`,
+        {
+          hint: "`question` of GET /v1/redirects has what is asked",
+        },
+      );
+    }
+    redirect.answer(keep, by);
   }
 
   /** The machine is about to be paused. Never rejects: what fails now is done inside the pause. */
@@ -184,6 +212,12 @@ export class Redirects {
         clock,
         means: this.deps.means(subject),
         isHome: this.#isHome(subject),
+        reach: new ReachWatch(
+          subject.addresses,
+          subject.settings.probes ?? [],
+          clock,
+          this.deps.probe ?? probe,
+        ),
         record: (event) => {
           store.appendRedirect(subject.migration, subject.side, event);
           return { ...event, at: this.#now() };

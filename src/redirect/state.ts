@@ -50,7 +50,15 @@ export type RedirectEvent =
   /** The rules of the present stage could not be set or removed. */
   | { readonly kind: "failed"; readonly problem: string }
   /** They are as the stage says. */
-  | { readonly kind: "settled"; readonly output?: string };
+  | { readonly kind: "settled"; readonly output?: string }
+  /** Probes that the machine did not answer while it ran at the old site: they mean nothing. */
+  | { readonly kind: "probed"; readonly silent: readonly string[] }
+  /** Every other probe was answered; null where a restart hides when it began. */
+  | { readonly kind: "reached"; readonly blackoutMs: number | null }
+  /** Some were not, for too long; at the old site the operator is asked what to do. */
+  | { readonly kind: "unreached"; readonly waitedMs: number; readonly missing: readonly string[] }
+  /** To keep the machine where it is, or to bring it back. */
+  | { readonly kind: "answered"; readonly keep: boolean; readonly by: string };
 
 export interface RedirectState {
   readonly stage: Stage;
@@ -58,9 +66,23 @@ export interface RedirectState {
   readonly problem: string | null;
   /** True once the site's rules were seen to be what the stage says. */
   readonly settled: boolean;
+  /** Whether the machine was reached after its move; null before that is known. */
+  readonly reach: "reached" | "unreached" | null;
+  /** The operator has been asked, and has not answered. */
+  readonly asks: boolean;
 }
 
-/** Legal moves, beside `failed` and `settled`, which are legal in any stage. */
+/** Legal in any stage: they do not lead to another one. */
+const REMARKS: readonly RedirectEvent["kind"][] = [
+  "failed",
+  "settled",
+  "probed",
+  "reached",
+  "unreached",
+  "answered",
+];
+
+/** Legal moves, beside the remarks. */
 export const REDIRECT_TRANSITIONS = {
   bound: { preparing: "prepared" },
   prepared: { switched: "redirecting", undone: "bound" },
@@ -69,11 +91,17 @@ export const REDIRECT_TRANSITIONS = {
   retired: {},
 } as const satisfies Record<Stage, Partial<Record<RedirectEvent["kind"], Stage>>>;
 
-export const FIRST_STATE: RedirectState = { stage: "bound", problem: null, settled: true };
+export const FIRST_STATE: RedirectState = {
+  stage: "bound",
+  problem: null,
+  settled: true,
+  reach: null,
+  asks: false,
+};
 
 /** True where `event` may be written in `state`. */
 export function redirectAllows({ stage }: RedirectState, event: RedirectEvent["kind"]): boolean {
-  if (event === "failed" || event === "settled") return true;
+  if (REMARKS.includes(event)) return true;
   return event in REDIRECT_TRANSITIONS[stage];
 }
 
@@ -82,8 +110,21 @@ export function nextRedirectState(state: RedirectState, event: RedirectEvent): R
   invariant(redirectAllows(state, event.kind), `Redirect is ${state.stage}: no ${event.kind} now`);
   if (event.kind === "failed") return { ...state, problem: event.problem, settled: false };
   if (event.kind === "settled") return { ...state, problem: null, settled: true };
+  switch (event.kind) {
+    case "probed":
+      return state;
+    case "reached":
+      return { ...state, reach: "reached" };
+    case "unreached":
+      return { ...state, reach: "unreached", asks: true };
+    case "answered":
+      return { ...state, asks: false };
+  }
   const moves: Partial<Record<RedirectEvent["kind"], Stage>> = REDIRECT_TRANSITIONS[state.stage];
-  return { stage: moves[event.kind]!, problem: null, settled: false };
+  const stage = moves[event.kind]!;
+  // A switch that is undone has told nothing of how the machine is reached after one.
+  const { reach, asks } = event.kind === "unswitched" ? FIRST_STATE : state;
+  return { stage, problem: null, settled: false, reach, asks };
 }
 
 /** Replays the ledger. */

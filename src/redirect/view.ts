@@ -21,6 +21,15 @@ export interface RedirectView {
   /** Why the site's rules are not what they should be. */
   problem: string | null;
   addresses: AddressView[];
+  /** Whether probes of this site reach the machine after the move; null before that is known. */
+  reach: {
+    reached: boolean;
+    /** From the pause on until every probe was answered; null where it was not, or began elsewhere. */
+    blackoutMs: number | null;
+    missing: string[];
+  } | null;
+  /** What the operator is asked; everything stays as it is until then. */
+  question: { askedAt: string; text: string } | null;
   /** Packets that waited for the machine while it stood still; null where nothing keeps any. */
   kept: { packets: number; bytes: number; droppedPackets: number } | null;
   history: { at: string; kind: string; detail: string | null }[];
@@ -54,6 +63,8 @@ export function viewOf(redirect: Redirect, site: string, traffic: Traffic | null
     means: settings.means.map(({ kind }) => kind),
     problem: state.problem,
     addresses: addresses.map((address) => addressView(address, at, traffic)),
+    reach: reachOf(events),
+    question: state.asks ? questionOf(redirect) : null,
     kept: traffic && settings.means.some(({ kind }) => kind === "tunnel")
       ? {
         packets: traffic.keptPackets,
@@ -83,6 +94,8 @@ export function boundView(
     means: [...means],
     problem: null,
     addresses: addresses.map((address) => addressView(address, site, null)),
+    reach: null,
+    question: null,
     kept: null,
     history: [],
   };
@@ -106,15 +119,46 @@ function addressView(
   };
 }
 
+const STEPS: readonly RecordedEvent["kind"][] = [
+  "preparing",
+  "switched",
+  "unswitched",
+  "arrived",
+  "retiring",
+  "undone",
+];
+
 /** When the stage began: what has failed or been settled since is part of it. */
 function sinceOf(events: readonly RecordedEvent[]): string {
-  const last = events.findLast(({ kind }) => kind !== "failed" && kind !== "settled");
+  const last = events.findLast(({ kind }) => STEPS.includes(kind));
   return (last ?? events[0]).at;
+}
+
+function reachOf(events: readonly RecordedEvent[]): RedirectView["reach"] {
+  const last = events.findLast(({ kind }) => kind === "reached" || kind === "unreached");
+  if (last?.kind === "reached") {
+    return { reached: true, blackoutMs: last.blackoutMs, missing: [] };
+  }
+  if (last?.kind !== "unreached") return null;
+  return { reached: false, blackoutMs: null, missing: [...last.missing] };
+}
+
+function questionOf({ subject, events }: Redirect): RedirectView["question"] {
+  const asked = events.findLast((event) => event.kind === "unreached");
+  if (asked?.kind !== "unreached") return null;
+  const { guest, peer } = subject;
+  const text = `${guest} runs at ${peer} and is not reached from here after ` +
+    `${asked.waitedMs} ms (${asked.missing.join(", ")}): keep it there, or bring it back?`;
+  return { askedAt: asked.at, text };
 }
 
 function detailOf(event: RecordedEvent): string | null {
   if (event.kind === "failed") return event.problem;
   if (event.kind === "retiring") return event.reason;
   if (event.kind === "settled") return event.output ?? null;
+  if (event.kind === "probed") return `no answer before the move: ${event.silent.join(", ")}`;
+  if (event.kind === "reached") return `after ${event.blackoutMs ?? "an unknown number of"} ms`;
+  if (event.kind === "unreached") return event.missing.join(", ");
+  if (event.kind === "answered") return `${event.keep ? "keep" : "bring back"}, by ${event.by}`;
   return null;
 }

@@ -29,6 +29,8 @@ class RedirectedSites implements AsyncDisposable {
         device: "br0",
         means: [{ kind: "kernel", device: "wan0", via: { ipv4: "192.0.2.2" } }],
         drain: { idleMs: 400, limitMs: null },
+        probes: [{ kind: "tcp", port: 22 }],
+        reachMs: 500,
       },
     };
   }
@@ -96,7 +98,10 @@ Deno.test("addresses are prepared before the pause, switched inside it, drained 
     assert.deepEqual(it.rules(site), []);
     assert.equal(it.stages(site), "prepared redirecting draining retired");
     const { history } = await it.view(site, id);
-    const kinds = history.map(({ kind }) => kind).filter((kind) => kind !== "settled").join(" ");
+    const remarks = ["settled", "reached"];
+    const kinds = history.map(({ kind }) => kind).filter((kind) => !remarks.includes(kind)).join(
+      " ",
+    );
     assert.equal(kinds, "preparing switched arrived retiring");
     assert.match(history.find(({ kind }) => kind === "retiring")!.detail!, /no packet for 400 ms/);
   }
@@ -281,6 +286,77 @@ Deno.test("a machine that comes home collapses what led to it", async () => {
   }
 });
 const HOME = "the machine runs here again";
+
+Deno.test("the time without an answer is told beside the pause, from both sites", async () => {
+  await using it = await RedirectedSites.start();
+  await it.register();
+  const runs = async (site: Site) => (await it.sites[site].guest("g")).runState === "running";
+  for (const site of ["a", "b"] as const) {
+    it.sites.sites.probes.set(site, async () => await runs("a") || await runs("b"));
+  }
+  const id = await it.start();
+  await it.sites.assertArrives(id);
+  for (const site of ["a", "b"] as const) {
+    await it.until(site, id, "retired");
+    const { reach, question } = await it.view(site, id);
+    assert.equal(reach?.reached, true, site);
+    assert.ok(reach.blackoutMs! > 0, `${reach.blackoutMs}`);
+    assert.equal(question, null);
+  }
+});
+
+/** A move after which nothing reaches the machine from a. */
+async function unreached(it: RedirectedSites): Promise<string> {
+  await it.register();
+  let isAway = false;
+  it.sites.sites.probes.set("a", () => Promise.resolve(!isAway));
+  it.worlds.a.inside = ({ stage }) => Promise.resolve(void (isAway ||= stage === "redirecting"));
+  const id = await it.start();
+  await it.sites.assertArrives(id);
+  await within(
+    RECONCILED_MS,
+    "the question",
+    (async () => {
+      while ((await it.view("a", id)).question === null) {
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+    })(),
+  );
+  const { question, reach, state } = await it.view("a", id);
+  assert.match(question!.text, /g runs at b .*tcp 10\.1\.0\.5:22.*keep it.*bring it back/);
+  assert.deepEqual(reach!.missing, ["tcp 10.1.0.5:22"]);
+  assert.equal(state, "draining");
+  return id;
+}
+
+Deno.test("a machine that is not reached is brought back when the operator says so", async () => {
+  await using it = await RedirectedSites.start();
+  const id = await unreached(it);
+  // Longer than a drain: it waits for the answer.
+  await new Promise((resolve) => setTimeout(resolve, 1_000));
+  assert.equal((await it.view("a", id)).state, "draining");
+  await it.sites.a.answerRedirect(id, { keep: false, by: "operator@a" });
+  await it.sites.sites.until("a", id, ({ state }) => state === "rolledBack");
+  await it.until("a", id, "retired");
+  await it.sites.assertRunsWhole("a");
+  await assert.rejects(
+    () => it.sites.a.answerRedirect(id, { keep: true, by: "operator@a" }),
+    { code: "no_question" },
+  );
+});
+
+Deno.test("a machine that is not reached stays when the operator says so, also after a restart", async () => {
+  await using it = await RedirectedSites.start();
+  const id = await unreached(it);
+  await it.sites.sites.stopSite("a");
+  await it.sites.sites.startSite("a");
+  assert.notEqual((await it.view("a", id)).question, null);
+  await it.sites.a.answerRedirect(id, { keep: true, by: "operator@a" });
+  await it.until("a", id, "retired");
+  const { history } = await it.view("a", id);
+  assert.equal(history.find(({ kind }) => kind === "answered")?.detail, "keep, by operator@a");
+  await it.sites.assertRunsWhole("b");
+});
 
 Deno.test("a machine that names no addresses leaves nothing in either ledger", async () => {
   await using it = await RedirectedSites.start();

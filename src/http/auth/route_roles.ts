@@ -23,6 +23,7 @@ export const ROUTE_ROLES: Readonly<Record<string, Role | null>> = {
   "POST /v1/plan": "read",
 
   "POST /v1/guests/{id}/verify": "operate",
+  "POST /v1/redirects/{id}/answer": "operate",
   "POST /v1/migrations": "operate",
   "PATCH /v1/migrations/{id}": "operate",
   "POST /v1/migrations/{id}/answer": "operate",

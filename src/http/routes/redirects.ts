@@ -1,7 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { type HttpDeps, PROBLEM_ANSWER, router } from "../router.ts";
-import { guestPath } from "../schemas/path.ts";
-import { redirectCommands, redirectView } from "../schemas/redirect.ts";
+import { guestPath, migrationPath } from "../schemas/path.ts";
+import { redirectAnswer, redirectCommands, redirectView } from "../schemas/redirect.ts";
 
 const tags = ["redirects"];
 
@@ -39,9 +39,31 @@ const commands = createRoute({
   },
 });
 
-/** `/v1/redirects` and its dry run. */
+const answer = createRoute({
+  method: "post",
+  path: "/v1/redirects/{id}/answer",
+  tags,
+  summary: "Answer what the redirect of a move asks: keep the machine there, or bring it back",
+  description: "Asked where probes do not reach the machine after its move. `keep: false` is a " +
+    "rollback of the move.",
+  request: {
+    params: migrationPath,
+    body: { required: true, content: { "application/json": { schema: redirectAnswer } } },
+  },
+  responses: {
+    204: { description: "Answered" },
+    ...PROBLEM_ANSWER,
+  },
+});
+
+/** `/v1/redirects`, its questions and its dry run. */
 export function redirectRoutes({ service }: HttpDeps) {
   return router()
+    .openapi(answer, async (c) => {
+      const { keep, by } = c.req.valid("json");
+      await service.answerRedirect(c.req.valid("param").id, { keep, by: by ?? "operator" });
+      return c.body(null, 204);
+    })
     .openapi(list, async (c) => c.json(await service.redirects(), 200))
     .openapi(commands, (c) => c.json(service.redirectCommands(c.req.valid("param").id), 200));
 }

@@ -30,6 +30,12 @@ export const redirectView: z.ZodType<RedirectView> = z.object({
       fromMachineBytes: count,
     }).nullable(),
   })),
+  reach: z.object({
+    reached: z.boolean(),
+    blackoutMs: count.nullable(),
+    missing: z.array(z.string()),
+  }).nullable(),
+  question: z.object({ askedAt: z.string(), text: z.string() }).nullable(),
   kept: z.object({ packets: count, bytes: count, droppedPackets: count }).nullable(),
   history: z.array(z.object({
     at: z.string(),
@@ -45,3 +51,9 @@ export const redirectCommands: z.ZodType<RedirectCommands> = z.object({
   means: z.string(),
   commands: z.array(z.string()).readonly(),
 }).openapi("RedirectCommands");
+
+/** What an operator says to a redirect's question. */
+export const redirectAnswer = z.strictObject({
+  keep: z.boolean(),
+  by: z.string().min(1).max(256).optional(),
+});

@@ -195,6 +195,7 @@ export function fakeService(overrides: Partial<GatewayService> = {}) {
     verifyGuest: noted("verifyGuest", () => Promise.resolve({ ok: true, ticks: 7 })),
     peers: noted("peers", () => [samplePeer()]),
     redirects: noted("redirects", () => Promise.resolve([])),
+    answerRedirect: noted("answerRedirect", () => Promise.resolve()),
     redirectCommands: noted("redirectCommands", () => []),
     startMigration: noted(
       "startMigration",
