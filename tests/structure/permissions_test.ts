@@ -17,6 +17,7 @@ const TASKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   causeway: {
     "--allow-env=CAUSEWAY_CONFIG,INIT_CWD": "",
+    [LIBC_FLAG]: "",
     "--allow-net": "peers, machines and clients have any address",
     "--allow-read": "configuration and images lie where their operator put them",
     "--allow-write": "the same",
@@ -65,6 +66,10 @@ const TASKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "--allow-read": "documents and sources, and where Deno itself lies",
     "--allow-write=.cache": "",
     "--allow-run": "the Deno that runs this one, wherever it lies",
+  },
+  sim: {
+    "--allow-read=.": "",
+    "--allow-write=docs/results.md": "",
   },
   soak: {
     "--allow-all": "what it sees of its gateways is in /proc, which Deno opens to nothing less",
