@@ -44,8 +44,10 @@ export class LinkPackets implements PacketLane {
   listen(carrier: Carrier, session: (record: Uint8Array) => void): (record: Uint8Array) => void {
     carrier.packets?.receive((packet) => this.#handler?.(packet));
     return (record) => {
-      if (record[0] === RECORD_TYPES.packet) {
-        this.#handler?.(record.subarray(RECORD_HEADER_BYTES));
+      const packet = record.subarray(RECORD_HEADER_BYTES);
+      // A longer one is none that a gateway sends, and would be kept by whoever waits for its rest.
+      if (record[0] === RECORD_TYPES.packet && packet.length <= RECORD_PACKET_BYTES_MAX) {
+        this.#handler?.(packet);
       }
       session(record);
     };

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { encodeRecord, RECORD_TYPES } from "../wire/frame.ts";
 import type { Carrier } from "./carrier.ts";
 import { LinkPackets } from "./link_packets.ts";
 import { type DatagramLane, QuicPackets } from "./quic_packets.ts";
@@ -26,8 +27,9 @@ Deno.test("without datagrams packets go as urgent records, which the session may
   assert.equal(sent[0].urgent, true);
   listen(sent[0].record);
   listen(Uint8Array.of(5, 0, 0, 0, 0, 0, 0, 0));
+  listen(encodeRecord(RECORD_TYPES.packet, new Uint8Array(5_000)));
   assert.deepEqual(heard, ["1,2,3"]);
-  assert.deepEqual(session, [130, 5]);
+  assert.deepEqual(session, [130, 5, 130]);
 });
 
 Deno.test("packets that a connection does not take are dropped, and do not pile up", () => {

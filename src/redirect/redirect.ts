@@ -272,7 +272,9 @@ export class Redirect {
         this.#record({ kind: "reached", blackoutMs: isFromPause ? waitedMs : null });
       } else {
         log("warn", `${this.#name}: not reached: ${missing.join(", ")}`);
-        this.#record({ kind: "unreached", waitedMs, missing });
+        // Only the old site knows what answered before: others may be closed for good.
+        const asks = this.subject.side === "old";
+        this.#record({ kind: "unreached", waitedMs, missing, asks });
       }
     }).catch((error) => log("error", `${this.#name}: ${error.stack ?? error}`));
   }

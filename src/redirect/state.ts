@@ -55,8 +55,13 @@ export type RedirectEvent =
   | { readonly kind: "probed"; readonly silent: readonly string[] }
   /** Every other probe was answered; null where a restart hides when it began. */
   | { readonly kind: "reached"; readonly blackoutMs: number | null }
-  /** Some were not, for too long; at the old site the operator is asked what to do. */
-  | { readonly kind: "unreached"; readonly waitedMs: number; readonly missing: readonly string[] }
+  /** Some were not, for too long; `asks`: the operator is asked what to do. */
+  | {
+    readonly kind: "unreached";
+    readonly waitedMs: number;
+    readonly missing: readonly string[];
+    readonly asks: boolean;
+  }
   /** To keep the machine where it is, or to bring it back. */
   | { readonly kind: "answered"; readonly keep: boolean; readonly by: string };
 
@@ -116,7 +121,7 @@ export function nextRedirectState(state: RedirectState, event: RedirectEvent): R
     case "reached":
       return { ...state, reach: "reached" };
     case "unreached":
-      return { ...state, reach: "unreached", asks: true };
+      return { ...state, reach: "unreached", asks: event.asks };
     case "answered":
       return { ...state, asks: false };
   }

@@ -27,7 +27,7 @@ const event: fc.Arbitrary<RedirectEvent> = fc.oneof(
     { kind: "failed", problem: "no such device" },
     { kind: "probed", silent: ["tcp 10.1.0.5:22"] },
     { kind: "reached", blackoutMs: 300 },
-    { kind: "unreached", waitedMs: 10_000, missing: ["tcp 10.1.0.5:80"] },
+    { kind: "unreached", waitedMs: 10_000, missing: ["tcp 10.1.0.5:80"], asks: true },
     { kind: "answered", keep: true, by: "operator" },
   ),
 );

@@ -12,6 +12,8 @@ export const PIECE_HEADER_BYTES = 8;
 const PIECES_MAX = 64;
 /** Packets of which pieces are missing; the oldest is given up for a newer one. */
 const OPEN_MAX = 128;
+/** Of an IP packet, by its own header. */
+const PACKET_BYTES_MAX = 65_535;
 
 /** The pieces of one packet; empty where it cannot be sent at this length. */
 export function piecesOf(
@@ -59,7 +61,7 @@ export class Assembly {
     const [piece, pieces] = [bytes[6], bytes[7]];
     const part = bytes.subarray(PIECE_HEADER_BYTES);
     if (pieces === 0 || pieces > PIECES_MAX || piece >= pieces) return null;
-    if (pieces === 1) return part;
+    if (pieces === 1) return part.length <= PACKET_BYTES_MAX ? part : null;
     let open = this.#open.get(number);
     if (!open || open.parts.length !== pieces) {
       open = { parts: Array(pieces).fill(null), missing: pieces };
@@ -71,7 +73,9 @@ export class Assembly {
     open.parts[piece] = part.slice();
     if (--open.missing > 0) return null;
     this.#open.delete(number);
-    const whole = new Uint8Array(open.parts.reduce((sum, each) => sum + each!.length, 0));
+    const wholeBytes = open.parts.reduce((sum, each) => sum + each!.length, 0);
+    if (wholeBytes > PACKET_BYTES_MAX) return null;
+    const whole = new Uint8Array(wholeBytes);
     let at = 0;
     for (const each of open.parts) {
       whole.set(each!, at);

@@ -44,6 +44,14 @@ Deno.test("whatever a peer sends, no more than some packets wait for their piece
   assert.equal(assembly.add(piecesOf(1, 0, new Uint8Array(100), 60)[1]), null);
 });
 
+Deno.test("pieces that make no IP packet together are dropped", () => {
+  const assembly = new Assembly();
+  const pieces = piecesOf(1, 1, new Uint8Array(90_000), 1_500);
+  assert.deepEqual(pieces.map((piece) => assembly.add(piece)), pieces.map(() => null));
+  const [whole] = piecesOf(1, 2, new Uint8Array(70_000), 100_000);
+  assert.equal(assembly.add(whole), null);
+});
+
 Deno.test("a packet that the link cannot take in pieces is not sent", () => {
   assert.deepEqual(piecesOf(1, 1, new Uint8Array(100), PIECE_HEADER_BYTES), []);
   assert.deepEqual(piecesOf(1, 1, new Uint8Array(65_535), 100), []);

@@ -2,7 +2,7 @@ import { initSite } from "../config/init.ts";
 import { trustPeer } from "../config/trust.ts";
 import { loadProfile } from "../emulator/load_profile.ts";
 import { startTunLink, type TunLink } from "../emulator/tun_link.ts";
-import type { MeansSettings } from "../guest/addresses.ts";
+import type { MeansSettings, ProbeSettings } from "../guest/addresses.ts";
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { RedirectView } from "../redirect/view.ts";
 import { guestImage } from "./guest_image/build.ts";
@@ -173,7 +173,7 @@ export class RedirectWorld implements AsyncDisposable {
         memoryMiB: 8,
         disks: [],
         workload: { memoryBytesPerSecond: 100_000, diskBytesPerSecond: 0 },
-        ...this.#follows(name, drain),
+        ...this.#follows(name, drain, []),
       });
       this.made.defer(async () => {
         await this.site(name).api.call("DELETE", "/guests/g?end=true").catch(() => {});
@@ -294,11 +294,15 @@ export class RedirectWorld implements AsyncDisposable {
       kind: "qemu",
       role: name === "a" ? "source" : "incoming",
       launch: { argv, disks: [] },
-      ...this.#follows(name, drain),
+      ...this.#follows(name, drain, [{ kind: "tcp", port: PORTS.connect }]),
     };
   }
 
-  #follows(name: SiteName, drain: { idleMs: number; limitMs: number | null }) {
+  #follows(
+    name: SiteName,
+    drain: { idleMs: number; limitMs: number | null },
+    probes: ProbeSettings[],
+  ) {
     const other = WAN_ADDRESSES[name === "a" ? "b" : "a"];
     return {
       addresses: [
@@ -312,6 +316,8 @@ export class RedirectWorld implements AsyncDisposable {
           { kind: "announce" as const, rounds: 3, intervalMs: 100 },
         ],
         drain,
+        probes,
+        reachMs: 20_000,
       },
     };
   }

@@ -86,6 +86,10 @@ for (const carrying of ["tunnel", "kernel"] as const) {
       for (const site of ["a", "b"] as const) {
         await world.untilRedirect(site, id, "retired", 40_000);
         assert.equal(await world.look(site), before[site], `something is left at ${site}`);
+        const { reach } = (await world.redirect(site, id))!;
+        assert.equal(reach?.reached, true, `not reached from ${site}`);
+        // A restart hides when the watch began; else it is about as long as the pause at least.
+        if (reach.blackoutMs !== null) assert.ok(reach.blackoutMs > downtimeMs / 3, site);
       }
     },
   });
