@@ -77,6 +77,12 @@ const BENCHES: readonly Bench[] = [
     needs: ["qemu", "guestImage", "namespaces", "tun"],
   },
   {
+    name: "redirect",
+    script: "redirect.ts",
+    quickArgs: ["--quick"],
+    needs: ["qemu", "guestImage", "namespaces", "tun", "nftables", "iperf3"],
+  },
+  {
     name: "downtime",
     script: "downtime.ts",
     quickArgs: ["--quick"],

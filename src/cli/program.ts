@@ -7,6 +7,7 @@ import type { Cli } from "./cli.ts";
 import type { DemoArguments } from "./demo/demo.ts";
 import { LOG_LEVELS } from "../host/log.ts";
 import type { DoctorArguments } from "./doctor/doctor.ts";
+import type { RedirectsOptions } from "./redirects.ts";
 import { EXIT } from "./exit_codes.ts";
 import { reportFailure, usageFailure } from "./failure.ts";
 import type { GatewayArguments } from "./gateway.ts";
@@ -156,7 +157,15 @@ export async function runProgram(
     );
   program.command("redirects")
     .description("addresses that follow their machine")
-    .action(run(async (cli) => (await import("./redirects.ts")).redirects(cli)));
+    .option("--commands <guest>", "a dry run: what a move of this machine would do here")
+    .option("--history", "with what has happened to each")
+    .option("--keep <migration>", "answer its question: the machine stays where it is")
+    .option("--bring-back <migration>", "answer its question: the move is rolled back")
+    .action(
+      run(async (cli, options: RedirectsOptions) =>
+        (await import("./redirects.ts")).redirects(cli, options)
+      ),
+    );
 
   program.command("emulate")
     .description("run the UDP link emulator between two gateways")

@@ -5,6 +5,11 @@ import type { ErrorEntry } from "./errors.ts";
  * table and a test compares the two.
  */
 export const ERRORS = {
+  address_conflict: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "Another machine has this address, MAC or name, or a network that overlaps.",
+  },
   address_in_use: {
     retry: "never",
     httpStatus: 409,
@@ -424,6 +429,17 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "A read-only disk of the machine travels as a copy, or cannot travel at all.",
     preflight: true,
+  },
+  redirect_failed: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "What makes a machine's addresses follow it could not be set up at a site.",
+  },
+  redirect_mismatch: {
+    retry: "never",
+    httpStatus: 422,
+    preflight: true,
+    meaning: "The two sites do not name the same addresses of the machine, or other means.",
   },
   request_invalid: {
     retry: "never",

@@ -90,8 +90,9 @@ const SPAWNING: Readonly<Record<string, readonly string[]>> = {
   // BBR on the sockets of the TLS carrier.
   "bench/goodput/measure.ts": ["--allow-ffi"],
   "bench/run.ts": ["--allow-all"],
-  // The two that take file descriptors of devices, which only a foreign function gives.
+  // Those that take file descriptors of devices, which only a foreign function gives.
   "src/emulator/tun_link.ts": ["--allow-ffi"],
+  "src/redirect/net_helper.ts": ["--allow-ffi"],
   "src/testing/echo_probe/probe.ts": ["--allow-ffi"],
   // As the tasks `gateway` and `causeway`.
   "src/cli/demo/children.ts": [
@@ -102,6 +103,8 @@ const SPAWNING: Readonly<Record<string, readonly string[]>> = {
     "--allow-run",
     "--allow-write",
   ],
+  "src/testing/redirect_world.ts": ["--allow-all"],
+  "src/testing/tcp_client/client.ts": ["--allow-net"],
   "src/testing/site_process.ts": [
     "--allow-env=CAUSEWAY_CONFIG,INIT_CWD",
     LIBC_FLAG,

@@ -29,6 +29,7 @@ const DRIVERS = [
   "src/nbd/protocol/",
   "src/qemu/",
   "src/qemu/stream/",
+  "src/redirect/",
   "src/sealing/",
   "src/store/",
 ];
@@ -149,8 +150,16 @@ export const ROOMS: readonly RoomRule[] = [
   },
   {
     room: "src/emulator/",
-    uses: ["src/core/", "src/host/", "src/config/address.ts"],
+    uses: ["src/core/", "src/host/", "src/config/address.ts", "src/emulator/libc.ts"],
     packages: ["node:dns/promises", "node:net", "zod"],
+  },
+
+  // Of the emulator only the calls of the C library: TUN devices and raw frames.
+  { room: "src/emulator/libc.ts", uses: [] },
+  {
+    room: "src/redirect/",
+    uses: ["src/core/", "src/guest/", "src/host/", "src/emulator/libc.ts"],
+    types: ["src/link/peer_link.ts"],
   },
 
   {
@@ -161,6 +170,7 @@ export const ROOMS: readonly RoomRule[] = [
   {
     room: "src/http/",
     uses: [...INNER, ...SHARED, "src/gateway/", "src/emulator/"],
+    types: ["src/redirect/"],
     packages: ["@hono/zod-openapi", "hono", "node:crypto", "zod"],
   },
   {
@@ -242,6 +252,12 @@ export const PURE_MODULES: readonly string[] = [
   "src/qemu/qmp/messages.ts",
   "src/qemu/sample/memory_map.ts",
   "src/qemu/source/hold.ts",
+  "src/redirect/announcement.ts",
+  "src/redirect/conflicts.ts",
+  "src/redirect/means.ts",
+  "src/redirect/net_messages.ts",
+  "src/redirect/routes.ts",
+  "src/redirect/state.ts",
   "src/security/accept_rules.ts",
   "src/security/allow_rules.ts",
   "src/security/attempts.ts",
