@@ -7,6 +7,7 @@ import type { DemoArguments } from "./demo/demo.ts";
 import { LOG_LEVELS } from "../host/log.ts";
 import type { DoctorArguments } from "./doctor/doctor.ts";
 import { EXIT } from "./exit_codes.ts";
+import type { ExperimentArguments } from "./experiment.ts";
 import { reportFailure, usageFailure } from "./failure.ts";
 import type { GatewayArguments } from "./gateway.ts";
 import type { InitArguments } from "./init.ts";
@@ -174,6 +175,32 @@ export async function runProgram(
     .action(
       run(async (cli, options: DemoArguments) =>
         (await import("./demo/demo.ts")).demo(cli, options)
+      ),
+    );
+
+  const experiment = program.command("experiment")
+    .description("run a scenario file and write its report; the same command continues it")
+    .argument("<file>", "a scenario, such as experiments/small.json")
+    // Commander would ask the commands below for a required one, too.
+    .option("--out <dir>", "where rows, report and plots go (./NAME-results)")
+    .option("--retry-failed", "run cells that failed once more")
+    .action(
+      run(async (cli, file: string, options: ExperimentArguments) =>
+        (await import("./experiment.ts")).experiment(cli, file, options)
+      ),
+    );
+  experiment.command("compare <a> <b>")
+    .description("what changed beyond the spread from one folder of results to another")
+    .action(
+      run(async (cli, a: string, b: string) =>
+        (await import("./experiment.ts")).experimentCompare(cli, a, b)
+      ),
+    );
+  experiment.command("report <dir>")
+    .description("write the report of a folder of results once more")
+    .action(
+      run(async (cli, directory: string) =>
+        (await import("./experiment.ts")).experimentReport(cli, directory)
       ),
     );
 

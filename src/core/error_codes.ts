@@ -98,6 +98,11 @@ export const ERRORS = {
     httpStatus: 409,
     meaning: "A later decision gave the machine to another site, so it is not started here.",
   },
+  experiment_differs: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "The folder holds rows of another scenario, or of an earlier form of this one.",
+  },
   fence_failed: {
     retry: "never",
     httpStatus: 409,
@@ -422,6 +427,11 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 404,
     meaning: "The API has no such path.",
+  },
+  scenario_invalid: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "A scenario file of an experiment cannot be used; the message names file and field.",
   },
   site_exists: {
     retry: "never",
