@@ -58,7 +58,7 @@ export async function experiment(
     progress: progressOf(cli, say),
     signal: stop.signal,
   });
-  await writeReport(out, scenario, store.rows);
+  await report(cli, out, scenario, store.rows);
   const summary = {
     scenario: scenario.name,
     report: `${out}/report.md`,
@@ -78,9 +78,9 @@ export async function experiment(
 /** `causeway experiment report DIR`: the report once more from the rows that are there. */
 export async function experimentReport(cli: Cli, directory: string): Promise<number> {
   const { manifest, rows } = await readResults(directory);
-  await writeReport(directory, manifest.scenario, rows);
-  const report = `${directory}/report.md`;
-  answer(cli, { report, rows: rows.length }, () => [`report: ${report}`]);
+  await report(cli, directory, manifest.scenario, rows);
+  const path = `${directory}/report.md`;
+  answer(cli, { report: path, rows: rows.length }, () => [`report: ${path}`]);
   return EXIT.done;
 }
 
@@ -90,6 +90,17 @@ export async function experimentCompare(cli: Cli, a: string, b: string): Promise
   const comparison = compareRows(before.rows, after.rows);
   answer(cli, comparison, () => comparisonLines(comparison));
   return EXIT.done;
+}
+
+/** Rows and tables are worth having without plots, too. */
+async function report(
+  { terminal }: Cli,
+  directory: string,
+  scenario: Scenario,
+  rows: readonly Row[],
+): Promise<void> {
+  const failure = await writeReport(directory, scenario, rows);
+  if (failure !== null) terminal.note(`There are no plots: ${failure}`);
 }
 
 /** @throws {GatewayError} `scenario_invalid` also where there is no such file */

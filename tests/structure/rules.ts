@@ -151,14 +151,13 @@ export const ROOMS: readonly RoomRule[] = [
     uses: [...INNER, ...SHARED, "src/gateway/", "src/emulator/"],
     packages: ["@hono/zod-openapi", "hono", "node:crypto", "zod"],
   },
-  // Scenarios, rows and reports; what cells do is in experiments/cells/, processes of their own.
+  // Scenarios, rows and reports; what cells do is in experiments/cells/, processes of their own, and
+  // the chart library is loaded by a process that draws.
   {
     room: "src/experiment/",
     uses: ["src/core/", "src/emulator/", "src/migration/"],
     packages: ["node:os", "zod"],
   },
-  // The chart library, loaded by a process that draws and by nothing else.
-  { room: "src/experiment/plots/", uses: [], packages: ["vega", "vega-lite"] },
   {
     room: "src/cli/",
     uses: [

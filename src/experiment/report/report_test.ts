@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { cellsOf } from "../matrix.ts";
 import { limitOf } from "../limit.ts";
-import { renderSvg } from "../plots/render.ts";
+import { draw } from "../plots/draw.ts";
 import type { Row } from "../row.ts";
 import { judge } from "../targets.ts";
 import { rowOf, testScenario } from "../testing/rows.ts";
@@ -76,11 +76,32 @@ Deno.test("every plot of a report draws as an SVG with its title", async () => {
     assert.ok(plots.some(({ file }) => file.startsWith(`plots/${kind}`)), kind);
   }
   assert.equal(new Set(plots.map(({ file }) => file)).size, plots.length);
-  for (const { spec, title } of plots.slice(0, 7)) {
-    const svg = await renderSvg(spec);
-    assert.match(svg, /^<svg /);
-    assert.ok(svg.includes(title), title);
-    assert.doesNotMatch(svg, /NaN|undefined/);
+  const folder = await Deno.makeTempDir();
+  try {
+    const some = plots.slice(0, 7).map(({ spec, title }, index) => ({
+      path: `${folder}/${index}.svg`,
+      spec,
+      title,
+    }));
+    assert.equal(await draw(folder, some), null);
+    for (const { path, title } of some) {
+      const svg = await Deno.readTextFile(path);
+      assert.match(svg, /^<svg /);
+      assert.ok(svg.includes(title), title);
+      assert.doesNotMatch(svg, /NaN|undefined/);
+    }
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("plots that cannot be drawn are told with the reason", async () => {
+  const folder = await Deno.makeTempDir();
+  try {
+    const why = await draw(folder, [{ path: `${folder}/x.svg`, spec: { mark: "none of ours" } }]);
+    assert.match(why!, /^error: /);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
 });
 
