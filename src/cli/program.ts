@@ -1,4 +1,4 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import type { Clock } from "../core/clock.ts";
 import type { EmulateOptions } from "../emulator/emulate_command.ts";
 import { oneOf, wholeNumber } from "./arguments.ts";
@@ -158,6 +158,14 @@ export async function runProgram(
     .requiredOption("--profile <file>", "a name in wan-profiles/, or a path")
     .requiredOption("--listen <addr>", "where packets come in, HOST:PORT")
     .requiredOption("--to <addr>", "where they go, HOST:PORT")
+    .addOption(
+      // Nothing listens then, so nobody has to say where.
+      new Option(
+        "--print-tc",
+        "print the profile as `tc` commands for a router with netem, and end",
+      )
+        .implies({ listen: "", to: "" }),
+    )
     .option("--seed <n>", "chooses losses and jitter (1)", wholeNumber)
     .option("--counters <file>", "rewritten every second with what the link did")
     .action(

@@ -83,13 +83,20 @@ function* cellProblems(scenario: Scenario): Generator<string> {
     const fits = `strategy ${strategy.name} with guest ${guest.name} and faults ${faults.name}`;
     if (seen.has(fits)) continue;
     seen.add(fits);
-    if (strategy.way === "causeway") continue;
+    if (guest.kind === "qemu" && faults.events.some(({ kind }) => kind === "kill")) {
+      yield `${fits}: gateways are killed beside guests of kind "reference", allowed: outages, ` +
+        "or leave it out";
+    }
+    if (strategy.way === "causeway") {
+      if (guest.kind === "qemu" && strategy.backAfterSeconds !== null) {
+        yield `${fits}: guests of kind "reference" are brought back, allowed: no backAfterSeconds, ` +
+          "or leave it out";
+      }
+      continue;
+    }
     if (guest.kind !== "qemu") {
       yield `${fits}: QEMU alone moves no ${guest.kind} guest, allowed: guests of kind "qemu", ` +
         "or leave it out";
-    }
-    if (faults.events.some(({ kind }) => kind === "kill")) {
-      yield `${fits}: there is no gateway to kill, allowed: outages, or leave it out`;
     }
   }
 }

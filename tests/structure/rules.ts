@@ -189,6 +189,7 @@ export const PURE_MODULES: readonly string[] = [
   "src/emulator/link_model.ts",
   "src/emulator/packet_pool.ts",
   "src/emulator/profile.ts",
+  "src/emulator/tc_commands.ts",
   "src/experiment/compare.ts",
   "src/experiment/limit.ts",
   "src/experiment/matrix.ts",
