@@ -22,8 +22,6 @@ interface Moves {
   readonly startMs: number;
 }
 
-if (import.meta.main) await runCell(referenceCell);
-
 async function referenceCell(
   order: CellOrder,
   owned: AsyncDisposableStack,
@@ -243,3 +241,5 @@ function sum({ forward, backward }: Pick<Counted, "forward" | "backward">): numb
 }
 
 type Counted = ReturnType<ReferenceSites["relay"]["counters"]>;
+
+if (import.meta.main) await runCell(referenceCell);

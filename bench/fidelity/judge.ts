@@ -1,0 +1,106 @@
+import type { DirectionSettings, WanProfile } from "../../src/emulator/settings.ts";
+
+/** What is compared with the profile: bits per second, a share of packets, milliseconds. */
+export type Quantity = "rate, UDP" | "rate, TCP" | "loss" | "delay" | "round trip";
+
+/** One figure as measured from outside, beside the profile's. */
+export interface Finding {
+  readonly emulator: "tun" | "relay";
+  readonly profile: string;
+  readonly quantity: Quantity;
+  readonly expected: number;
+  readonly measured: number;
+  /** The measured figure may lie so far away. */
+  readonly tolerance: number;
+  readonly ok: boolean;
+  /** What the emulator itself was late with, share of packets: the computer, not the link. */
+  readonly lateRatio: number | null;
+}
+
+/** Issue 7: rate within 3 %, loss within 10 % of its value, delay within 2 ms at the median. */
+const RATE_RATIO = 0.03;
+const LOSS_RATIO = 0.1;
+const DELAY_MS = 2;
+/** A seed draws more or fewer: 3 standard deviations are no disagreement. */
+const DEVIATIONS = 3;
+
+/** How far a quantity may lie from what is expected. @param packets that a loss was counted over */
+export function toleranceOf(quantity: Quantity, expected: number, packets: number): number {
+  switch (quantity) {
+    case "rate, UDP":
+    case "rate, TCP":
+      return RATE_RATIO * expected;
+    case "loss": {
+      const deviation = Math.sqrt(expected * (1 - expected) / packets);
+      return Math.max(LOSS_RATIO * expected, DEVIATIONS * deviation);
+    }
+    case "delay":
+    case "round trip":
+      return DELAY_MS;
+  }
+}
+
+/** A figure beside the profile's; TCP must not be faster than the link, and may be slower. */
+export function finding(
+  where: Pick<Finding, "emulator" | "profile" | "lateRatio">,
+  quantity: Quantity,
+  { expected, measured, packets = 1, onlyAbove = false }: {
+    readonly expected: number;
+    readonly measured: number;
+    readonly packets?: number;
+    readonly onlyAbove?: boolean;
+  },
+): Finding {
+  const tolerance = toleranceOf(quantity, expected, packets);
+  const away = onlyAbove ? measured - expected : Math.abs(measured - expected);
+  return { ...where, quantity, expected, measured, tolerance, ok: away <= tolerance };
+}
+
+/** Share of packets that a direction loses, by whatever of its settings. */
+export function lossOf({ lossRatio, burstLoss, corruptRatio }: DirectionSettings): number {
+  const burst = burstLoss === null ? 0 : (() => {
+    const { goodToBadRatio: p, badToGoodRatio: r, lossInGoodRatio, lossInBadRatio } = burstLoss;
+    const bad = p + r === 0 ? 0 : p / (p + r);
+    return bad * lossInBadRatio + (1 - bad) * lossInGoodRatio;
+  })();
+  return 1 - (1 - burst) * (1 - lossRatio) * (1 - corruptRatio);
+}
+
+/** Both ways together, without queues. */
+export function roundTripMsOf({ forward, backward }: WanProfile): number {
+  return forward.delayMs + backward.delayMs;
+}
+
+/** The middle of what was seen. */
+export function medianOf(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const middle = Math.floor(sorted.length / 2);
+  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** A table for people, a line for each finding. */
+export function findingLines(findings: readonly Finding[]): string[] {
+  const titles = ["emulator", "profile", "quantity", "profile's", "measured", "away", "late", ""];
+  const lines = findings.map((found) => [
+    found.emulator,
+    found.profile,
+    found.quantity,
+    shown(found.quantity, found.expected),
+    shown(found.quantity, found.measured),
+    awayText(found),
+    found.lateRatio === null ? "-" : `${(found.lateRatio * 100).toFixed(2)} %`,
+    found.ok ? "ok" : "AWAY",
+  ]);
+  return [titles, ...lines].map((cells) => cells.map((cell) => cell.padEnd(22)).join("").trimEnd());
+}
+
+function shown(quantity: Quantity, value: number): string {
+  if (quantity.startsWith("rate")) return `${(value / 1e6).toFixed(3)} Mbit/s`;
+  return quantity === "loss" ? `${(value * 100).toFixed(4)} %` : `${value.toFixed(2)} ms`;
+}
+
+function awayText({ quantity, expected, measured }: Finding): string {
+  const away = measured - expected;
+  if (quantity === "delay" || quantity === "round trip") return `${away.toFixed(2)} ms`;
+  return expected === 0 ? "-" : `${(away / expected * 100).toFixed(2)} %`;
+}
