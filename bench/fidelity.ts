@@ -29,7 +29,7 @@ const names = (values.profiles ?? (quick ? "congested-dsl" : PROFILES.join(","))
 const emulators = values.emulators.split(",");
 const options: FidelityOptions = {
   seed: Number(values.seed),
-  seconds: quick ? 6 : 12,
+  seconds: quick ? 5 : 12,
   lossPackets: quick ? 5_000 : 100_000,
   pings: quick ? 10 : 50,
 };

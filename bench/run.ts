@@ -82,6 +82,13 @@ const BENCHES: readonly Bench[] = [
     quickArgs: ["--quick"],
     needs: ["qemu", "guestImage", "namespaces", "tun"],
   },
+  {
+    name: "fidelity",
+    script: "fidelity.ts",
+    quickArgs: ["--quick"],
+    // The guest image's busybox pings.
+    needs: ["iperf3", "guestImage", "namespaces", "tun"],
+  },
   { name: "outages", script: "outages.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },
   { name: "crashes", script: "crashes.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },
 ];

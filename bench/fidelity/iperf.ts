@@ -23,7 +23,7 @@ interface Report {
 /** An iperf3 server in a namespace, for one test after the other. */
 export function startIperfServer({ name }: NetworkNamespace): AsyncDisposable {
   const child = new Deno.Command("ip", {
-    args: ["netns", "exec", name, "iperf3", "-s"],
+    args: ["netns", "exec", name, "iperf3", "-s", "-J"],
     stdin: "null",
     stdout: "null",
     stderr: "null",
