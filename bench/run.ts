@@ -23,6 +23,12 @@ const BENCHES: readonly Bench[] = [
     quickArgs: ["--mib", "4", "--repeat", "1"],
     needs: [],
   },
+  {
+    name: "api",
+    script: "api.ts",
+    quickArgs: ["--clients", "8", "--wrong", "100", "--seconds", "1"],
+    needs: [],
+  },
   { name: "store", script: "store.ts", quickArgs: ["--quick"], needs: [] },
   {
     name: "cost",
@@ -88,6 +94,13 @@ const BENCHES: readonly Bench[] = [
     quickArgs: ["--quick"],
     // The guest image's busybox pings.
     needs: ["iperf3", "guestImage", "namespaces", "tun"],
+  },
+  {
+    name: "plan",
+    script: "plan.ts",
+    quickArgs: ["--profiles", "metro", "--loads", "light", "--scale", "0.3", "--no-qemu"],
+    // A real machine is one of its cases, which says by itself that it was skipped.
+    needs: [],
   },
   { name: "outages", script: "outages.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },
   { name: "crashes", script: "crashes.ts", quickArgs: ["--quick"], needs: ["qemu", "guestImage"] },

@@ -6,11 +6,14 @@ import { loadConfig } from "../../src/config/config.ts";
 import { systemClock } from "../../src/host/system_clock.ts";
 import { openEndpoint } from "../../src/link/endpoint.ts";
 import { createSessionLink } from "../../src/link/session_link.ts";
+import { FairRate } from "../../src/migration/control/rate/fair.ts";
+import { measurement } from "../../src/migration/control/testing/measurements.ts";
 import { cpuMs, incompressible, print, SAMPLE_MS, sampleReceived } from "../goodput/messages.ts";
-import { FairCap } from "./fair_cap.ts";
 import { type LinkPlan, moveId, type MovePlan } from "./plan.ts";
 
 const FAIR_MS = 100;
+/** What waits for the link: more than it takes between two looks. */
+const FRAME_BACKLOG_BYTES = 16e6;
 /** Any number that a channel takes: nobody looks at the payloads. */
 const FRAME_TYPE = 16;
 
@@ -72,7 +75,7 @@ async function send(plan: LinkPlan): Promise<void> {
 
 /** Follows the caps of a plan; the one in force at a time after the start. */
 function capped({ caps = [] }: MovePlan, id: string): (atMs: number) => number | null {
-  const fair = new FairCap();
+  const fair = new FairRate({ maxBytesPerSecond: null });
   let inForce: number | null = null;
   const enforce = (cap: number | null) => {
     if (cap !== inForce) link.setMigrationRateLimit(id, cap);
@@ -81,8 +84,21 @@ function capped({ caps = [] }: MovePlan, id: string): (atMs: number) => number |
   };
   return (atMs) => {
     const wish = caps.findLast((entry) => entry.atMs <= atMs)?.cap ?? null;
-    return enforce(wish === "fair" ? fair.decide(link.path(), clock.nowMs()) : wish);
+    return enforce(wish === "fair" ? fairCap(fair) : wish);
   };
+}
+
+/** The policy of a move that always has something to send. */
+function fairCap(fair: FairRate): number | null {
+  const path = link.path();
+  const nowMs = clock.nowMs();
+  return fair.decide({
+    judgedMs: nowMs,
+    measured: measurement(nowMs, { path }),
+    appliedBytesPerSecond: path.goodputBytesPerSecond ?? 0,
+    waitingBytes: FRAME_BACKLOG_BYTES,
+    dirtyBytesPerSecond: null,
+  }).bytesPerSecond;
 }
 
 async function up(): Promise<void> {

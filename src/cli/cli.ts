@@ -9,6 +9,8 @@ export interface Cli {
   /** Answers are one line of JSON. */
   readonly json: boolean;
   readonly configPath: string;
+  /** File with the token to use; undefined: the one that the configuration names. */
+  readonly tokenFile?: string;
 }
 
 /** Asks the local gateway and lets go of it. */
@@ -16,7 +18,7 @@ export async function withClient<T>(
   cli: Cli,
   action: (client: ApiClient) => Promise<T>,
 ): Promise<T> {
-  using client = await ApiClient.open(cli.configPath);
+  using client = await ApiClient.open(cli.configPath, cli.tokenFile);
   return await action(client);
 }
 

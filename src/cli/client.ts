@@ -22,11 +22,13 @@ export class ApiClient implements Disposable {
   /**
    * A client for the gateway that a configuration describes.
    *
+   * @param tokenFile other than the one that it names
    * @throws {GatewayError} `config_invalid`, `gateway_unreachable` when nobody knows its port
    */
-  static async open(configPath: string): Promise<ApiClient> {
+  static async open(configPath: string, tokenFile?: string): Promise<ApiClient> {
     const config = await loadConfig(configPath);
-    return new ApiClient(await apiAddress(config), await readToken(config), configPath);
+    const token = await readToken(tokenFile ?? config.apiTokenFile);
+    return new ApiClient(await apiAddress(config), token, configPath);
   }
 
   [Symbol.dispose](): void {
@@ -141,16 +143,17 @@ function notUnderstood(response: Response): GatewayError {
   );
 }
 
-async function readToken(config: Config): Promise<string> {
+async function readToken(path: string): Promise<string> {
   try {
-    return (await Deno.readTextFile(config.apiTokenFile)).trim();
+    return (await Deno.readTextFile(path)).trim();
   } catch (cause) {
     throw new GatewayError(
       "config_invalid",
-      `Cannot read the API token in ${config.apiTokenFile}: ${
-        cause instanceof Error ? cause.message : cause
-      }`,
-      { hint: "Run this as the user of the gateway, or point apiTokenFile at a copy", cause },
+      `Cannot read the API token in ${path}: ${cause instanceof Error ? cause.message : cause}`,
+      {
+        hint: "Run this as the user of the gateway, or name a file with a token by --token-file",
+        cause,
+      },
     );
   }
 }

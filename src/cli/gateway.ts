@@ -7,7 +7,7 @@ import { composeGateway } from "../gateway/compose.ts";
 import type { Gateway } from "../gateway/gateway.ts";
 import { eventLog, type Log, type LogLevel } from "../host/log.ts";
 import { createApp } from "../http/app.ts";
-import { bearerVerifier } from "../http/bearer.ts";
+import { isLoopback } from "../http/auth/expected_host.ts";
 import type { ProcessFigures } from "../http/metrics.ts";
 import { writeApiAddress } from "./api_address.ts";
 import type { Cli } from "./cli.ts";
@@ -40,11 +40,10 @@ export async function gateway(cli: Cli, options: GatewayArguments = {}): Promise
   });
   keepGoing(log);
   const config = await loadConfig(cli.configPath);
-  const token = await readToken(config);
   const running = await composeGateway(config.path, cli.clock, log);
   let server: Serving;
   try {
-    server = serve(config, running, token, cli, log);
+    server = serve(config, running, cli, log);
     await writeApiAddress(config.stateDirectory, server.address);
   } catch (error) {
     await running.close();
@@ -76,14 +75,15 @@ interface Serving {
 function serve(
   config: Config,
   running: Gateway,
-  token: string,
   cli: Cli,
   log: Log,
 ): Serving {
   const closing = new AbortController();
   const app = createApp({
     service: running.service,
-    authorized: bearerVerifier(token),
+    authorized: running.authorized,
+    audit: running.audit,
+    served: { hostname: parseHostPort(config.http)!.hostname, names: config.httpHosts },
     clock: cli.clock,
     log,
     processFigures: () => processFigures(cli.clock.wallMs()),
@@ -129,29 +129,9 @@ function keepGoing(log: Log): void {
   });
 }
 
-async function readToken(config: Config): Promise<string> {
-  let token: string;
-  try {
-    token = (await Deno.readTextFile(config.apiTokenFile)).trim();
-  } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw unusableToken(config, reason, cause);
-  }
-  if (token === "") throw unusableToken(config, "it is empty");
-  return token;
-}
-
-function unusableToken(config: Config, reason: string, cause?: unknown): GatewayError {
-  return new GatewayError(
-    "config_invalid",
-    `Cannot use the API token in ${config.apiTokenFile}: ${reason}`,
-    { hint: "Put a secret of one line there, readable by the gateway's user only", cause },
-  );
-}
-
 /** The API has no TLS of its own: whoever reads the traffic has the token. */
 function warnIfExposed({ hostname }: HostPort, log: Log) {
-  if (hostname.startsWith("127.") || hostname === "::1" || hostname === "localhost") return;
+  if (isLoopback(hostname)) return;
   log("warn", `the API is served without encryption on ${hostname}: put a TLS proxy before it`);
 }
 

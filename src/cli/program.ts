@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option } from "commander";
 import type { Clock } from "../core/clock.ts";
 import type { EmulateOptions } from "../emulator/emulate_command.ts";
+import { addAccessCommands } from "./access_commands.ts";
 import { oneOf, wholeNumber } from "./arguments.ts";
 import type { Cli } from "./cli.ts";
 import type { DemoArguments } from "./demo/demo.ts";
@@ -41,6 +42,7 @@ export async function runProgram(
   const program = new Command("causeway")
     .description("Moves running machines between two sites over a slow and lossy network.")
     .option("--config <file>", "the site's configuration (else $CAUSEWAY_CONFIG, ./causeway.json)")
+    .option("--token-file <file>", "a file with the API token (else the configuration's)")
     .option("--json", "print the answer as one line of JSON")
     .configureHelp({ showGlobalOptions: true })
     .exitOverride()
@@ -58,12 +60,13 @@ export async function runProgram(
   ) =>
   async (...args: unknown[]) => {
     // Commander passes the operands, the options, and the command itself.
-    const options = program.opts<{ config?: string; json?: boolean }>();
+    const options = program.opts<{ config?: string; json?: boolean; tokenFile?: string }>();
     const cli: Cli = {
       terminal,
       clock,
       json: options.json ?? false,
       configPath: options.config ?? environment.configPath ?? CONFIG_DEFAULT,
+      tokenFile: options.tokenFile,
     };
     try {
       exitCode = await command(cli, ...args.slice(0, -1) as A);
@@ -88,6 +91,8 @@ export async function runProgram(
     .option("--certificate <file>", "the site.crt of the peer")
     .option("--fingerprint <sha256>", "fetch the certificate from --address and compare")
     .option("--address <addr>", "HOST:PORT of its link; without it the peer is never dialled")
+    .option("--add", "trust this certificate beside what the peer has, while it changes over")
+    .option("--replace", "make one of the certificates that it has the only one")
     .action(
       run(async (cli, options: TrustArguments) => (await import("./trust.ts")).trust(cli, options)),
     );
@@ -141,6 +146,7 @@ export async function runProgram(
         (await import("./peers.ts")).limitPeer(cli, name, options)
       ),
     );
+  addAccessCommands(program, run);
   program.command("doctor")
     .description("check this site, and say what to do about what is wrong")
     .option("--peer <name>", "look at this peer only")

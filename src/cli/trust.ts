@@ -8,6 +8,8 @@ export interface TrustArguments {
   readonly certificate?: string;
   readonly fingerprint?: string;
   readonly address?: string;
+  readonly add?: boolean;
+  readonly replace?: boolean;
 }
 
 /** `causeway trust`: adds a peer. @throws {GatewayError} as `trustPeer`, `request_invalid` */
@@ -24,11 +26,17 @@ export async function trust(cli: Cli, options: TrustArguments): Promise<number> 
 
 function checked(config: string, options: TrustArguments): TrustOptions {
   const { peer, certificate, fingerprint, address } = options;
+  if (options.add && options.replace) {
+    throw new GatewayError("request_invalid", "Cannot add a certificate and replace all at once", {
+      hint: "Use --add first, and --replace when the peer shows the new one",
+    });
+  }
+  const change = options.add ? "add" : options.replace ? "replace" : undefined;
   if (certificate !== undefined && fingerprint === undefined) {
-    return { config, peer, certificate, address };
+    return { config, peer, change, certificate, address };
   }
   if (certificate === undefined && fingerprint !== undefined && address !== undefined) {
-    return { config, peer, fingerprint, address };
+    return { config, peer, change, fingerprint, address };
   }
   throw new GatewayError("request_invalid", "Cannot trust a peer without knowing its identity", {
     hint: "Give --certificate FILE, or --fingerprint sha256:… together with --address HOST:PORT",

@@ -70,12 +70,18 @@ function resolvePaths(file: ConfigFile, path: string): Config {
     apiTokenFile: resolve(directory, file.apiTokenFile),
     certificateFile: resolve(directory, file.certificateFile),
     keyFile: resolve(directory, file.keyFile),
+    linkKeyFile: resolve(directory, file.linkKeyFile),
     ledgerFile: resolve(directory, file.ledgerFile),
     stateDirectory: resolve(directory, file.stateDirectory),
     sharedImages: file.sharedImages.map((image) => resolve(directory, image)),
+    allow: {
+      ...file.allow,
+      paths: file.allow.paths?.map((folder) => resolve(directory, folder)) ?? null,
+    },
     peers: file.peers.map((peer) => ({
       ...peer,
       certificate: resolve(directory, peer.certificate),
+      alsoCertificates: peer.alsoCertificates.map((path) => resolve(directory, path)),
     })),
   };
 }

@@ -38,6 +38,30 @@ Deno.test("parseConfig() fills defaults", () => {
   assert.equal(partly.limits.unacknowledgedBytesMax, config.limits.unacknowledgedBytesMax);
 });
 
+Deno.test("parseConfig() leaves it to admins what machines name, and to peers what they send", () => {
+  const { allow, accept, httpHosts } = parseConfig('{"site":"a"}', "c.json");
+  assert.deepEqual(allow, { paths: null, sockets: null, launch: null });
+  assert.deepEqual(accept, { peers: {} });
+  assert.deepEqual(httpHosts, []);
+  const text = JSON.stringify({
+    site: "a",
+    allow: {
+      paths: ["/vm"],
+      sockets: ["/run/*.qmp", "tcp:192.0.2.1:*"],
+      launch: ["reference", ["qemu", "-m", "{number}", "{...}"]],
+    },
+    accept: { peers: { b: { guests: ["web-*"], movesMax: 1 }, "*": { guests: [] } } },
+  });
+  const limited = parseConfig(text, "c.json");
+  assert.deepEqual(limited.allow.launch, ["reference", ["qemu", "-m", "{number}", "{...}"]]);
+  assert.deepEqual(limited.accept.peers.b, {
+    guests: ["web-*"],
+    memoryBytesMax: null,
+    diskBytesMax: null,
+    movesMax: 1,
+  });
+});
+
 Deno.test("parseConfig() names file, line or field, and what is allowed", () => {
   const cases: [string, ...string[]][] = [
     ['{\n  "site": "a",\n}', "c.json", "line 3, column 1"],
@@ -54,6 +78,11 @@ Deno.test("parseConfig() names file, line or field, and what is allowed", () => 
       "peers[0].address",
       "1 to 65535",
     ],
+    ['{"site":"a","allow":{"sockets":["q.sock"]}}', "allow.sockets[0]", "tcp:HOST:PORT"],
+    ['{"site":"a","allow":{"launch":[["{name}"]]}}', "allow.launch[0]", "to be named"],
+    ['{"site":"a","allow":{"launch":["qemu"]}}', "allow.launch[0]", '"reference" or a command'],
+    ['{"site":"a","accept":{"peers":{"b/c":{}}}}', "accept.peers", "Invalid key"],
+    ['{"site":"a","accept":{"peers":{"b":{"movesMax":-1}}}}', "accept.peers.b.movesMax", ">=0"],
     [
       '{"site":"a","peers":[{"name":"b","certificate":"b"},{"name":"b","certificate":"c"}]}',
       "peers[1].name",
@@ -86,6 +115,7 @@ Deno.test("loadConfig() resolves paths from the directory of the file", () =>
         ledgerFile: "/var/lib/x.sqlite",
         peers: [{ name: "b", certificate: "peers/b.crt" }],
         sharedImages: ["base.raw", "/images/x"],
+        allow: { paths: ["disks", "/vm"] },
       }),
     );
     const config = await loadConfig(path);
@@ -94,6 +124,7 @@ Deno.test("loadConfig() resolves paths from the directory of the file", () =>
     assert.equal(config.ledgerFile, "/var/lib/x.sqlite");
     assert.equal(config.peers[0].certificate, join(dir, "peers/b.crt"));
     assert.deepEqual(config.sharedImages, [join(dir, "base.raw"), "/images/x"]);
+    assert.deepEqual(config.allow.paths, [join(dir, "disks"), "/vm"]);
   }));
 
 Deno.test("loadConfig() refuses a missing file, a directory and an endless one", () =>

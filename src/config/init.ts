@@ -1,11 +1,9 @@
 import { join } from "node:path";
 import { GatewayError } from "../core/errors.ts";
 import { createAuthority } from "../identity/certificate.ts";
+import { newToken } from "../security/token_text.ts";
 import { parseConfig } from "./config.ts";
 import { createFile, PUBLIC_MODE, SECRET_MODE } from "./write_file.ts";
-
-/** Random bits of the admin token. */
-const API_TOKEN_BITS = 256;
 
 export interface InitOptions {
   readonly site: string;
@@ -57,7 +55,7 @@ export async function initSite(options: InitOptions, wallMs = Date.now()): Promi
   await Deno.mkdir(join(options.dir, settings.stateDirectory), { recursive: true, mode: 0o700 });
   await createFile(keyPath, authority.keyPem, SECRET_MODE);
   await createFile(certificatePath, authority.certificatePem, PUBLIC_MODE);
-  await createFile(apiTokenPath, randomToken() + "\n", SECRET_MODE);
+  await createFile(apiTokenPath, newToken() + "\n", SECRET_MODE);
   // Last, so that a configuration never names files that are missing.
   await createFile(configPath, text, PUBLIC_MODE);
   return { fingerprint: authority.fingerprint, configPath, certificatePath, apiTokenPath };
@@ -73,9 +71,4 @@ async function refuseExisting(path: string, dir: string): Promise<void> {
   throw new GatewayError("site_exists", `Cannot initialise ${dir}: ${path} exists`, {
     hint: "Give an empty directory; an identity is never overwritten",
   });
-}
-
-function randomToken(): string {
-  return crypto.getRandomValues(new Uint8Array(API_TOKEN_BITS / 8))
-    .toBase64({ alphabet: "base64url", omitPadding: true });
 }

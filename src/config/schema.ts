@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { FINGERPRINT_PATTERN } from "../identity/fingerprint.ts";
+import { templateProblem } from "../security/launch_template.ts";
 import { parseHostPort } from "./address.ts";
 
 const NAME_RULE = "1 to 64 of A-Z a-z 0-9 . _ - beginning with a letter or digit";
@@ -24,10 +25,57 @@ export const peerEntry = z.strictObject({
   name: siteName,
   /** PEM file with the peer's site certificate. */
   certificate: filePath,
+  /** Other certificates that it may show while it changes from one to the next. */
+  alsoCertificates: z.array(filePath).max(4, "at most 4 certificates").default([]),
   /** Null: the peer is accepted, never dialled. */
   address: peerAddress.nullable().default(null),
   /** When given, the certificate file must have it. */
   fingerprint: z.string().regex(FINGERPRINT_PATTERN, "sha256: and 64 hex digits").optional(),
+});
+
+/** Commands that may be run: see `src/security/launch_template.ts`. */
+const launchTemplates = z.array(
+  z.union([z.literal("reference"), z.array(z.string().max(4096)).min(1).max(1024)], {
+    error: 'must be "reference" or a command as a list of arguments',
+  }),
+).max(256).superRefine((templates, context) => {
+  templates.forEach((template, index) => {
+    const problem = template === "reference" ? null : templateProblem(template);
+    if (problem === null) return;
+    const message = `commands that can be meant (${problem})`;
+    context.addIssue({ code: "custom", path: [index], message });
+  });
+});
+const socketPattern = z.string().max(4096)
+  .regex(
+    /^(?:\/|tcp:)/,
+    "an absolute path or tcp:HOST:PORT, with * and ? for what may be anything",
+  );
+
+/** What machines that are registered here may name; null: anything that an admin gives. */
+const allow = z.strictObject({
+  /** Folders for images. */
+  paths: z.array(filePath).max(256).nullable().default(null),
+  /** Monitor sockets. */
+  sockets: z.array(socketPattern).max(256).nullable().default(null),
+  /** Commands, and `reference` for the embedded machine. */
+  launch: launchTemplates.nullable().default(null),
+});
+
+const quota = z.number().int().min(0).nullable().default(null);
+
+/** What one peer may send here. */
+const peerAcceptance = z.strictObject({
+  /** Ids, with * and ? for what may be anything. */
+  guests: z.array(z.string().min(1).max(128)).max(1024).default(["*"]),
+  memoryBytesMax: quota,
+  diskBytesMax: quota,
+  movesMax: quota,
+});
+
+/** What this site takes from its peers, by their names; `*` is for those that are not named. */
+const accept = z.strictObject({
+  peers: z.record(z.union([siteName, z.literal("*")]), peerAcceptance).default({}),
 });
 
 const MIB = 1024 * 1024;
@@ -79,14 +127,21 @@ export const configFile = z.strictObject({
    * them alone, for what this site dials and for what it accepts.
    */
   carrier: z.enum(["auto", "quic", "tls"]).default("auto"),
+  /** Names beside its address that the API answers to, such as that of a proxy before it. */
+  httpHosts: z.array(z.string().min(1).max(253)).max(64).default([]),
+  /** The operator's copy of the token; it may be moved away once the gateway has seen it. */
   apiTokenFile: filePath.default("api-token"),
   certificateFile: filePath.default("site.crt"),
   keyFile: filePath.default("site.key"),
+  /** Made by `rotate-key`; the gateway proves itself by this one where it exists. */
+  linkKeyFile: filePath.default("link-key.pem"),
   ledgerFile: filePath.default("state/ledger.sqlite"),
   stateDirectory: filePath.default("state"),
   peers: z.array(peerEntry).max(256, "at most 256 peers").default([]),
   /** Hosts that a QEMU on another machine may reach the gateway by (`data` of a guest). */
   dataHosts: z.array(z.string().min(1).max(253)).max(256).default([]),
+  allow: allow.default(() => allow.parse({})),
+  accept: accept.default(() => accept.parse({})),
   /** Images whose content every peer may refer to: base images that are no secret. */
   sharedImages: z.array(filePath).max(256, "at most 256 images").default([]),
   /** Whether memory of machines may be written to disk, encrypted. */

@@ -1,4 +1,4 @@
-import { dirname, join, relative } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { GatewayError } from "../core/errors.ts";
 import { fingerprint, FINGERPRINT_PATTERN } from "../identity/fingerprint.ts";
 import {
@@ -9,12 +9,20 @@ import {
 import { fetchCertificateChain } from "../link/tls_fetch.ts";
 import { parseHostPort } from "./address.ts";
 import { type Config, loadConfig, parseConfig, readConfigText } from "./config.ts";
-import { resolvePeers } from "./peers.ts";
+import { resolvePeers, type TrustedPeer } from "./peers.ts";
 import { PUBLIC_MODE, replaceFile } from "./write_file.ts";
 
 /** What `trust` was asked: a certificate file, or a fingerprint and where to fetch what it names. */
 export type TrustOptions =
-  & { readonly config: string; readonly peer: string }
+  & {
+    readonly config: string;
+    readonly peer: string;
+    /**
+     * While a peer changes its certificate: `add` trusts another one beside what it has, `replace`
+     * leaves one of them as the only one.
+     */
+    readonly change?: "add" | "replace";
+  }
   & (
     | { readonly certificate: string; readonly address?: string; readonly fingerprint?: undefined }
     | {
@@ -31,44 +39,77 @@ export interface TrustResult {
   readonly certificatePath: string;
 }
 
+/** A peer as the file has it, with whatever else stands there. */
+interface PeerInFile {
+  readonly name: string;
+  readonly certificate: string;
+  readonly alsoCertificates?: readonly string[];
+  readonly address?: string | null;
+  readonly fingerprint?: string;
+}
+
 /**
- * Adds a peer to the configuration, or changes the address of one that is there. A running gateway
- * takes it over within a second or so.
+ * Adds a peer to the configuration, or changes the address or the certificates of one that is there.
+ * A running gateway takes it over within a second or so.
  *
  * @throws {GatewayError} `config_invalid`, `certificate_invalid`, `peer_exists` when the name stands
- *   for another identity, `peer_not_trusted` when the fetched certificate is another one,
- *   `peer_unreachable`
+ *   for another identity, `peer_unknown` when certificates of none are to be changed,
+ *   `peer_not_trusted` when the fetched certificate is another one, `peer_unreachable`
  */
 export async function trustPeer(options: TrustOptions): Promise<TrustResult> {
+  const { peer: name, change } = options;
   const config = await loadConfig(options.config);
   const certificate = options.certificate === undefined
     ? await fetchMatching(options.address, options.fingerprint)
     : await readSiteCertificate(options.certificate);
-  await checkNew(config, options.peer, certificate);
+  const entries = await resolvePeers(config);
+  await checkOther(config, entries, name, certificate);
+  const own = entries.filter((entry) => entry.name === name);
+  const isHeld = own.some((entry) => entry.certificate.fingerprint === certificate.fingerprint);
+  checkChange(config, name, certificate, { change, isKnown: own.length > 0, isHeld });
 
   const directory = dirname(config.path);
-  const certificatePath = join(directory, "peers", `${options.peer}.crt`);
-  const text = await readConfigText(config.path);
-  const file = JSON.parse(text) as { peers?: { name: string; address?: string | null }[] };
+  const file = JSON.parse(await readConfigText(config.path)) as { peers?: PeerInFile[] };
   const peers = file.peers ?? [];
-  const known = peers.find((peer) => peer.name === options.peer);
+  const known = peers.find((peer) => peer.name === name);
   const address = options.address ?? known?.address ?? null;
-  const entry = {
-    name: options.peer,
-    certificate: relative(directory, certificatePath),
-    address,
-    fingerprint: certificate.fingerprint,
-  };
+  const isSecond = change === "add" && !isHeld;
+  const fileName = isSecond ? `${name}-${certificate.fingerprint.slice(7, 15)}.crt` : `${name}.crt`;
+  const held = await fileOf(certificate, known, directory);
+  const certificatePath = held ?? join(directory, "peers", fileName);
+  const path = relative(directory, certificatePath);
+  const only = { name, certificate: path, address, fingerprint: certificate.fingerprint };
+  const entry = known === undefined || change === "replace"
+    ? only
+    : isSecond
+    ? { ...known, address, alsoCertificates: [...known.alsoCertificates ?? [], path] }
+    : { ...known, address };
   file.peers = known ? peers.map((peer) => peer === known ? entry : peer) : [...peers, entry];
   const next = JSON.stringify(file, null, 2) + "\n";
   // Name and address are checked here, before anything is written.
   parseConfig(next, config.path);
 
-  await Deno.mkdir(dirname(certificatePath), { recursive: true });
-  await replaceFile(certificatePath, certificate.pem, PUBLIC_MODE);
+  if (held === null) {
+    await Deno.mkdir(dirname(certificatePath), { recursive: true });
+    await replaceFile(certificatePath, certificate.pem, PUBLIC_MODE);
+  }
   const { mode } = await Deno.stat(config.path);
   await replaceFile(config.path, next, mode === null ? PUBLIC_MODE : mode & 0o777);
-  return { peer: options.peer, fingerprint: certificate.fingerprint, address, certificatePath };
+  return { peer: name, fingerprint: certificate.fingerprint, address, certificatePath };
+}
+
+/** Where the peer's certificates that are trusted already have this one; null where none does. */
+async function fileOf(
+  { fingerprint }: SiteCertificate,
+  known: PeerInFile | undefined,
+  directory: string,
+): Promise<string | null> {
+  if (known === undefined) return null;
+  for (const name of [known.certificate, ...known.alsoCertificates ?? []]) {
+    const path = resolve(directory, name);
+    if ((await readSiteCertificate(path)).fingerprint === fingerprint) return path;
+  }
+  return null;
 }
 
 async function fetchMatching(address: string, expected: string): Promise<SiteCertificate> {
@@ -97,27 +138,60 @@ async function fetchMatching(address: string, expected: string): Promise<SiteCer
   );
 }
 
-async function checkNew(
+/** Refuses this site itself, and an identity that another name stands for. */
+async function checkOther(
   config: Config,
+  entries: readonly TrustedPeer[],
   name: string,
-  certificate: SiteCertificate,
+  { fingerprint }: SiteCertificate,
 ): Promise<void> {
   const own = await readSiteCertificate(config.certificateFile);
-  if (own.fingerprint === certificate.fingerprint) {
+  if (own.fingerprint === fingerprint) {
     throw new GatewayError("peer_exists", `Cannot trust ${name}: it is this site itself`, {
       hint: "Give the site.crt of the other site",
     });
   }
-  for (const peer of await resolvePeers(config)) {
-    const sameName = peer.name === name;
-    const sameSite = peer.certificate.fingerprint === certificate.fingerprint;
-    if (sameName === sameSite) continue;
+  const other = entries.find((entry) =>
+    entry.name !== name && entry.certificate.fingerprint === fingerprint
+  );
+  if (!other) return;
+  throw new GatewayError(
+    "peer_exists",
+    `Cannot trust ${name}: this identity is trusted under the name ${other.name} already`,
+    { hint: `Remove the entry ${other.name} from ${config.path} first if that is meant` },
+  );
+}
+
+function checkChange(
+  config: Config,
+  name: string,
+  { fingerprint }: SiteCertificate,
+  { change, isKnown, isHeld }: {
+    readonly change: TrustOptions["change"];
+    readonly isKnown: boolean;
+    readonly isHeld: boolean;
+  },
+): void {
+  if (change === undefined) {
+    if (!isKnown || isHeld) return;
     throw new GatewayError(
       "peer_exists",
-      sameName
-        ? `Cannot trust ${name}: the name stands for ${peer.certificate.fingerprint} already`
-        : `Cannot trust ${name}: this identity is trusted under the name ${peer.name} already`,
-      { hint: `Remove the entry ${peer.name} from ${config.path} first if that is meant` },
+      `Cannot trust ${name}: the name stands for another identity than ${fingerprint} already`,
+      {
+        hint: `Use --add while that site changes its certificate, or remove the entry ${name} ` +
+          `from ${config.path} first if it is another site`,
+      },
     );
   }
+  if (!isKnown) {
+    throw new GatewayError("peer_unknown", `Cannot change the certificates of ${name}: no peer`, {
+      hint: "Trust it without --add and --replace first",
+    });
+  }
+  if (change === "add" || isHeld) return;
+  throw new GatewayError(
+    "peer_exists",
+    `Cannot replace what ${name} is trusted by: ${fingerprint} is not one of its certificates`,
+    { hint: "Trust it with --add first, and use --replace when that site shows the new one" },
+  );
 }

@@ -18,7 +18,7 @@ export const ERRORS = {
   api_token_invalid: {
     retry: "never",
     httpStatus: 401,
-    meaning: "The request carries no bearer token, or not the one of this gateway.",
+    meaning: "The request carries no bearer token, or none that is good here any more.",
   },
   batch_invalid: {
     retry: "never",
@@ -182,6 +182,17 @@ export const ERRORS = {
     httpStatus: 409,
     meaning: "The guest is part of a migration that has not ended.",
   },
+  guest_not_accepted: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "This site's configuration does not accept this guest from this peer.",
+    preflight: true,
+  },
+  guest_not_allowed: {
+    retry: "never",
+    httpStatus: 403,
+    meaning: "The configuration does not allow a path, socket or program that a machine names.",
+  },
   guest_not_incoming: {
     retry: "never",
     httpStatus: 409,
@@ -217,6 +228,11 @@ export const ERRORS = {
     retry: "reconnect",
     httpStatus: 502,
     meaning: "The two gateways could not prove to each other who they are.",
+  },
+  host_not_expected: {
+    retry: "never",
+    httpStatus: 421,
+    meaning: "The request names a host that this API is not served under.",
   },
   image_in_use: {
     retry: "never",
@@ -402,6 +418,12 @@ export const ERRORS = {
     httpStatus: 502,
     meaning: "A monitor sent a line that the QEMU Machine Protocol does not allow.",
   },
+  quota_exceeded: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "This site grants the peer no more memory, disk or moves at once.",
+    preflight: true,
+  },
   read_only_media: {
     retry: "never",
     httpStatus: 422,
@@ -417,6 +439,11 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 413,
     meaning: "The body of the request is larger than any that the API takes.",
+  },
+  role_insufficient: {
+    retry: "never",
+    httpStatus: 403,
+    meaning: "The role of the token does not allow this request.",
   },
   rollback_not_possible: {
     retry: "never",
@@ -459,6 +486,31 @@ export const ERRORS = {
     httpStatus: 422,
     meaning: "The machine's processors, or what it writes to its disks, cannot be held back.",
     preflight: true,
+  },
+  token_last_admin: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "Without this token nobody could administer the gateway.",
+  },
+  token_limit: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "As many tokens are in use as the gateway takes.",
+  },
+  token_name_taken: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "A token of this name is in use already.",
+  },
+  token_unknown: {
+    retry: "never",
+    httpStatus: 404,
+    meaning: "No token of this id or name is known.",
+  },
+  too_many_attempts: {
+    retry: "never",
+    httpStatus: 429,
+    meaning: "Too many wrong tokens came from this address, or from all of them.",
   },
   tun_unavailable: {
     retry: "never",

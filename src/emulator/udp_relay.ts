@@ -1,6 +1,7 @@
 import { formatHostPort } from "../config/address.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
+import { growReceiveBuffer } from "../host/receive_buffer.ts";
 import { systemClock } from "../host/system_clock.ts";
 import { headerBytes, localHostFor, resolveAddress, type UdpAddress } from "./address.ts";
 import type { LinkCounters } from "./counters.ts";
@@ -75,7 +76,9 @@ interface Flow {
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const listen = await resolveAddress(options.listen);
   const to = await resolveAddress(options.to);
-  return new UdpRelay(bind(listen), to, options);
+  const socket = bind(listen);
+  growReceiveBuffer((socket.addr as Deno.NetAddr).port);
+  return new UdpRelay(socket, to, options);
 }
 
 function bind(listen: UdpAddress): Deno.DatagramConn {
@@ -208,6 +211,7 @@ class UdpRelay implements Relay {
       const hostname = localHostFor(this.#toAddress as UdpAddress);
       try {
         const socket = Deno.listenDatagram({ transport: "udp", hostname, port: 0 });
+        growReceiveBuffer((socket.addr as Deno.NetAddr).port);
         flow = { client, socket, lastUsedMs: nowMs };
       } catch {
         // Out of sockets: the packet is lost, the relay goes on.

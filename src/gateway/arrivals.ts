@@ -17,18 +17,27 @@ import {
   toSource,
 } from "../migration/messages.ts";
 import type { MigrationReport } from "../migration/report.ts";
+import {
+  type PeerAcceptance,
+  requireGuestAccepted,
+  requireQuota,
+} from "../security/accept_rules.ts";
 import { FRAME_TYPES } from "../wire/frame_types.ts";
 import type { GuestRegistry } from "./guests.ts";
 import { examineIncoming, requireAcceptable } from "./incoming_checks.ts";
 import { endError, replaySource } from "../migration/source/state.ts";
 import { canObey } from "../migration/source/verdict.ts";
 import { readPast } from "./past.ts";
+import { sizesOf, usageOf } from "./peer_usage.ts";
 import type { Rollbacks } from "./rollbacks.ts";
 
 type Message<T extends ToDestination["type"]> = Extract<ToDestination, { type: T }>;
 
 /** How far ahead of this site's record the epoch of an honest question can be. */
 const EPOCHS_AHEAD_MAX = 2;
+
+/** Time for the end of a machine's last try to get here before its next offer is refused. */
+const EARLIER_END_TIMEOUT_MS = 10_000;
 
 /** A migration that arrives here, as the manager keeps it. */
 export interface Arriving {
@@ -46,9 +55,12 @@ export interface ArrivalsDeps {
   readonly arriving: (id: string) => Arriving | null;
   /** True while any actor of this id lives, at either side. */
   readonly isRunning: (id: string) => boolean;
+  readonly acceptance: (peer: string) => PeerAcceptance | null;
   /** @throws {GatewayError} `guest_moving` */
   readonly claim: (guestId: string) => void;
   readonly release: (guestId: string) => void;
+  /** An earlier move of this guest from this peer is over; resolves at `limit` all the same. */
+  readonly whenEarlierEnded: (guestId: string, peer: string, limit: AbortSignal) => Promise<void>;
   readonly accept: (
     stored: StoredMigration,
     guest: Guest,
@@ -73,7 +85,10 @@ export interface ArrivalsDeps {
 export class Arrivals {
   constructor(private readonly deps: ArrivalsDeps) {}
 
-  /** Listens to one migration of a peer. */
+  /**
+   * Listens to one migration of a peer: when its first frame comes, and for an actor that opens its
+   * channel before one does.
+   */
   listen(link: PeerLink, id: string): void {
     const past = readPast(this.deps.ledger, id, this.deps.site);
     const foreign = past !== null && past.stored.peer !== link.peerName;
@@ -143,7 +158,11 @@ export class Arrivals {
     const { ledger, clock, claim, release } = this.deps;
     const record = ledger.ownership(offer.guest);
     const epoch = offer.epoch + 1;
+    const acceptance = this.deps.acceptance(link.peerName);
+    const asked = { guest: offer.guest, peer: link.peerName, site: this.deps.site };
     try {
+      requireGuestAccepted(acceptance, asked);
+      await this.#whenEarlierEnded(link, offer.guest);
       const { rollbackOf } = offer.options;
       if (rollbackOf !== null) await this.#readmitted(link, offer.guest, rollbackOf);
       requireAcceptable(this.deps, offer.guest, epoch);
@@ -163,7 +182,10 @@ export class Arrivals {
           createdAt: new Date(clock.wallMs()).toISOString(),
         };
         const created: DestinationEvent = { kind: "created", epoch, from: link.peerName };
-        ledger.createMigration(stored, created);
+        const sizes = sizesOf(own);
+        // Nothing is awaited between this and the record: two offers at once are counted both.
+        requireQuota(acceptance, asked, sizes, usageOf(this.deps, link.peerName));
+        ledger.createMigration(stored, created, sizes);
         const { actor } = this.deps.accept(stored, guest, link, epoch);
         await actor.accept(offer.description, own, findings);
         this.deps.changed(id);
@@ -184,6 +206,18 @@ export class Arrivals {
         epoch: record?.epoch ?? null,
         owner: record?.owner ?? null,
       });
+    }
+  }
+
+  async #whenEarlierEnded(link: PeerLink, guestId: string): Promise<void> {
+    const { clock, whenEarlierEnded } = this.deps;
+    const limit = new AbortController();
+    const isOver = new AbortController();
+    void clock.sleep(EARLIER_END_TIMEOUT_MS, isOver.signal).then(() => limit.abort(), () => {});
+    try {
+      await whenEarlierEnded(guestId, link.peerName, limit.signal);
+    } finally {
+      isOver.abort();
     }
   }
 

@@ -10,8 +10,7 @@ const CONFIRMED_MS = 5_000;
 
 /** What is shown of a move that arrives here: the source's figures, with this end's own state on top. */
 export class ArrivingReport {
-  /** The last report that the source sent. */
-  source: Partial<MigrationReport> | null = null;
+  #source: Partial<MigrationReport> | null = null;
   /** The machine runs here and the source's last figures may still come; null before it runs. */
   #isUnconfirmed: boolean | null = null;
 
@@ -22,6 +21,20 @@ export class ArrivingReport {
     private readonly site: string,
     private readonly events: () => readonly DestinationEvent[],
   ) {}
+
+  /** The last report that the source sent. */
+  get source(): Partial<MigrationReport> | null {
+    return this.#source;
+  }
+
+  /**
+   * Takes the source's next report. A gateway that restarted knows only how far the move was when it
+   * last kept a report, and progress never goes back.
+   */
+  heard(report: Partial<MigrationReport>): void {
+    const progress = Math.max(this.#source?.progress ?? 0, report.progress ?? 0);
+    this.#source = { ...report, progress };
+  }
 
   render(): MigrationReport {
     const { stored, site } = this;

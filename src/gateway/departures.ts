@@ -51,8 +51,7 @@ export async function depart(
       await guests.machine(request.guest),
     );
     await whenUp(link, request.to, clock, () => peers.lastError(request.to));
-    const { stored, actor, epoch } = await offered(deps, request, { guest, link });
-    ledger.createMigration(stored, { kind: "created", epoch, site } as SourceEvent);
+    const { stored, actor } = await offered(deps, request, { guest, link });
     const createdAt = new Date(clock.wallMs()).toISOString();
     const created = { stored: { ...stored, createdAt }, actor };
     running.add({ side: "source", ...created });
@@ -62,7 +61,10 @@ export async function depart(
   }
 }
 
-/** Offers the move to the peer; once more where only this site's own ledger was behind. */
+/**
+ * Offers the move to the peer and records it; once more where only this site's own ledger was behind.
+ * What the peer has accepted and this ledger does not take is taken back.
+ */
 async function offered(
   { ledger, site, newId, actor: actorOf }: DeparturesDeps,
   request: MoveRequest,
@@ -80,7 +82,10 @@ async function offered(
     const actor = actorOf({ stored, guest, link, epoch, events: [] });
     try {
       const stale = await actor.offer();
-      if (!stale) return { stored, actor, epoch };
+      if (!stale) {
+        ledger.createMigration(stored, { kind: "created", epoch, site } as SourceEvent);
+        return { stored, actor };
+      }
       if (attempt > 0) {
         throw new GatewayError("offer_stale", `Cannot move ${request.guest}: epochs disagree`, {
           hint: "Compare GET /v1/guests at both sites",

@@ -2,13 +2,17 @@ import { inlineSealer, type Sealer } from "../codec/sealer.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
 import type { Guest } from "../guest/guest.ts";
+import type { KnownKeys } from "../identity/known_keys.ts";
 import type { Log } from "../host/log.ts";
 import type { CarrierEndpoint } from "../link/carrier.ts";
 import type { CarrierMode } from "../link/carrier_choice.ts";
-import { openLedger } from "../ledger/ledger.ts";
+import { type Ledger, openLedger } from "../ledger/ledger.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, KeptImages, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
+import { acceptanceOf } from "../security/accept_rules.ts";
+import { type Authorize, tokenAuthorizer } from "../security/authorize.ts";
+import { TokenRegistry } from "../security/token_registry.ts";
 import { requireDataHost } from "./data_hosts.ts";
 import type { Fence } from "./fence.ts";
 import {
@@ -22,13 +26,19 @@ import { deleteLeftovers } from "./leftovers.ts";
 import { MigrationManager } from "./migrations.ts";
 import { logLink, MoveLog } from "./move_log.ts";
 import { type LinkLimits, PeerRegistry, type TrustedPeer } from "./peers.ts";
+import { peerKeys } from "./peer_keys.ts";
 import { watchPeers } from "./peer_watch.ts";
 import { planMove } from "./plan/plan.ts";
 import type { ScratchFolders } from "./plan/scratch.ts";
+import { RefusalAudit } from "./refusal_audit.ts";
 import { noWayBack } from "./rollback.ts";
 import type { GatewayService, GuestView } from "./service.ts";
+import { attachAllowed, NO_RULES, requireImagePath, type SiteRules } from "./site_rules.ts";
 import { SiteContents, type StoreSettings } from "./site_contents.ts";
 import { requireOpen } from "./switch_window.ts";
+
+/** Ids of tokens are typed by people. */
+const TOKEN_ID_CHARACTERS = 8;
 
 export interface GatewayDeps {
   readonly site: string;
@@ -51,6 +61,10 @@ export interface GatewayDeps {
   readonly dataHosts?: readonly string[];
   /** Bounds of page images and pools; the configuration's defaults without them. */
   readonly pages?: PageLimits;
+  /** `allow` and `accept` of the configuration of this moment; without it nothing is refused. */
+  readonly rules?: () => SiteRules;
+  /** The operator's token: content and path of its file, null where it was moved away. */
+  readonly apiToken?: { readonly text: string | null; readonly path: string };
   /** What is kept for later moves; nothing without it. */
   readonly store?: StoreSettings;
   /** For looks into machines' memory; without it plans go without them. */
@@ -62,7 +76,11 @@ export interface GatewayDeps {
   /** `fence` of the configuration. */
   readonly fence?: Fence;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
-  readonly openEndpoint: (incarnation: string) => Promise<CarrierEndpoint>;
+  readonly openEndpoint: (incarnation: string, keys: KnownKeys) => Promise<CarrierEndpoint>;
+  /** In place of the ledger in `ledgerFile`: for whoever keeps one across lives of a gateway. */
+  readonly ledger?: Ledger;
+  /** In place of the records below `stateDirectory`, of images that are no files. */
+  readonly images?: Pick<ImageRecordFiles, "track" | "has" | "forget" | "idle">;
   readonly newId: () => string;
   readonly log: Log;
 }
@@ -70,6 +88,10 @@ export interface GatewayDeps {
 /** A running gateway: the service for its API, and its end. */
 export interface Gateway {
   readonly service: GatewayService;
+  /** Judges the tokens that requests to the API carry. */
+  readonly authorized: Authorize;
+  /** Writes to the site's audit; never throws. */
+  readonly audit: (kind: string, body: Record<string, unknown>) => void;
   readonly linkAddress: string;
   /** Lets go of machines and peers; running moves are restored by the next start. */
   close(): Promise<void>;
@@ -82,8 +104,9 @@ export interface Gateway {
  */
 export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   const { site, clock, log } = deps;
-  const ledger = openLedger(deps.ledgerFile, clock);
-  const guests = new GuestRegistry(site, ledger, deps.attach);
+  const ledger = deps.ledger ?? openLedger(deps.ledgerFile, clock);
+  const rules = deps.rules ?? (() => NO_RULES);
+  const guests = new GuestRegistry(site, ledger, attachAllowed(deps.attach, rules));
   const audit = (kind: string, body: Record<string, unknown>) => {
     try {
       ledger.audit(kind, body);
@@ -91,6 +114,14 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       log("error", toGatewayError(error).message);
     }
   };
+  const tokens = new TokenRegistry({
+    store: ledger.tokens,
+    clock,
+    newId: () => deps.newId().slice(0, TOKEN_ID_CHARACTERS),
+    audit,
+    log,
+  });
+  if (deps.apiToken) tokens.takeOver(deps.apiToken.text, deps.apiToken.path);
   const incarnation = deps.newId();
   const pages = deps.pages ?? DEFAULT_PAGE_LIMITS;
   const contents = new SiteContents(
@@ -114,7 +145,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     log,
   });
   const kept = new KeptImages(deps.kept ?? DEFAULT_KEPT_LIMITS, clock, log);
-  const images = new ImageRecordFiles({
+  const images = deps.images ?? new ImageRecordFiles({
     directory: `${deps.stateDirectory}/disks`,
     clock,
     log,
@@ -131,6 +162,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     sealer: deps.sealer ?? inlineSealer,
     kept,
     images,
+    acceptance: (peer) => acceptanceOf(rules().accept, peer),
     fence: deps.fence ?? null,
     newId: deps.newId,
     log,
@@ -144,11 +176,15 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   await migrations.restore();
   // After the machines: reading a large store takes a second, and none of them waits for it.
   contents.open();
-  const endpoint = await deps.openEndpoint(incarnation);
+  const endpoint = await deps.openEndpoint(incarnation, peerKeys(ledger, audit, log));
   peers.connect(endpoint);
   const watched = deps.peersVersion && watchPeers({
     version: deps.peersVersion,
-    reload: () => peers.reload(),
+    reload: async () => {
+      await peers.reload();
+      const renewed = await endpoint.renewIdentity?.();
+      if (renewed) audit("key_replaced", renewed);
+    },
     clock,
     log,
     signal: closing.signal,
@@ -257,6 +293,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
         guests,
         ownership: (guestId) => ledger.ownership(guestId),
         movingGuest: (guestId) => migrations.movingGuest(guestId),
+        requirePath: (path) => requireImagePath(path, rules().allow, deps.stateDirectory),
       });
       kept.drop(report.guest, report.side === "source" ? report.to : report.from);
       for (const path of deleted) await images.forget(path);
@@ -285,7 +322,10 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
         request,
         signal,
       ),
-    audit: (limit) => ledger.auditEntries(limit),
+    audit: (query) => ledger.auditEntries(query),
+    tokens: () => tokens.list(),
+    createToken: (request, by) => tokens.create(request, by),
+    revokeToken: (idOrName, by) => tokens.revoke(idOrName, by),
     health() {
       const checks: Record<string, string> = {
         ledger: ledger.isWritable() ? "ok" : "unwritable",
@@ -308,11 +348,21 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     return migrations.reports.report(id);
   }
 
+  const wrongTokens = new RefusalAudit(clock, audit, "token_refused");
   return {
     service,
+    authorized: tokenAuthorizer({
+      tokens,
+      clock,
+      audit,
+      refused: (remote) =>
+        wrongTokens.add({ remote, code: "api_token_invalid", message: "a wrong token of the API" }),
+    }),
+    audit,
     linkAddress: endpoint.address,
     async close() {
       closing.abort();
+      tokens.close();
       await watched;
       await migrations.stop();
       kept.close();

@@ -8,6 +8,8 @@ export interface LeftoversDeps {
   readonly guests: Pick<GuestRegistry, "find">;
   readonly ownership: (guestId: string) => { readonly owner: string | null } | null;
   readonly movingGuest: (guestId: string) => string | null;
+  /** Throws for a path that the site's configuration does not allow: a machine may say anything. */
+  readonly requirePath: (path: string) => Promise<void>;
 }
 
 /**
@@ -16,11 +18,12 @@ export interface LeftoversDeps {
  * when asked.
  *
  * @returns the paths that were deleted
- * @throws {GatewayError} `migration_state` while the move goes on or the machine still uses them
+ * @throws {GatewayError} `migration_state` while the move goes on or the machine still uses them,
+ *   `guest_not_allowed` where one of them lies elsewhere than images may; nothing was deleted then
  */
 export async function deleteLeftovers(
   report: MigrationReport,
-  { guests, ownership, movingGuest }: LeftoversDeps,
+  { guests, ownership, movingGuest, requirePath }: LeftoversDeps,
 ): Promise<string[]> {
   if (!ENDED_STATES.includes(report.state)) {
     throw refused(`${report.id} is ${report.state}`, "Wait until the move has ended");
@@ -52,6 +55,7 @@ export async function deleteLeftovers(
       `Remove it first: DELETE /v1/guests/${report.guest}?end=true`,
     );
   }
+  for (const path of report.leftovers) await requirePath(path);
   if (runState === "postmigrate") await entry?.guest?.end();
   const deleted: string[] = [];
   for (const path of report.leftovers) {

@@ -4,6 +4,7 @@ import type { PageLimits } from "../image/page_memory.ts";
 import type { Ledger } from "../ledger/ledger.ts";
 import type { KeptImages } from "../migration/kept_images.ts";
 import type { ImageRecords } from "../migration/ports.ts";
+import type { PeerAcceptance } from "../security/accept_rules.ts";
 import type { ImageRecordFiles } from "./image_records.ts";
 import type { Fence } from "./fence.ts";
 import type { GuestRegistry } from "./guests.ts";
@@ -26,6 +27,8 @@ export interface MigrationDeps {
   readonly images: ImageRecords & Pick<ImageRecordFiles, "has">;
   /** Called before this site starts a machine unasked; null where the site has no fence. */
   readonly fence: Fence | null;
+  /** What this site takes from a peer, by the configuration of this moment. */
+  readonly acceptance: (peer: string) => PeerAcceptance | null;
   readonly newId: () => string;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
 }

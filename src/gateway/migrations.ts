@@ -46,6 +46,7 @@ export class MigrationManager {
       isRunning: (id) => running.get(id) !== null,
       claim: (guestId) => running.claim(guestId),
       release: (guestId) => running.release(guestId),
+      whenEarlierEnded: (guestId, peer, limit) => running.whenEarlierEnded(guestId, peer, limit),
       planned: (peer, question) => answerPlan({ ...deps, running }, peer, question),
       accept: (stored, guest, link, epoch) =>
         this.#arrival({ stored, guest, link, epoch, events: [] }),
@@ -183,6 +184,7 @@ export class MigrationManager {
       running: this.#running,
       departure: (move) => this.#sourceActor(move),
       arrival: (move) => this.#arrival(move),
+      listen: (link, id) => this.#arrivals.listen(link, id),
       untilEnd: (id, procedure) => this.#untilEnd(id, procedure),
       changed: (id) => this.#changed(id),
       runsHere: (guestId) => this.#runsHere(guestId),
@@ -225,6 +227,7 @@ export class MigrationManager {
   #changed(id: string): void {
     const arrival = this.#running.arrival(id);
     if (!arrival) return;
+    this.#running.changed();
     const { kind } = arrival.actor.state;
     if (kind === "owning" || kind === "running") this.#runsHere(arrival.stored.guestId);
     const isOffer = this.#running.isOffer(arrival);
@@ -266,7 +269,7 @@ export class MigrationManager {
   #reported(id: string, report: Partial<MigrationReport>): void {
     const arrival = this.#running.arrival(id);
     if (!arrival) return;
-    arrival.report.source = report;
+    arrival.report.heard(report);
     arrival.begun = true;
     this.#changed(id);
     if (arrival.report.isLast) this.#ended(id);

@@ -88,8 +88,8 @@ export class PeerRegistry {
 
   /**
    * Takes over the peers as the configuration names them now: makes links for new ones, and dials
-   * again at once where there is no connection. A connection to a peer that was removed goes on
-   * until it breaks; then the peer is not shown any more.
+   * again at once where there is no connection. Connections to a peer that was removed, or whose
+   * certificate is another one, end: they were proved by what is not trusted any more.
    *
    * @throws {GatewayError} as `readPeers`; the peers stay as they were
    */
@@ -101,11 +101,22 @@ export class PeerRegistry {
 
   async #reload(): Promise<void> {
     const peers = await this.#deps.readPeers();
+    const before = new Map([...this.#entries].map(([name, entry]) => [name, { ...entry }]));
     for (const entry of this.#entries.values()) entry.isTrusted = false;
     for (const peer of peers) {
       const known = this.#entries.get(peer.name);
       if (known) Object.assign(known, { peer, isTrusted: true });
       else this.#open(peer, true);
+    }
+    for (const [name, { peer, isTrusted, link }] of before) {
+      const now = this.#entries.get(name)!;
+      if (!isTrusted || (now.isTrusted && now.peer.fingerprint === peer.fingerprint)) continue;
+      const { fingerprint } = peer;
+      this.#deps.audit(now.isTrusted ? "peer_changed" : "peer_removed", {
+        peer: name,
+        fingerprint,
+      });
+      link.disconnect("the peer is not trusted any more by what it showed");
     }
     for (const { link } of this.#entries.values()) link.retry();
   }

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { GatewayError } from "../core/errors.ts";
+import type { Carrier } from "../link/carrier.ts";
+import { memoryCarrierPair } from "../link/memory_carrier.ts";
 import { VirtualClock } from "../testing/virtual_clock.ts";
 import { type LinkLimits, PeerRegistry } from "./peers.ts";
 
@@ -124,5 +126,44 @@ Deno.test("PeerRegistry dials at once for whoever asks, and when the peers were 
   await clock.advance(0);
   assert.equal(dials, again + 1);
   assert.equal(peers.views()[0].lastError?.code, "peer_not_trusted");
+  await peers.close();
+});
+
+Deno.test("PeerRegistry ends connections to a peer that was removed or is another one, and says so", async () => {
+  const clock = new VirtualClock();
+  let trusted = [peer("east"), peer("south")];
+  const audited: [string, unknown][] = [];
+  const peers = new PeerRegistry({
+    clock,
+    incarnation: "i",
+    readPeers: () => Promise.resolve(trusted),
+    onLink: () => {},
+    audit: (kind, body) => audited.push([kind, body.peer]),
+  });
+  await peers.reload();
+  const accept: ((carrier: Carrier) => void)[] = [];
+  peers.connect({
+    address: "none",
+    dial: () => new Promise(() => {}),
+    onAccept: (listener) => accept.push(listener),
+    onRefusal: () => {},
+    close: () => Promise.resolve(),
+  });
+  for (const peerName of ["east", "south"]) {
+    const path = { clock, random: () => 0.5, delayMs: 1, jitterMs: 0, bytesPerSecond: null };
+    const theirs = { peerName, peerIncarnation: "theirs" };
+    accept[0](memoryCarrierPair(path, theirs, { peerName: "here", peerIncarnation: "i" }).a);
+  }
+  await clock.advance(10);
+  assert.deepEqual(peers.views().map(({ state }) => state), ["up", "up"]);
+  await peers.reload();
+  assert.deepEqual(peers.views().map(({ state }) => state), ["up", "up"], "nothing has changed");
+
+  trusted = [{ ...peer("east"), fingerprint: "sha256:another" }];
+  await peers.reload();
+  assert.deepEqual(audited, [["peer_changed", "east"], ["peer_removed", "south"]]);
+  assert.deepEqual(peers.views().map(({ name, state }) => `${name} ${state}`), ["east down"]);
+  await peers.reload();
+  assert.equal(audited.length, 2);
   await peers.close();
 });

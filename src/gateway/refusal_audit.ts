@@ -4,6 +4,8 @@ import type { Clock } from "../core/clock.ts";
 const AUDIT_PERIOD_MS = 60_000;
 /** Refusals that are remembered to be counted; a flood of different ones pushes the oldest out. */
 const REMEMBERED_MAX = 256;
+/** Entries in this time; whoever can choose an address for each try writes no more of them. */
+export const AUDIT_ENTRIES_MAX = 60;
 
 export interface Refusal {
   /** `HOST:PORT`, or whatever is known of the other side. */
@@ -13,15 +15,21 @@ export interface Refusal {
 }
 
 /**
- * Writes refused contacts to the audit. A peer that is not trusted yet dials every 5 s with five
+ * Writes refused contacts to the audit, by peers (`link_refused`) or by clients of the API. A peer that is not trusted yet dials every 5 s with five
  * connections: 86 000 entries a day that all say the same would bury everything else.
  */
 export class RefusalAudit {
   readonly #seen = new Map<string, { auditedAtMs: number; count: number }>();
 
+  #periodAtMs = -Infinity;
+  #written = 0;
+  /** Not written because there were too many, since the last entry. */
+  #unwritten = 0;
+
   constructor(
     private readonly clock: Clock,
     private readonly audit: (kind: string, body: Record<string, unknown>) => void,
+    private readonly kind = "link_refused",
   ) {}
 
   add(refusal: Refusal): void {
@@ -34,10 +42,24 @@ export class RefusalAudit {
       seen.count++;
       return;
     }
+    if (!this.#mayWrite(nowMs)) {
+      this.#unwritten++;
+      return;
+    }
     this.#seen.delete(key);
     this.#seen.set(key, { auditedAtMs: nowMs, count: 0 });
     if (this.#seen.size > REMEMBERED_MAX) this.#seen.delete(this.#seen.keys().next().value!);
     const repeated = seen === undefined || seen.count === 0 ? {} : { repeated: seen.count };
-    this.audit("link_refused", { ...refusal, ...repeated });
+    const unwritten = this.#unwritten === 0 ? {} : { unwritten: this.#unwritten };
+    this.#unwritten = 0;
+    this.audit(this.kind, { ...refusal, ...repeated, ...unwritten });
+  }
+
+  #mayWrite(nowMs: number): boolean {
+    if (nowMs - this.#periodAtMs >= AUDIT_PERIOD_MS) {
+      this.#periodAtMs = nowMs;
+      this.#written = 0;
+    }
+    return this.#written++ < AUDIT_ENTRIES_MAX;
   }
 }

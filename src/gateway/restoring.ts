@@ -1,4 +1,5 @@
 import type { Clock } from "../core/clock.ts";
+import type { PeerLink } from "../link/peer_link.ts";
 import {
   destinationEnded,
   type DestinationEvent,
@@ -21,6 +22,8 @@ export interface RestoringDeps extends MigrationDeps {
   readonly arrival: (move: ToServe<DestinationEvent> & { stored: Arrival["stored"] }) => Arrival;
   /** What has been begun goes on to its end beside everything else. */
   readonly untilEnd: (id: string, procedure: Promise<void>) => void;
+  /** An arrival's actor opens its channel before the source's first frame: nobody else would hear that. */
+  readonly listen: (link: PeerLink, id: string) => void;
   /** There is something new to show of an arrival. */
   readonly changed: (id: string) => void;
   /** The owner record says that this guest runs here. */
@@ -70,6 +73,7 @@ async function restoreArrival(deps: RestoringDeps, past: PastMigration): Promise
   const link = await peers.linkOrOrphan(stored.peer);
   const guest = lazyGuest(entry.definition.kind, () => guests.machine(stored.guestId));
   const { actor } = deps.arrival({ stored, guest, link, epoch, events });
+  deps.listen(link, stored.id);
   const resumed = actor.resume(past.notes).then(() => deps.changed(stored.id));
   // What an operator decided here comes after what a restart does by itself.
   const decided = resumed.then(() => verdict ? actor.carryOut(verdict) : undefined);

@@ -45,15 +45,20 @@ export class Rollbacks {
 
   /**
    * Begins the move back, at whichever end of the completed move this site is; one that goes on
-   * already is left to it.
+   * already is left to it. Whether it does, the site that the machine leaves knows first: where this
+   * is the other one, it is asked even if the last try seems to go on.
    *
    * @throws {GatewayError} `rollback_not_possible`, `peer_unreachable`, `guest_moving`
    */
   async begin(id: string): Promise<void> {
     const report = this.deps.reports.report(id);
-    if (report.rollback !== null && !ENDED_STATES.includes(report.rollback.state)) return;
-    if (report.side === "destination") await this.#moveBack(report);
-    else await this.#ask(report);
+    const goesOn = report.rollback !== null && !ENDED_STATES.includes(report.rollback.state);
+    if (report.side === "destination") return goesOn ? undefined : await this.#moveBack(report);
+    try {
+      await this.#ask(report);
+    } catch (error) {
+      if (!goesOn || toGatewayError(error).code !== "peer_unreachable") throw error;
+    }
   }
 
   /** The peer wants a machine back that came from there. Answers on the channel of the question. */

@@ -33,6 +33,9 @@ export class RunningMigrations {
   /** Guests whose offer is being checked: two moves of one machine must not both get through. */
   readonly #claimed = new Set<string>();
 
+  /** Who waits for a change of any of them. */
+  readonly #watchers = new Set<() => void>();
+
   constructor(private readonly ledger: Ledger) {}
 
   get(id: string): Running | null {
@@ -54,6 +57,36 @@ export class RunningMigrations {
 
   delete(id: string): void {
     this.#byId.delete(id);
+    this.changed();
+  }
+
+  /** The state of one of them is another than before. */
+  changed(): void {
+    for (const look of this.#watchers) look();
+  }
+
+  /**
+   * Resolves once no earlier move of this guest arrives from `peer` any more, or at `limit`. A source
+   * offers a machine anew as soon as its last try has ended there, and the word of that end travels
+   * on another channel than the offer.
+   */
+  async whenEarlierEnded(guestId: string, peer: string, limit: AbortSignal): Promise<void> {
+    const isOpen = () => {
+      const running = this.#byId.get(this.movingGuest(guestId) ?? "");
+      return running?.side === "destination" && running.stored.peer === peer;
+    };
+    if (!isOpen() || limit.aborted) return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const look = () => isOpen() || resolve();
+    const late = () => resolve();
+    this.#watchers.add(look);
+    limit.addEventListener("abort", late);
+    try {
+      await promise;
+    } finally {
+      this.#watchers.delete(look);
+      limit.removeEventListener("abort", late);
+    }
   }
 
   /** The migration that a guest is part of, if it has not ended. */

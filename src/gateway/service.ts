@@ -1,10 +1,12 @@
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { GuestDescription } from "../guest/guest.ts";
+import type { AuditEntry, AuditQuery } from "../ledger/audit_log.ts";
 import type { PathMeasurement } from "../link/peer_link.ts";
 import type { LinkRate } from "../migration/control/wishes.ts";
 import type { MigrationChanges, MigrationOptions } from "../migration/options.ts";
 import type { OwnershipRecord } from "../migration/ports.ts";
 import type { MigrationReport, QuestionAnswer } from "../migration/report.ts";
+import type { TokenRequest, TokenView } from "../security/token_registry.ts";
 import type { Plan, PlanRequest } from "./plan/report.ts";
 import type { CarrierView } from "./shown_carrier.ts";
 
@@ -68,7 +70,17 @@ export interface GatewayService {
    * `guest_unknown`, `peer_unknown`.
    */
   plan(request: PlanRequest, signal: AbortSignal): Promise<Plan>;
-  audit(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
+  /** Newest first. */
+  audit(query: AuditQuery): AuditEntry[];
+  /** Tokens of the API, never their texts. */
+  tokens(): TokenView[];
+  /**
+   * Makes a token for `by`, the name of the token that asks; its text is in this answer alone.
+   * `request_invalid`, `token_name_taken`, `token_limit`.
+   */
+  createToken(request: TokenRequest, by: string): TokenView & { token: string };
+  /** By id, or by the name of one in use. `token_unknown`, `token_last_admin`. */
+  revokeToken(idOrName: string, by: string): TokenView;
   health(): { status: "ok" | "degraded"; checks: Record<string, string> };
 }
 

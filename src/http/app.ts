@@ -1,44 +1,37 @@
 import type { OpenAPIHono } from "@hono/zod-openapi";
 import { HTTPException } from "hono/http-exception";
 import { methodNotAllowed } from "hono/method-not-allowed";
-import { secureHeaders } from "hono/secure-headers";
+import { invariant } from "../core/assert.ts";
 import { GatewayError } from "../core/errors.ts";
-import { tokenRefused } from "./bearer.ts";
+import type { ApiEnv } from "./api_env.ts";
+import { authenticate } from "./auth/authenticate.ts";
+import { expectedHost } from "./auth/expected_host.ts";
+import { ROUTE_ROLES, routesWithoutRole } from "./auth/route_roles.ts";
+import { strictHeaders } from "./auth/strict_headers.ts";
 import { jsonBody } from "./json_body.ts";
 import { answerProblem, publicError } from "./problem.ts";
 import { type HttpDeps, router } from "./router.ts";
+import { auditRoutes } from "./routes/audit.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { guestRoutes } from "./routes/guests.ts";
 import { migrationRoutes } from "./routes/migrations.ts";
 import { peerRoutes } from "./routes/peers.ts";
 import { systemRoutes } from "./routes/system.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
 
 export type { HttpDeps } from "./router.ts";
 
 /** Far above any request: the longest is a launch template. */
 export const REQUEST_BYTES_MAX = 1024 * 1024;
 
-/** The one path that is answered without a token: a supervisor's probe has none. */
-const OPEN_PATH = "/healthz";
+const LOOPBACK = { hostname: "127.0.0.1", names: [] };
 
 /** The gateway's HTTP API (contract, HTTP); every error is a problem document. */
-export function createApp(deps: HttpDeps): OpenAPIHono {
+export function createApp(deps: HttpDeps): OpenAPIHono<ApiEnv> {
   const app = router();
-  app.use(secureHeaders({
-    contentSecurityPolicy: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
-    referrerPolicy: "no-referrer",
-  }));
-  app.use(async (c, next) => {
-    await next();
-    c.header("cache-control", "no-store");
-  });
-  app.use(async (c, next) => {
-    const header = c.req.header("authorization");
-    if (c.req.path !== OPEN_PATH && !deps.authorized(header)) {
-      return answerProblem(c, tokenRefused(header), { "www-authenticate": "Bearer" });
-    }
-    await next();
-  });
+  app.use(strictHeaders());
+  app.use(expectedHost(deps.served ?? LOOPBACK));
+  app.use(authenticate(deps));
   app.use(methodNotAllowed({
     app,
     onMethodNotAllowed: (c, methods) => {
@@ -61,15 +54,18 @@ export function createApp(deps: HttpDeps): OpenAPIHono {
   app.route("/", migrationRoutes(deps));
   app.route("/", peerRoutes(deps));
   app.route("/", systemRoutes(deps));
-  app.doc31("/openapi.json", {
-    openapi: "3.1.0",
-    info: {
-      title: "Causeway gateway",
-      version: "1",
-      description: "Moves running machines between two sites. Errors are RFC 9457 problems.",
-    },
-    security: [{ token: [] }],
+  app.route("/", auditRoutes(deps));
+  app.route("/", tokenRoutes(deps));
+  // Made once: it takes as long as a hundred other answers.
+  let description: string | null = null;
+  app.get("/openapi.json", (c) => {
+    description ??= JSON.stringify(describe(app));
+    return c.body(description, 200, { "content-type": "application/json" });
   });
+  const registered = app.routes.filter(({ method }) => method !== "ALL")
+    .map(({ method, path }) => `${method} ${path}`);
+  const open = routesWithoutRole(registered);
+  invariant(open.length === 0, `routes without a role: ${open.join(", ")}`);
 
   app.notFound((c) =>
     answerProblem(
@@ -90,6 +86,27 @@ export function createApp(deps: HttpDeps): OpenAPIHono {
     return answerProblem(c, error);
   });
   return app;
+}
+
+/** The description of the API; each operation says which role it needs. */
+function describe(app: OpenAPIHono<ApiEnv>) {
+  const document = app.getOpenAPI31Document({
+    openapi: "3.1.0",
+    info: {
+      title: "Causeway gateway",
+      version: "1",
+      description: "Moves running machines between two sites. Errors are RFC 9457 problems. " +
+        "`x-role` is the role that a token needs.",
+    },
+    security: [{ token: [] }],
+  });
+  for (const [path, item] of Object.entries(document.paths ?? {})) {
+    for (const [method, operation] of Object.entries(item)) {
+      const role = ROUTE_ROLES[`${method.toUpperCase()} ${path}`];
+      if (role) Object.assign(operation, { "x-role": role });
+    }
+  }
+  return document;
 }
 
 /** The framework throws these for bodies that are not JSON. */

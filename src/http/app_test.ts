@@ -3,8 +3,8 @@ import { GatewayError } from "../core/errors.ts";
 import type { GatewayService } from "../gateway/service.ts";
 import { systemClock } from "../host/system_clock.ts";
 import { createApp, REQUEST_BYTES_MAX } from "./app.ts";
-import { bearerVerifier } from "./bearer.ts";
 import { fakeService } from "./testing/fake_service.ts";
+import { oneToken } from "./testing/one_token.ts";
 
 const TOKEN = "a-token-of-the-site";
 
@@ -13,7 +13,7 @@ function setUp(overrides: Partial<GatewayService> = {}) {
   const logged: string[] = [];
   const app = createApp({
     service: fake.service,
-    authorized: bearerVerifier(TOKEN),
+    authorized: oneToken(TOKEN),
     clock: systemClock(),
     log: (level, message) => logged.push(`${level} ${message}`),
     processFigures: () => ({
@@ -104,8 +104,26 @@ Deno.test("each route asks the service once and encodes its answer", async () =>
     ],
     ["PATCH", "/v1/migrations/m-1", { window: null }, 200, "change", "m-1", { window: null }],
     ["DELETE", "/v1/migrations/m-1/leftovers", undefined, 200, "deleteLeftovers", "m-1"],
-    ["GET", "/v1/audit", undefined, 200, "audit", 100],
-    ["GET", "/v1/audit?limit=7", undefined, 200, "audit", 7],
+    ["GET", "/v1/audit", undefined, 200, "audit", { limit: 100 }],
+    [
+      "GET",
+      "/v1/audit?limit=7&before=9&kind=offer_rejected",
+      undefined,
+      200,
+      "audit",
+      { limit: 7, before: 9, kind: "offer_rejected" },
+    ],
+    ["GET", "/v1/tokens", undefined, 200, "tokens"],
+    [
+      "POST",
+      "/v1/tokens",
+      { name: "ada", role: "operate" },
+      201,
+      "createToken",
+      { name: "ada", role: "operate", expiresAt: null },
+      "test",
+    ],
+    ["DELETE", "/v1/tokens/ada", undefined, 200, "revokeToken", "ada", "test"],
     [
       "POST",
       "/v1/migrations/m-1/answer",
@@ -232,6 +250,9 @@ Deno.test("bad input is refused by field, with what is allowed, before the servi
     ["PATCH", "/v1/peers/east", { rate: { policy: "fair" } }, '"fixed" or "schedule"'],
     ["PATCH", "/v1/peers/east", {}, "rate"],
     ["GET", "/v1/audit?limit=0", undefined, "query", "limit", "1"],
+    ["POST", "/v1/tokens", { name: "ada" }, "role", '"read" or "operate" or "admin"'],
+    ["POST", "/v1/tokens", { name: "a b", role: "read" }, "name", "1 to 64"],
+    ["POST", "/v1/tokens", { name: "a", role: "read", expiresAt: "soon" }, "expiresAt", "zone"],
     ["GET", `/v1/guests/${"g".repeat(65)}`, undefined, "path", "id", "1 to 64"],
     ["DELETE", "/v1/guests/web?end=maybe", undefined, "end", '"true"'],
     ["PUT", "/v1/guests/web", { kind: "vmware" }, "kind", '"qemu"', '"reference"'],
@@ -412,23 +433,11 @@ Deno.test("the description of the API has every path of the contract", async () 
     "/v1/plan post",
     "/v1/profiles get",
     "/v1/redirects get",
+    "/v1/tokens get,post",
+    "/v1/tokens/{id} delete",
   ]);
   for (const name of ["Guest", "Migration", "Peer", "Plan", "Problem"]) {
     assert.ok(components.schemas[name], name);
-  }
-});
-
-Deno.test("a plan is asked for with its wishes, and hears of whoever hangs up", async () => {
-  const { ask, calls } = setUp();
-  const wishes = { guest: "web", to: "east", strategy: "precopy", whenOver: ["ask"] };
-  assert.equal((await ask("POST", "/v1/plan", wishes)).status, 200);
-  const [name, request, signal] = calls.at(-1)!;
-  assert.equal(name, "plan");
-  assert.deepEqual(request, { ...wishes, seconds: 4, maxDowntimeMs: 300, rate: null });
-  assert.ok(signal instanceof AbortSignal);
-  for (const wrong of [{ seconds: 0 }, { seconds: 61 }, { strategy: "fly" }, { hold: true }]) {
-    const answer = await ask("POST", "/v1/plan", { guest: "web", to: "east", ...wrong });
-    assert.equal(answer.status, 422, JSON.stringify(wrong));
   }
 });
 

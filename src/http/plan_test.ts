@@ -1,7 +1,20 @@
 import assert from "node:assert/strict";
+import type { GatewayService } from "../gateway/service.ts";
 import { systemClock } from "../host/system_clock.ts";
 import { createApp } from "./app.ts";
 import { fakeService } from "./testing/fake_service.ts";
+import { oneToken } from "./testing/one_token.ts";
+
+function appOf(service: GatewayService, logged: string[]) {
+  return createApp({
+    service,
+    authorized: oneToken("x"),
+    clock: systemClock(),
+    log: (level, message) => logged.push(`${level} ${message}`),
+    processFigures: () => ({ residentBytes: 1, heapBytes: 1, cpuSeconds: 1, startedAtSeconds: 1 }),
+    profiles: () => Promise.resolve([]),
+  });
+}
 
 Deno.test("a client that hangs up ends its plan, which is no defect of the gateway", async () => {
   const asked = Promise.withResolvers<void>();
@@ -15,14 +28,7 @@ Deno.test("a client that hangs up ends its plan, which is no defect of the gatew
     },
   });
   const logged: string[] = [];
-  const app = createApp({
-    service,
-    authorized: () => true,
-    clock: systemClock(),
-    log: (level, message) => logged.push(`${level} ${message}`),
-    processFigures: () => ({ residentBytes: 1, heapBytes: 1, cpuSeconds: 1, startedAtSeconds: 1 }),
-    profiles: () => Promise.resolve([]),
-  });
+  const app = appOf(service, logged);
   await using server = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen: () => {} },
     app.fetch,
@@ -39,4 +45,25 @@ Deno.test("a client that hangs up ends its plan, which is no defect of the gatew
   await assert.rejects(answer);
   await hungUp.promise;
   assert.deepEqual(logged, []);
+});
+
+Deno.test("a plan is asked for with its wishes, and hears of whoever hangs up", async () => {
+  const { service, calls } = fakeService();
+  const app = appOf(service, []);
+  const ask = async (body: unknown) =>
+    await app.request("/v1/plan", {
+      method: "POST",
+      headers: { authorization: "Bearer x", "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+  const wishes = { guest: "web", to: "east", strategy: "precopy", whenOver: ["ask"] };
+  assert.equal((await ask(wishes)).status, 200);
+  const [name, request, signal] = calls.at(-1)!;
+  assert.equal(name, "plan");
+  assert.deepEqual(request, { ...wishes, seconds: 4, maxDowntimeMs: 300, rate: null });
+  assert.ok(signal instanceof AbortSignal);
+  for (const wrong of [{ seconds: 0 }, { seconds: 61 }, { strategy: "fly" }, { hold: true }]) {
+    const answer = await ask({ guest: "web", to: "east", ...wrong });
+    assert.equal(answer.status, 422, JSON.stringify(wrong));
+  }
 });

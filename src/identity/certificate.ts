@@ -1,8 +1,7 @@
 import "reflect-metadata";
 import { X509Certificate } from "node:crypto";
 import * as x509 from "@peculiar/x509";
-import { serverName } from "./fingerprint.ts";
-import { fingerprint } from "./fingerprint.ts";
+import { fingerprint, serverName } from "./fingerprint.ts";
 
 /** P-256, because rustls (QUIC), OpenSSL (TLS) and WebCrypto all take it. */
 export const KEY_ALGORITHM = { name: "ECDSA", namedCurve: "P-256" };
@@ -54,14 +53,17 @@ export async function createAuthority(
  * Issues the certificate that the gateway's QUIC and TLS listeners show, valid as long as the
  * authority. It is no authority itself: a leaf that is one could vouch for others.
  *
+ * @param generations that it has the names of, beside the one that every leaf has
  * @returns leaf and authority, in this order, and the leaf's key
  */
 export async function issueLeaf(
   authorityPem: string,
   authorityKey: CryptoKey,
+  generations: readonly number[] = [],
 ): Promise<PemPair> {
   const authority = new x509.X509Certificate(authorityPem);
-  const name = serverName(fingerprint(new Uint8Array(authority.rawData)));
+  const site = fingerprint(new Uint8Array(authority.rawData));
+  const [name, ...others] = [0, ...generations].map((generation) => serverName(site, generation));
   const keys = await generateKeys();
   const leaf = await x509.X509CertificateGenerator.create({
     serialNumber: serialNumber(),
@@ -79,7 +81,9 @@ export async function issueLeaf(
         x509.ExtendedKeyUsage.serverAuth,
         x509.ExtendedKeyUsage.clientAuth,
       ]),
-      new x509.SubjectAlternativeNameExtension([{ type: "dns", value: name }]),
+      new x509.SubjectAlternativeNameExtension(
+        [name, ...others].map((value) => ({ type: "dns" as const, value })),
+      ),
       await x509.AuthorityKeyIdentifierExtension.create(authority.publicKey),
     ],
   });

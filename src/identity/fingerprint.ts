@@ -19,7 +19,17 @@ export function fingerprintDigest(text: string): Uint8Array {
 /**
  * Name that a site's leaf certificates are valid for. It cannot resolve (RFC 6761, section 6.4) and
  * no public authority issues it, so the runtime's default roots vouch for nobody here.
+ *
+ * @param generation of the link key: a leaf has the names of its own and of earlier ones, so that
+ *   whoever asks for it by a generation gets none that is older; 0 fits every leaf
  */
-export function serverName(siteFingerprint: string): string {
-  return `${siteFingerprint.slice("sha256:".length, "sha256:".length + 32)}.invalid`;
+export function serverName(siteFingerprint: string, generation = 0): string {
+  const site = siteFingerprint.slice("sha256:".length, "sha256:".length + 32);
+  return generation === 0 ? `${site}.invalid` : `g${generation}.${site}.invalid`;
+}
+
+/** The generation that a name stands for; null for one that is not of this site. */
+export function generationOf(name: string, siteFingerprint: string): number | null {
+  const generation = Number(/^g([1-9]\d{0,8})\./.exec(name)?.[1] ?? 0);
+  return name === serverName(siteFingerprint, generation) ? generation : null;
 }

@@ -20,6 +20,13 @@ export interface SiteCertificate {
   readonly publicKey: CryptoKey;
 }
 
+/** A key that a site signs with. */
+export interface SiteKey {
+  readonly publicKey: CryptoKey;
+  /** How often it was replaced; 0 is the authority's own. */
+  readonly generation: number;
+}
+
 /**
  * Reads a site certificate and checks that it can serve as an identity.
  *
@@ -72,9 +79,9 @@ export async function readSiteCertificate(path: string): Promise<SiteCertificate
   return await parseSiteCertificate(pem, path);
 }
 
-/** True when `signature` is the site's over exactly `signed`. */
+/** True when `signature` is by this key over exactly `signed`. */
 export async function verifySignature(
-  by: SiteCertificate,
+  by: Pick<SiteKey, "publicKey">,
   signed: Uint8Array<ArrayBuffer>,
   signature: Uint8Array<ArrayBuffer>,
 ): Promise<boolean> {

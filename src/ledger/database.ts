@@ -1,8 +1,28 @@
-import { DatabaseSync } from "node:sqlite";
+import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { GatewayError } from "../core/errors.ts";
 
-/** Version of the schema in `schema/`; kept in SQLite's `user_version`. */
-export const SCHEMA_VERSION = 1;
+/**
+ * What the ledger consists of, in this order: each file adds to those before it, so the same files
+ * make a new ledger and bring an older one up to date.
+ */
+export const SCHEMA_FILES = ["001-ledger.sql", "002-access.sql"];
+
+/** Files of the schema that a ledger has; kept in SQLite's `user_version`. */
+export const SCHEMA_VERSION = SCHEMA_FILES.length;
+
+/**
+ * Prepares each statement once and keeps it: every report and question of a peer reads the ledger,
+ * and preparing takes longer than most of the reading does.
+ */
+class KeepingDatabase extends DatabaseSync {
+  readonly #prepared = new Map<string, StatementSync>();
+
+  override prepare(sql: string): StatementSync {
+    let statement = this.#prepared.get(sql);
+    if (statement === undefined) this.#prepared.set(sql, statement = super.prepare(sql));
+    return statement;
+  }
+}
 
 /**
  * Opens the ledger and brings an empty file to the newest schema. WAL with FULL: a committed
@@ -14,7 +34,7 @@ export const SCHEMA_VERSION = 1;
 export function openDatabase(path: string): DatabaseSync {
   let database: DatabaseSync | null = null;
   try {
-    database = new DatabaseSync(path);
+    database = new KeepingDatabase(path);
     database.exec("PRAGMA busy_timeout = 2000");
     if (path !== ":memory:") database.exec("PRAGMA journal_mode = WAL");
     database.exec("PRAGMA synchronous = FULL");
@@ -24,9 +44,13 @@ export function openDatabase(path: string): DatabaseSync {
     if (version > SCHEMA_VERSION) {
       throw new Error(`it has version ${version}, this gateway knows ${SCHEMA_VERSION}`);
     }
-    if (version === 0) {
-      const schema = Deno.readTextFileSync(new URL("./schema/001-ledger.sql", import.meta.url));
-      database.exec(`BEGIN; ${schema} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`);
+    if (version < SCHEMA_VERSION) {
+      const missing = SCHEMA_FILES.slice(version).map((file) =>
+        Deno.readTextFileSync(new URL(`./schema/${file}`, import.meta.url))
+      );
+      database.exec(
+        `BEGIN; ${missing.join("\n")} PRAGMA user_version = ${SCHEMA_VERSION}; COMMIT`,
+      );
     }
     // A ledger that cannot be written must be found here, not at the first decision of a move.
     database.exec("BEGIN IMMEDIATE; COMMIT");

@@ -1,8 +1,18 @@
-import type { DatabaseSync } from "node:sqlite";
 import { type Clock, timestamp } from "../core/clock.ts";
-import { GatewayError } from "../core/errors.ts";
 import type { DecisionLog, LedgerEvent, OwnershipRecord } from "../migration/ports.ts";
+import type { TokenStore } from "../security/stored_token.ts";
+import {
+  type Acceptance,
+  acceptancesOf,
+  type AcceptedSizes,
+  insertAcceptance,
+} from "./acceptances.ts";
+import { type AuditLog, auditLog } from "./audit_log.ts";
 import { openDatabase } from "./database.ts";
+import { type PeerKeys, peerKeys } from "./peer_keys.ts";
+import { objectOf, reading, timeOf } from "./reading.ts";
+import { tokenStore } from "./tokens.ts";
+import { inTransaction } from "./transaction.ts";
 
 /** A migration's identity; its state is a fold over its events. */
 export interface StoredMigration {
@@ -27,22 +37,28 @@ export interface StoredGuest {
  * All methods throw `GatewayError`: `ledger_write_failed` when the disk refuses, `ledger_unusable`
  * when what is read is not what was written.
  */
-export interface Ledger extends DecisionLog {
+export interface Ledger extends DecisionLog, AuditLog, PeerKeys {
   putGuest(guest: StoredGuest): void;
   deleteGuest(id: string): void;
   guests(): StoredGuest[];
 
   ownershipHistory(guestId: string): OwnershipRecord[];
 
-  createMigration(migration: Omit<StoredMigration, "createdAt">, first: LedgerEvent): void;
+  /** @param sizes of the machine, for an offer that this site accepts */
+  createMigration(
+    migration: Omit<StoredMigration, "createdAt">,
+    first: LedgerEvent,
+    sizes?: AcceptedSizes,
+  ): void;
   migrations(): StoredMigration[];
   /** Moves back from where this one took its machine, oldest first. */
   rollbacksOf(migrationId: string): StoredMigration[];
   events(migrationId: string): (LedgerEvent & { readonly at: string })[];
   report(migrationId: string): unknown | null;
 
-  audit(kind: string, body: Record<string, unknown>): void;
-  auditEntries(limit: number): { at: string; kind: string; body: Record<string, unknown> }[];
+  /** Every offer of a peer that was accepted here; `site` is this one. */
+  acceptances(peer: string, site: string): Acceptance[];
+  readonly tokens: TokenStore;
   /** False while the disk refuses writes: no decision can be made then. */
   isWritable(): boolean;
   close(): void;
@@ -80,6 +96,10 @@ export function openLedger(path: string, clock: Clock): Ledger {
   };
 
   return {
+    ...auditLog(database, now, read),
+    ...peerKeys(database, now, read),
+    tokens: tokenStore(database, read),
+
     putGuest: (guest) =>
       write(() => {
         database.prepare(
@@ -114,7 +134,7 @@ export function openLedger(path: string, clock: Clock): Ledger {
           .all(guestId).map(ownershipOf)
       ),
 
-    createMigration: (migration, first) =>
+    createMigration: (migration, first, sizes) =>
       write(() => {
         database.prepare(
           `INSERT INTO migration (id, guest_id, side, peer, options, created_at)
@@ -128,7 +148,9 @@ export function openLedger(path: string, clock: Clock): Ledger {
           now(),
         );
         insertEvent(migration.id, first);
+        if (sizes) insertAcceptance(database, migration.id, sizes);
       }),
+    acceptances: (peer, site) => read(() => acceptancesOf(database, peer, site)),
     migrations: () =>
       read(() =>
         database.prepare("SELECT * FROM migration ORDER BY created_at, id").all().map(migrationOf)
@@ -172,20 +194,6 @@ export function openLedger(path: string, clock: Clock): Ledger {
       }),
 
     claim: (record) => write(() => insertOwnership(record)),
-    audit: (kind, body) =>
-      write(() => {
-        database.prepare("INSERT INTO audit (at, kind, body) VALUES (?, ?, ?)")
-          .run(now(), kind, JSON.stringify(body));
-      }),
-    auditEntries: (limit) =>
-      read(() =>
-        database.prepare("SELECT at, kind, body FROM audit ORDER BY number DESC LIMIT ?").all(limit)
-          .map((row) => ({
-            at: row.at as string,
-            kind: row.kind as string,
-            body: objectOf(row.body),
-          }))
-      ),
     isWritable() {
       try {
         database.exec("BEGIN IMMEDIATE; ROLLBACK");
@@ -196,62 +204,6 @@ export function openLedger(path: string, clock: Clock): Ledger {
     },
     close: () => database.close(),
   };
-}
-
-function inTransaction(database: DatabaseSync, action: () => void): void {
-  try {
-    database.exec("BEGIN IMMEDIATE");
-    try {
-      action();
-      database.exec("COMMIT");
-    } catch (error) {
-      try {
-        database.exec("ROLLBACK");
-      } catch {
-        // SQLite has rolled back by itself (disk full): the first error is the one to tell.
-      }
-      throw error;
-    }
-  } catch (error) {
-    throw new GatewayError(
-      "ledger_write_failed",
-      `Cannot record a decision in the ledger: ${error instanceof Error ? error.message : error}`,
-      { hint: "Free space or restore write access where the ledger lives", cause: error },
-    );
-  }
-}
-
-/** What was written here can be read, or the file is damaged: then nobody may decide by it. */
-function reading<T>(path: string, action: () => T): T {
-  try {
-    return action();
-  } catch (error) {
-    throw new GatewayError(
-      "ledger_unusable",
-      `Cannot read the ledger ${path}: ${error instanceof Error ? error.message : error}`,
-      {
-        hint: "Its file is damaged: restore it from a backup, or ask before it is replaced",
-        cause: error,
-      },
-    );
-  }
-}
-
-/** A JSON object out of a column. */
-function objectOf(column: unknown): Record<string, unknown> {
-  const value: unknown = JSON.parse(column as string);
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) {
-    return value as Record<string, unknown>;
-  }
-  throw new TypeError(`an entry is no object: ${String(column).slice(0, 40)}`);
-}
-
-/** A time out of a column. */
-function timeOf(column: unknown): string {
-  if (Number.isNaN(Date.parse(column as string))) {
-    throw new TypeError(`an entry has no time: ${String(column).slice(0, 40)}`);
-  }
-  return column as string;
 }
 
 function migrationOf(row: Record<string, unknown>): StoredMigration {

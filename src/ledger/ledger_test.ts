@@ -126,7 +126,7 @@ Deno.test("a ledger whose rows are damaged is told by name, whatever is read of 
       () => ledger.rollbacksOf("m"),
       () => ledger.events("m"),
       () => ledger.report("m"),
-      () => ledger.auditEntries(1),
+      () => ledger.auditEntries({ limit: 1 }),
       () => ledger.guests(),
     ];
     for (const read of reads) {

@@ -62,5 +62,12 @@ export interface CarrierEndpoint {
   onAccept(listener: (carrier: Carrier) => void): void;
   /** Called for each refused contact: audit. */
   onRefusal(listener: (refusal: { remote: string; code: string; message: string }) => void): void;
+  /**
+   * Reads this site's identity again and uses it for connections from now on; those that there are go
+   * on. Resolves with what is in use now where that is another one, else with null.
+   *
+   * @throws {GatewayError} `certificate_invalid`, `config_invalid`; all stays as it was then
+   */
+  renewIdentity?(): Promise<{ fingerprint: string; generation: number } | null>;
   close(): Promise<void>;
 }

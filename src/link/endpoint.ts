@@ -1,16 +1,19 @@
 import { formatHostPort, type HostPort, parseHostPort } from "../config/address.ts";
-import type { Config } from "../config/config.ts";
-import { loadPeers, peerNamed } from "../config/peers.ts";
+import { type Config, loadConfig } from "../config/config.ts";
+import { loadPeers, peersNamed } from "../config/peers.ts";
 import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
-import { loadIdentity } from "../identity/site_identity.ts";
+import { growReceiveBuffer } from "../host/receive_buffer.ts";
+import { keysInMemory, type KnownKeys } from "../identity/known_keys.ts";
+import { loadIdentity, type SiteIdentity } from "../identity/site_identity.ts";
 import type { PemPair } from "../identity/certificate.ts";
 import { PROTOCOL_VERSION } from "../wire/handshake.ts";
 import type { Carrier, CarrierEndpoint } from "./carrier.ts";
+import { CertificateChoice } from "./certificate_choice.ts";
 import type { OwnSide } from "./handshake_run.ts";
 import { type ContactRefusal, QuicAcceptor } from "./quic_accept.ts";
 import { SILENCE_MS_MAX } from "./quic_carrier.ts";
-import { ALPN } from "./quic_connect.ts";
+import { ALPN, TRANSPORT } from "./quic_connect.ts";
 import { dialQuic } from "./quic_dial.ts";
 import { TlsAcceptor } from "./tls_accept.ts";
 import { dialTls } from "./tls_dial.ts";
@@ -25,6 +28,8 @@ export interface EndpointOptions {
   readonly incarnation: string;
   readonly clock: Clock;
   readonly audit: (kind: string, body: Record<string, unknown>) => void;
+  /** What is known of the peers' keys; default: nothing is from before. */
+  readonly keys?: KnownKeys;
   /** Other than our own in tests only. */
   readonly protocolVersion?: number;
   /** A bundle that heard nothing for so long is given up; default `SILENCE_MS_MAX`. */
@@ -38,11 +43,15 @@ export interface EndpointOptions {
  * @throws {GatewayError} `address_in_use`, `certificate_invalid`, `config_invalid`
  */
 export async function openEndpoint(options: EndpointOptions): Promise<CarrierEndpoint> {
-  const { config, clock, audit, silenceMsMax = SILENCE_MS_MAX } = options;
-  const identity = await loadIdentity(config);
-  const shown = await identity.issueLeaf();
+  const { config, clock, audit, silenceMsMax = SILENCE_MS_MAX, keys = keysInMemory() } = options;
+  let identity = await loadIdentity(config);
+  let shown = await identity.issueLeaf();
+  const certificates = new CertificateChoice();
   const own: OwnSide = {
-    identity,
+    get identity() {
+      return identity;
+    },
+    keys,
     site: config.site,
     incarnation: options.incarnation,
     version: options.protocolVersion ?? PROTOCOL_VERSION,
@@ -74,20 +83,34 @@ export async function openEndpoint(options: EndpointOptions): Promise<CarrierEnd
   return {
     address: formatHostPort(address),
     async dial(peerName, signal, kind = "quic") {
-      const peer = peerNamed(await loadPeers(config.path), peerName);
+      const entries = peersNamed(await loadPeers(config.path), peerName);
       try {
-        const options = { own, peer, clock, signal, silenceMsMax };
-        const carrier = kind === "quic" ? await dialQuic(options) : await dialTls(options, shown);
+        const carrier = await certificates.dial<Carrier>(entries, (entry) => {
+          const keyGeneration = keys.keyGeneration(entry.certificate.fingerprint);
+          const peer = { ...entry, keyGeneration };
+          const options = { own, peer, clock, signal, silenceMsMax };
+          return kind === "quic" ? dialQuic(options) : dialTls(options, shown);
+        });
         dialled.add(carrier);
         void carrier.closed.then(() => dialled.delete(carrier));
         return carrier;
       } catch (error) {
         if (error instanceof GatewayError && error.code !== "peer_unreachable") {
-          const remote = peer.address ?? peer.name;
+          const remote = entries[0].address ?? peerName;
           refused({ remote, code: error.code, message: error.message });
         }
         throw error;
       }
+    },
+    async renewIdentity() {
+      const next = await loadIdentity(await loadConfig(config.path));
+      if (isSameKey(next, identity)) return null;
+      shown = await next.issueLeaf();
+      tls.show(shown);
+      // Only the certificate is another one: the first listener goes on taking what comes in.
+      if (listener !== null) listenQuic(quic, shown);
+      identity = next;
+      return { fingerprint: next.certificate.fingerprint, generation: next.generation };
     },
     onAccept: (listener) => void acceptListeners.push(listener),
     onRefusal: (listener) => void refusalListeners.push(listener),
@@ -122,12 +145,9 @@ async function listenBoth(
     try {
       quic = new Deno.QuicEndpoint(asked);
       const address = { hostname: asked.hostname, port: quic.addr.port };
+      growReceiveBuffer(address.port);
       const tls = await listenTls(address, shown, contacts);
-      const listener = config.carrier === "tls" ? null : quic.listen({
-        alpnProtocols: [ALPN],
-        cert: shown.certificatePem,
-        key: shown.keyPem,
-      });
+      const listener = config.carrier === "tls" ? null : listenQuic(quic, shown);
       return { quic, listener, tls, address };
     } catch (cause) {
       const protocol = quic === null ? "UDP" : "TCP";
@@ -143,4 +163,18 @@ async function listenBoth(
       );
     }
   }
+}
+
+function listenQuic(quic: Deno.QuicEndpoint, shown: PemPair): Deno.QuicListener {
+  return quic.listen({
+    ...TRANSPORT,
+    alpnProtocols: [ALPN],
+    cert: shown.certificatePem,
+    key: shown.keyPem,
+  });
+}
+
+function isSameKey(one: SiteIdentity, other: SiteIdentity): boolean {
+  return one.certificate.fingerprint === other.certificate.fingerprint &&
+    one.keyCertificate?.toHex() === other.keyCertificate?.toHex();
 }

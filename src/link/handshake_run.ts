@@ -1,7 +1,9 @@
 import type { TrustedPeer } from "../config/peers.ts";
 import { GatewayError } from "../core/errors.ts";
 import { fingerprintDigest } from "../identity/fingerprint.ts";
-import { verifySignature } from "../identity/site_certificate.ts";
+import type { KnownKeys } from "../identity/known_keys.ts";
+import { readKeyCertificate } from "../identity/link_key.ts";
+import { type SiteKey, verifySignature } from "../identity/site_certificate.ts";
 import type { SiteIdentity } from "../identity/site_identity.ts";
 import {
   decodeHandshakeMessage,
@@ -18,9 +20,12 @@ import {
 } from "../wire/handshake.ts";
 import { type ByteStream, readExactly } from "./quic_stream.ts";
 
-/** What this gateway says of itself. */
+/** What this gateway says of itself, and knows of others. */
 export interface OwnSide {
+  /** Read once for each handshake: it may be replaced between two of them. */
   readonly identity: SiteIdentity;
+  /** Without it every generation of a peer's key is good. */
+  readonly keys?: KnownKeys;
   readonly site: string;
   readonly incarnation: string;
   readonly version: number;
@@ -47,10 +52,11 @@ export interface ProvenPeer {
  */
 export async function dialHandshake(
   stream: ByteStream,
-  own: OwnSide,
+  side: OwnSide,
   peer: TrustedPeer,
   lane: LaneId,
 ): Promise<ProvenPeer> {
+  const own = { ...side };
   return await tellingWhy(stream, async () => {
     const diallerHello = helloOf(own, lane);
     await stream.write(diallerHello);
@@ -73,10 +79,8 @@ export async function dialHandshake(
       diallerHello,
       acceptorHello: answer.bytes,
     };
-    await verifyProof(stream, peer, transcript({ signer: "acceptor", ...digests }));
-    await stream.write(
-      encodeProof(await own.identity.sign(transcript({ signer: "dialler", ...digests }))),
-    );
+    await verifyProof(stream, own, peer, transcript({ signer: "acceptor", ...digests }));
+    await stream.write(await proofOf(own, transcript({ signer: "dialler", ...digests })));
     return { peer, hello };
   });
 }
@@ -89,9 +93,10 @@ export async function dialHandshake(
  */
 export async function acceptHandshake(
   stream: ByteStream,
-  own: OwnSide,
+  side: OwnSide,
   loadPeers: () => Promise<TrustedPeer[]>,
 ): Promise<ProvenPeer> {
+  const own = { ...side };
   return await tellingWhy(stream, async () => {
     const asked = await expect(stream, "hello", "the caller");
     const hello = asked.hello;
@@ -114,10 +119,8 @@ export async function acceptHandshake(
       acceptorHello,
     };
     await stream.write(acceptorHello);
-    await stream.write(
-      encodeProof(await own.identity.sign(transcript({ signer: "acceptor", ...digests }))),
-    );
-    await verifyProof(stream, peer, transcript({ signer: "dialler", ...digests }));
+    await stream.write(await proofOf(own, transcript({ signer: "acceptor", ...digests })));
+    await verifyProof(stream, own, peer, transcript({ signer: "dialler", ...digests }));
     return { peer, hello };
   });
 }
@@ -135,15 +138,44 @@ function helloOf(own: OwnSide, lane: LaneId): Uint8Array<ArrayBuffer> {
   });
 }
 
+async function proofOf(
+  { identity }: OwnSide,
+  signed: Uint8Array<ArrayBuffer>,
+): Promise<Uint8Array<ArrayBuffer>> {
+  return encodeProof(await identity.sign(signed), identity.keyCertificate);
+}
+
 async function verifyProof(
   stream: ByteStream,
+  { keys }: OwnSide,
   peer: TrustedPeer,
   signed: Uint8Array<ArrayBuffer>,
 ): Promise<void> {
-  const { signature } = await expect(stream, "proof", peer.name);
+  const { signature, certificate } = await expect(stream, "proof", peer.name);
+  const { fingerprint } = peer.certificate;
+  const key = await keyOf(peer, certificate);
+  const known = keys?.keyGeneration(fingerprint) ?? 0;
+  if (key.generation < known) {
+    throw new GatewayError(
+      "peer_not_trusted",
+      `Cannot trust ${peer.name}: its key is of generation ${key.generation}, and generation ` +
+        `${known} has replaced it`,
+      { hint: `Run \`causeway rotate-key --generation ${known + 1}\` at ${peer.name}` },
+    );
+  }
   const bytes = new Uint8Array(signature);
-  if (!await verifySignature(peer.certificate, signed, bytes)) {
+  if (!await verifySignature(key, signed, bytes)) {
     throw handshakeFailed(`the signature of ${peer.name} does not fit this connection`);
+  }
+  if (key.generation > known) keys?.keySeen(fingerprint, key.generation);
+}
+
+async function keyOf(peer: TrustedPeer, certificate: Uint8Array | null): Promise<SiteKey> {
+  if (certificate === null) return { publicKey: peer.certificate.publicKey, generation: 0 };
+  try {
+    return await readKeyCertificate(certificate, peer.certificate, peer.name);
+  } catch (cause) {
+    throw handshakeFailed(`the key of ${peer.name} is not certified by its site`, cause);
   }
 }
 

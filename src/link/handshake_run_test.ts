@@ -3,7 +3,9 @@ import { join } from "node:path";
 import type { TrustedPeer } from "../config/peers.ts";
 import { GatewayError } from "../core/errors.ts";
 import { createAuthority } from "../identity/certificate.ts";
-import { loadIdentity, type SiteIdentity } from "../identity/site_identity.ts";
+import { keysInMemory, type KnownKeys } from "../identity/known_keys.ts";
+import { makeLinkKey } from "../identity/link_key.ts";
+import { loadIdentity, readAuthorityKey, type SiteIdentity } from "../identity/site_identity.ts";
 import {
   BUNDLE_ID_BYTES,
   encodeRefusal,
@@ -15,7 +17,10 @@ import type { ByteStream } from "./quic_stream.ts";
 
 const lane = { bundleId: new Uint8Array(BUNDLE_ID_BYTES).fill(5), laneIndex: 0, laneCount: 5 };
 
-async function site(name: string): Promise<SiteIdentity> {
+/** One identity for each of these generations of its link key; 0 is the authority's own key. */
+async function site(name: string): Promise<SiteIdentity>;
+async function site(name: string, ...generations: number[]): Promise<SiteIdentity[]>;
+async function site(name: string, ...generations: number[]) {
   const dir = await Deno.makeTempDir();
   try {
     const authority = await createAuthority(name, Date.UTC(2026, 0, 1));
@@ -23,7 +28,17 @@ async function site(name: string): Promise<SiteIdentity> {
     const keyFile = join(dir, "site.key");
     await Deno.writeTextFile(certificateFile, authority.certificatePem);
     await Deno.writeTextFile(keyFile, authority.keyPem, { mode: 0o600 });
-    return await loadIdentity({ certificateFile, keyFile });
+    const first = await loadIdentity({ certificateFile, keyFile });
+    if (generations.length === 0) return first;
+    const identities: SiteIdentity[] = [];
+    const linkKeyFile = join(dir, "link-key.pem");
+    const key = await readAuthorityKey(keyFile);
+    for (const generation of generations) {
+      const text = await makeLinkKey(first.certificate, key, generation);
+      await Deno.writeTextFile(linkKeyFile, text, { mode: 0o600 });
+      identities.push(await loadIdentity({ certificateFile, keyFile, linkKeyFile }));
+    }
+    return [first, ...identities];
   } finally {
     await Deno.remove(dir, { recursive: true });
   }
@@ -31,8 +46,12 @@ async function site(name: string): Promise<SiteIdentity> {
 
 const [a, b, c] = await Promise.all([site("a"), site("b"), site("c")]);
 
-function own(identity: SiteIdentity, version = PROTOCOL_VERSION): OwnSide {
-  return { identity, site: identity.certificate.site, incarnation: "process", version };
+function own(
+  identity: SiteIdentity,
+  version = PROTOCOL_VERSION,
+  keys?: KnownKeys,
+): OwnSide {
+  return { identity, keys, site: identity.certificate.site, incarnation: "process", version };
 }
 
 function peer(identity: SiteIdentity): TrustedPeer {
@@ -257,4 +276,68 @@ Deno.test("a configuration that cannot be read trusts nobody and tells the calle
   assert.match(String((accept!.cause as Error).message), /secret/);
   assert.equal(dial!.code, "handshake_failed");
   assert.doesNotMatch(dial!.message, /secret/);
+});
+
+Deno.test("a link key proves its site, and makes the ones before it worthless, whoever dials", async () => {
+  const [authority, first, second] = await site("d", 1, 2);
+  for (const dials of [true, false]) {
+    const keys = keysInMemory();
+    const meet = async (identity: SiteIdentity) => {
+      const { dialler, acceptor } = streamPair();
+      const knowing = own(a, PROTOCOL_VERSION, keys);
+      return await outcomes(
+        dialHandshake(dialler, dials ? own(identity) : knowing, peer(dials ? a : identity), lane),
+        acceptHandshake(
+          acceptor,
+          dials ? knowing : own(identity),
+          () => Promise.resolve([peer(dials ? authority : a)]),
+        ),
+      );
+    };
+    const fine = { dial: null, accept: null };
+    assert.deepEqual(await meet(authority), fine);
+    assert.deepEqual(await meet(second), fine);
+    assert.equal(keys.keyGeneration(authority.certificate.fingerprint), 2);
+    for (const old of [first, authority]) {
+      const { dial, accept } = await meet(old);
+      // The dialler has said its last word by then: what it is told comes as its first record.
+      const refusal = (dials ? accept : dial)!;
+      assert.equal(refusal.code, "peer_not_trusted");
+      assert.match(refusal.message, /generation \d, and generation 2 has replaced it/);
+    }
+    assert.deepEqual(await meet(second), fine, "the present one stays good");
+    assert.equal(keys.keyGeneration(a.certificate.fingerprint), 0);
+  }
+});
+
+Deno.test("a link key that another site has certified proves nothing", async () => {
+  const [, ofC] = await site("e", 5);
+  // b's certificate with a key that e has certified: e is a site like any other.
+  const impostor: SiteIdentity = { ...ofC, certificate: b.certificate };
+  const keys = keysInMemory();
+  const { dialler, acceptor } = streamPair();
+  const { accept } = await outcomes(
+    dialHandshake(dialler, own(impostor), peer(a), lane),
+    acceptHandshake(acceptor, own(a, PROTOCOL_VERSION, keys), () => Promise.resolve([peer(b)])),
+  );
+  assert.equal(accept?.code, "handshake_failed");
+  assert.match(accept!.message, /the key of b is not certified by its site/);
+  assert.equal(keys.keyGeneration(b.certificate.fingerprint), 0, "nor makes anything worthless");
+});
+
+Deno.test("a signature by another key than the certified one does not count, nor its generation", async () => {
+  const [authority, first] = await site("f", 1);
+  const impostor: SiteIdentity = { ...first, sign: c.sign };
+  const keys = keysInMemory();
+  const { dialler, acceptor } = streamPair();
+  const { accept } = await outcomes(
+    dialHandshake(dialler, own(impostor), peer(a), lane),
+    acceptHandshake(
+      acceptor,
+      own(a, PROTOCOL_VERSION, keys),
+      () => Promise.resolve([peer(authority)]),
+    ),
+  );
+  assert.match(accept!.message, /signature of f does not fit/);
+  assert.equal(keys.keyGeneration(authority.certificate.fingerprint), 0);
 });

@@ -6,7 +6,6 @@ import { handshakeFailed } from "../wire/handshake.ts";
 import { BundleTable } from "./bundle_table.ts";
 import { acceptHandshake, type OwnSide } from "./handshake_run.ts";
 import { QuicCarrier } from "./quic_carrier.ts";
-import { ALPN, TRANSPORT } from "./quic_connect.ts";
 import { QuicLane } from "./quic_lane.ts";
 import { quicStream } from "./quic_stream.ts";
 
@@ -129,7 +128,9 @@ export class QuicAcceptor {
 
 async function completeTls(incoming: Deno.QuicIncoming): Promise<Deno.QuicConn> {
   try {
-    return await incoming.accept({ ...TRANSPORT, alpnProtocols: [ALPN] });
+    // As the endpoint listens now: options given here would go with the certificate that it had when
+    // this was asked for.
+    return await incoming.accept();
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw handshakeFailed(`TLS failed: ${reason}`, cause);

@@ -1,6 +1,7 @@
 import { type HostPort, parseHostPort } from "../config/address.ts";
 import type { TrustedPeer } from "../config/peers.ts";
 import { GatewayError } from "../core/errors.ts";
+import { growReceiveBuffer } from "../host/receive_buffer.ts";
 import { serverName } from "../identity/fingerprint.ts";
 
 /**
@@ -25,6 +26,12 @@ export const TRANSPORT: Deno.QuicTransportOptions = {
 
 /** An endpoint to dial from; every bundle has its own, because closing it is the only way to give up. */
 export function diallingEndpoint(target: HostPort): Deno.QuicEndpoint {
+  const endpoint = endpointFor(target);
+  growReceiveBuffer(endpoint.addr.port);
+  return endpoint;
+}
+
+function endpointFor(target: HostPort): Deno.QuicEndpoint {
   if (/^[\d.]+$/.test(target.hostname)) return new Deno.QuicEndpoint({ hostname: "0.0.0.0" });
   try {
     return new Deno.QuicEndpoint({ hostname: "::" });
@@ -60,7 +67,7 @@ export async function connectPeer(
       hostname: target.hostname,
       port: target.port,
       endpoint,
-      serverName: serverName(peer.certificate.fingerprint),
+      serverName: serverName(peer.certificate.fingerprint, peer.keyGeneration),
       caCerts: [peer.certificate.pem],
       alpnProtocols: [ALPN],
     });

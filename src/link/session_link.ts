@@ -53,6 +53,8 @@ export interface SessionLink extends PeerLink {
   readonly clockOffsetMs: number | null;
   /** Dials now, if a connection is needed and refusals had put that off. */
   retry(): void;
+  /** Ends the present connections: whoever comes again has to prove itself anew. */
+  disconnect(reason: string): void;
 }
 
 /** The link to one peer: drives the pure session over carriers, dials, and applies rate caps. */
@@ -224,6 +226,13 @@ class Driver implements SessionLink, ChannelHost {
     this.#redialer?.retry();
   }
 
+  disconnect(reason: string): void {
+    for (const { id, carrier } of [...this.#carriers.values()]) {
+      void carrier.close(reason);
+      this.#detach(id);
+    }
+  }
+
   #attach(carrier: Carrier, dialled: boolean): void {
     if (this.#isClosed) return void carrier.close("the link was closed");
     const id = ++this.#lastCarrierId;
@@ -237,13 +246,7 @@ class Driver implements SessionLink, ChannelHost {
       return void carrier.close("the peer has restarted since");
     }
     const wasDown = this.state === "down";
-    this.#carriers.set(id, {
-      id,
-      carrier,
-      dialled,
-      isSendingUrgent: false,
-      isSendingBulk: false,
-    });
+    this.#carriers.set(id, { id, carrier, dialled, isSendingUrgent: false, isSendingBulk: false });
     carrier.receive((record) => this.#receive(id, record));
     void carrier.closed.then(() => this.#detach(id));
     if (wasDown) this.#emit({ kind: "up" });

@@ -50,7 +50,7 @@ export async function connectTls(
   const socket = connect({
     host: target.hostname,
     port: target.port,
-    servername: serverName(peer.certificate.fingerprint),
+    servername: serverName(peer.certificate.fingerprint, peer.keyGeneration),
     ca: [peer.certificate.pem],
     cert: own.certificatePem,
     key: own.keyPem,

@@ -13,6 +13,8 @@ export const TLS_STRANGER_MS_MAX = 25_000;
 /** The TCP side of the link address. */
 export interface TlsListener {
   readonly port: number;
+  /** Shows these to connections that come from now on. */
+  show(shown: PemPair): void;
   close(): Promise<void>;
 }
 
@@ -90,6 +92,8 @@ export async function listenTls(
   const bound = server.address();
   return {
     port: bound !== null && typeof bound === "object" ? bound.port : address.port,
+    show: ({ certificatePem, keyPem }) =>
+      server.setSecureContext({ cert: certificatePem, key: keyPem, minVersion: "TLSv1.3" }),
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve());

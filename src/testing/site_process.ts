@@ -1,12 +1,13 @@
 import type { MigrationReport } from "../migration/report.ts";
 
 const MAIN = `${import.meta.dirname}/../../main.ts`;
-/** Those of the task `causeway`, no more: what a user has must do. */
+/** Those of the task `gateway`, no more: what a user has must do. */
 const RIGHTS = [
   ...[
     "--no-prompt",
     "--frozen",
     "--allow-env=CAUSEWAY_CONFIG,INIT_CWD",
+    "--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6,/lib/aarch64-linux-gnu/libc.so.6",
     "--allow-net",
     "--allow-read",
   ],

@@ -7,6 +7,7 @@ import { type MemoryCarrierPair, memoryCarrierPair } from "../link/memory_carrie
 import { type AttachGuest } from "../gateway/guests.ts";
 import type { Fence } from "../gateway/fence.ts";
 import { type Gateway, startGateway } from "../gateway/gateway.ts";
+import { NO_RULES, type SiteRules } from "../gateway/site_rules.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
@@ -32,6 +33,8 @@ export interface PathShape {
 export class TwoSites implements AsyncDisposable {
   readonly clock: Clock = systemClock();
   readonly log: string[] = [];
+  /** What a site's configuration allows and accepts, by its name; may be changed at any time. */
+  readonly rules = new Map<string, SiteRules>();
   readonly #gateways = new Map<string, Gateway>();
   readonly #endpoints = new Map<string, MemoryEndpoint>();
   readonly #pairs = new Set<MemoryCarrierPair>();
@@ -89,6 +92,7 @@ export class TwoSites implements AsyncDisposable {
         kept: { ...DEFAULT_KEPT_LIMITS, ...this.kept },
         attach: life.attach(this.attach(name)),
         store: { bytesMax: STORE_BYTES_MAX, sharedImages: [] },
+        rules: () => this.rules.get(name) ?? NO_RULES,
         carrier: "quic",
         readPeers: () => Promise.resolve([{ name: other, address: null, fingerprint: "sha256:0" }]),
         openEndpoint: (incarnation) => {

@@ -8,8 +8,8 @@
  *       | PROOF ------------------------------->  | or REFUSAL
  *       | records, both ways                      |
  *
- * TLS below has shown the dialler that the acceptor holds the pinned site's key. The proofs show
- * each side the other's site key, bound to both hellos (fresh nonces, connection, version) and to
+ * TLS below has shown the dialler that the acceptor holds a key of the pinned site. The proofs show
+ * each side that the other holds one, its own or a link key that it has certified, bound to both hellos (fresh nonces, connection, version) and to
  * the certificates that each was configured with, so a recorded or relayed exchange is worthless.
  *
  * Every message is `{ u32 length, u8 type, body }`, the length counting type and body. Integers are
@@ -33,6 +33,8 @@ export const LANES_MAX = 32;
 export const NAME_BYTES_MAX = 128;
 /** Longest text of a refusal, in UTF-8. */
 export const REFUSAL_TEXT_BYTES_MAX = 1000;
+/** Longest certificate that a proof brings along, DER. */
+export const KEY_CERTIFICATE_BYTES_MAX = 3072;
 /** Longest handshake message: type and body. */
 export const HANDSHAKE_MESSAGE_BYTES_MAX = 4096;
 
@@ -63,10 +65,15 @@ export interface Refusal {
 /** One message of the handshake, decoded. */
 export type HandshakeMessage =
   | { readonly kind: "hello"; readonly hello: Hello; readonly bytes: Uint8Array }
-  | { readonly kind: "proof"; readonly signature: Uint8Array }
+  /** `certificate` is of the key that signed, issued by the site; null: the site's own key did. */
+  | {
+    readonly kind: "proof";
+    readonly signature: Uint8Array;
+    readonly certificate: Uint8Array | null;
+  }
   | { readonly kind: "refusal"; readonly refusal: Refusal };
 
-const TYPES = { hello: 1, proof: 2, refusal: 3 } as const;
+const TYPES = { hello: 1, proof: 2, refusal: 3, certifiedProof: 4 } as const;
 const TRANSCRIPT_LABEL = new TextEncoder().encode("causeway handshake\0");
 
 /** Encodes HELLO. @returns the whole message; the transcript takes it as it is */
@@ -84,9 +91,20 @@ export function encodeHello(hello: Hello): Uint8Array<ArrayBuffer> {
   return envelope(TYPES.hello, writer.bytes);
 }
 
-/** Encodes PROOF, of a signature over the transcript. */
-export function encodeProof(signature: Uint8Array): Uint8Array<ArrayBuffer> {
-  return envelope(TYPES.proof, exactly(signature, PROOF_BYTES));
+/**
+ * Encodes PROOF, of a signature over the transcript: `{ signature }`, or with a certificate
+ * `{ signature, u16 length, DER }` under a type of its own, which older versions do not know.
+ *
+ * @param certificate of the key that signed, where that is not the site's own
+ */
+export function encodeProof(
+  signature: Uint8Array,
+  certificate: Uint8Array | null = null,
+): Uint8Array<ArrayBuffer> {
+  if (certificate === null) return envelope(TYPES.proof, exactly(signature, PROOF_BYTES));
+  const writer = new ByteWriter(PROOF_BYTES + 2 + certificate.length);
+  writer.raw(exactly(signature, PROOF_BYTES)).u16(certificate.length).raw(certificate);
+  return envelope(TYPES.certifiedProof, writer.bytes);
 }
 
 /** Texts are cut to `REFUSAL_TEXT_BYTES_MAX`. */
@@ -113,10 +131,11 @@ export function decodeHandshakeMessage(bytes: Uint8Array): HandshakeMessage {
     if (type === TYPES.hello) {
       return { kind: "hello", hello: decodeHello(reader), bytes: envelope(type, bytes.slice(1)) };
     }
-    if (type === TYPES.proof) {
+    if (type === TYPES.proof || type === TYPES.certifiedProof) {
       const signature = reader.raw(PROOF_BYTES).slice();
+      const certificate = type === TYPES.proof ? null : readCertificate(reader);
       reader.end();
-      return { kind: "proof", signature };
+      return { kind: "proof", signature, certificate };
     }
     if (type === TYPES.refusal) {
       const [code, message, hint] = [0, 1, 2].map(() => readText(reader, REFUSAL_TEXT_BYTES_MAX));
@@ -193,6 +212,14 @@ function decodeHello(reader: ByteReader): Hello {
     );
   }
   return hello;
+}
+
+function readCertificate(reader: ByteReader): Uint8Array {
+  const lengthBytes = reader.u16();
+  if (lengthBytes < 1 || lengthBytes > KEY_CERTIFICATE_BYTES_MAX) {
+    throw new TypeError(`a certificate of ${lengthBytes} bytes`);
+  }
+  return reader.raw(lengthBytes).slice();
 }
 
 function envelope(type: number, body: Uint8Array): Uint8Array<ArrayBuffer> {

@@ -10,6 +10,7 @@ import {
   encodeRefusal,
   HANDSHAKE_MESSAGE_BYTES_MAX,
   type Hello,
+  KEY_CERTIFICATE_BYTES_MAX,
   LANES_MAX,
   NONCE_BYTES,
   PROOF_BYTES,
@@ -56,8 +57,30 @@ Deno.test("every handshake message comes back as it was", () => {
   }));
   fc.assert(fc.property(exactBytes(PROOF_BYTES), (signature) => {
     const decoded = decodeHandshakeMessage(encodeProof(signature).subarray(4));
-    assert.deepEqual(decoded, { kind: "proof", signature });
+    assert.deepEqual(decoded, { kind: "proof", signature, certificate: null });
   }));
+  const certificates = fc.uint8Array({ minLength: 1, maxLength: KEY_CERTIFICATE_BYTES_MAX });
+  fc.assert(fc.property(exactBytes(PROOF_BYTES), certificates, (signature, certificate) => {
+    const bytes = encodeProof(signature, certificate);
+    assert.ok(bytes.length - 4 <= HANDSHAKE_MESSAGE_BYTES_MAX);
+    const decoded = decodeHandshakeMessage(bytes.subarray(4));
+    assert.deepEqual(decoded, { kind: "proof", signature, certificate });
+  }));
+});
+
+Deno.test("a certificate that is empty, too long or cut off is refused", () => {
+  const signature = new Uint8Array(PROOF_BYTES);
+  const whole = encodeProof(signature, new Uint8Array([1, 2, 3])).subarray(4);
+  for (const cut of [whole.subarray(0, -1), whole.subarray(0, 1 + PROOF_BYTES)]) {
+    assert.throws(() => decodeHandshakeMessage(cut), failsWith("handshake_failed", "cannot be"));
+  }
+  for (const lengthBytes of [0, KEY_CERTIFICATE_BYTES_MAX + 1]) {
+    const bytes = encodeProof(signature, new Uint8Array(lengthBytes)).subarray(4);
+    assert.throws(
+      () => decodeHandshakeMessage(bytes),
+      failsWith("handshake_failed", `a certificate of ${lengthBytes} bytes`),
+    );
+  }
 });
 
 Deno.test("a refusal is cut to its limit and carries no control characters", () => {

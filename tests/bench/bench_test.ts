@@ -48,6 +48,27 @@ Deno.test("the bench of the runtime's limits names each step of a move", async (
   }
 });
 
+Deno.test("the bench of the API tries wrong tokens beside clients with right ones", async () => {
+  const out = await Deno.makeTempDir();
+  try {
+    const printed = await bench("--quick", "--only", "api", "--out", out);
+    assert.match(printed, /^clients, beside wrong ones +200: \d+ /m);
+    const { measured } = JSON.parse(await Deno.readTextFile(`${out}/api.json`));
+    // Twenty from each of two addresses are judged, and one more for each few seconds that it takes.
+    const { "401": judged, "429": sentAway } = measured.wrong.byStatus;
+    assert.equal(judged + sentAway, 100);
+    assert(judged >= 40 && judged < 60, `${judged} were judged`);
+    assert.equal(measured.wrong.told, sentAway);
+    assert.deepEqual(measured.operator.byStatus, { "200": 1 });
+    for (const clients of [measured.before, measured.during, measured.after]) {
+      assert.deepEqual(Object.keys(clients.byStatus), ["200"]);
+    }
+    assert(measured.residentBytes.after > 0);
+  } finally {
+    await Deno.remove(out, { recursive: true });
+  }
+});
+
 Deno.test("the bench of the content store prices each step", async () => {
   const printed = await bench("--quick", "--only", "store");
   for (const step of ["put new", "put known", "get", "open", "offer"]) {
@@ -82,7 +103,7 @@ Deno.test("the bench of free memory moves a machine with it and without", async 
 Deno.test("a bench that does not exist is refused by name", async () => {
   await assert.rejects(
     bench("--only", "nothing"),
-    /named nothing: there are limits, store, cost, goodput, share, codec, free, bytes, downtime, converge/,
+    /named nothing: there are limits, api, store, cost, goodput, share, codec, free, bytes, downtime, converge/,
   );
 });
 

@@ -115,6 +115,24 @@ Deno.test("a machine that ended as it was started at the destination is a doubt 
   await assertShown(sites, id, "a");
 });
 
+Deno.test("a destination that restarts without the machine that it owns hears the verdict of the source's operator", async () => {
+  await using sites = await ReferenceSites.start();
+  const reached = sites.faults.at("b", "destination.start", async () => {
+    await sites.killMachine("b");
+    void sites.sites.crashSite("b");
+    return await new Promise(() => {});
+  });
+  const id = await sites.move();
+  await within(20_000, "the crash", reached);
+  await sites.sites.startSite("b");
+  await sites.sites.until("a", id, ({ state }) => state === "inDoubt");
+  await sites.a.adjudicate(id, { ...decision("a", true), by: "operator@a" });
+  await sites.sites.ended("a", id);
+  await sites.sites.until("b", id, ({ state }) => state === "conflict");
+  assert.equal((await sites.b.guest("g")).owner, "a");
+  await sites.assertRunsWhole("a");
+});
+
 Deno.test("a machine that runs at the destination is not given away there", async () => {
   await using sites = await ReferenceSites.start();
   sites.faults.at("b", "destination.start", async (start) => {

@@ -108,3 +108,26 @@ Deno.test("a defect in the driver of the destination ends the move and no other"
   await sites.assertRunsWhole("a", failed.guest);
   await sites.assertRunsWhole("b", failed.guest === "one" ? "two" : "one");
 });
+
+Deno.test("a destination that refuses and cannot see its machine end says so at the source", async () => {
+  await using sites = await ReferenceSites.start();
+  sites.faults.at("b", "destination.load", () => Promise.reject(broken()));
+  const silent = new GatewayError(
+    "guest_unreachable",
+    "Cannot reach guest g: its monitor is lost",
+    {
+      hint: "The machine itself may live",
+    },
+  );
+  sites.faults.at("b", "destination.abandon", () => Promise.reject(silent), { stays: true });
+  const id = await sites.move();
+  const { state } = await sites.sites.until(
+    "a",
+    id,
+    ({ phase }) => /b refuses the machine and cannot see .* its monitor is lost/.test(phase),
+  );
+  assert.equal(state, "inDoubt");
+  assert.notEqual((await sites.a.guest("g")).runState, "running", "nothing is concluded from it");
+  sites.faults.clear("b", "destination.abandon");
+  await sites.assertStays(id, "disk_io");
+});

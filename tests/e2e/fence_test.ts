@@ -33,7 +33,7 @@ Deno.test("a site's fence is called before a machine is started whose other side
   const decision = report.decisions.find(({ action }) => action === "fence");
   assert.match(decision!.reason, /b's power is off/);
   assert.deepEqual(decision!.numbers, { exitCode: 0, durationMs: 7 });
-  const audited = sites.a.audit(50).map(({ kind }) => kind).reverse();
+  const audited = sites.a.audit({ limit: 50 }).map(({ kind }) => kind).reverse();
   const order = ["fence_called", "fenced", "adjudicated"].map((kind) => audited.indexOf(kind));
   assert.ok(order.every((at, n) => at > (order[n - 1] ?? -1)), audited.join(" "));
   await sites.assertRunsWhole("a");
@@ -57,7 +57,7 @@ Deno.test("what is not fenced is not started: the machine stands still until the
     assert.equal(sites.a.migration(id).state, "inDoubt");
     assert.equal(sites.a.migration(id).adjudication, null);
     assert.ok(!sites.events("a", id).includes("adjudicated"));
-    const failed = sites.a.audit(10).find(({ kind }) => kind === "fence_failed");
+    const failed = sites.a.audit({ limit: 10 }).find(({ kind }) => kind === "fence_failed");
     assert.equal(failed?.body.output, outcome.output);
   }
   sites.sites.heal();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { migrationOptions } from "../../src/migration/options.ts";
-import { ReferenceSites } from "./support/reference_sites.ts";
+import { ReferenceSites, within } from "./support/reference_sites.ts";
 
 Deno.test("a source ledger that fails at the moment of the hand-over leaves the machine running here", async () => {
   await using sites = await ReferenceSites.start();
@@ -8,6 +8,21 @@ Deno.test("a source ledger that fails at the moment of the hand-over leaves the 
   const id = await sites.move();
   await sites.assertStays(id, "ledger_write_failed");
   assert.equal((await sites.a.guest("g")).epoch, 1);
+});
+
+Deno.test("a source ledger that does not take the start of a move leaves nothing claimed at the destination", async () => {
+  await using sites = await ReferenceSites.start();
+  const heal = sites.failLedger("a", "created");
+  await assert.rejects(() => sites.move(), { code: "ledger_write_failed" });
+  heal();
+  await within(
+    10_000,
+    "the end of the claim",
+    (async () => {
+      while ((await sites.b.guest("g")).migration !== null) await sites.sites.clock.sleep(20);
+    })(),
+  );
+  await sites.assertMovesNow();
 });
 
 Deno.test("a source ledger that takes nothing any more gives the machine back first and writes when it can", async () => {

@@ -116,7 +116,7 @@ Deno.test("an offer whose epoch the destination has seen decided is refused, not
   });
   await sites.assertRunsWhole("a");
   assert.equal((await sites.b.guest("g")).runState, "incoming");
-  assert.ok(sites.b.audit(5).some(({ kind }) => kind === "offer_rejected"));
+  assert.ok(sites.b.audit({ limit: 5 }).some(({ kind }) => kind === "offer_rejected"));
 });
 
 Deno.test("a hand-over whose epoch was decided while it travelled is refused, the source resumes", async () => {

@@ -25,7 +25,11 @@ function traces(sites: ReferenceSites, site: Site) {
   try {
     const count = (table: string) =>
       database.prepare(`SELECT count(*) AS count FROM ${table}`).get()!.count;
-    return [count("migration"), count("migration_event"), sites[site].audit(1_000).length];
+    return [
+      count("migration"),
+      count("migration_event"),
+      sites[site].audit({ limit: 1_000 }).length,
+    ];
   } finally {
     database.close();
   }

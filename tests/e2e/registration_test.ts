@@ -19,16 +19,3 @@ Deno.test("a machine that has moved away is not started again where it came from
   await sites.register("a", "incoming");
   await sites.assertRunsWhole("b");
 });
-
-Deno.test("a rollback that is not possible says why", async () => {
-  await using sites = await ReferenceSites.start();
-  const id = await sites.move();
-  await sites.assertArrives(id);
-  for (const site of [sites.a, sites.b]) {
-    await assert.rejects(
-      site.rollback(id),
-      (error: { code: string; message: string }) =>
-        error.code === "rollback_not_possible" && error.message.includes("has run at b"),
-    );
-  }
-});

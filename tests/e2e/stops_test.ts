@@ -41,7 +41,7 @@ Deno.test("a move refused in preflight is listed at neither site, and audited at
   const [{ body }] = withdrawn(sites);
   assert.equal(body.guest, "g");
   assert.equal(body.from, "a");
-  assert.equal(sites.a.audit(1)[0].kind, "preflight_refused");
+  assert.equal(sites.a.audit({ limit: 1 })[0].kind, "preflight_refused");
   for (const site of [sites.a, sites.b]) {
     assert.deepEqual(site.migrations(), []);
     assert.throws(() => site.migration(body.migration as string), coded("migration_unknown"));
@@ -66,7 +66,7 @@ Deno.test("a move that began is served by its id at the destination at once", as
 });
 
 function withdrawn(sites: ReferenceSites) {
-  return sites.b.audit(50).filter(({ kind }) => kind === "offer_withdrawn");
+  return sites.b.audit({ limit: 50 }).filter(({ kind }) => kind === "offer_withdrawn");
 }
 
 Deno.test("a cancel is a cancel at both sites from the first word on, and spends no epoch", async () => {

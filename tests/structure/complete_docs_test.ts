@@ -37,8 +37,12 @@ Deno.test("docs/operations.md has every limit of the configuration with its defa
   const listed = new Map(
     (await rows("docs/operations.md")).map(([field, value]) => [field, value]),
   );
-  const { limits, carrier, dataHosts, memoryAtRest } = configFile.parse({ site: "a" });
-  const defaults = { carrier, dataHosts, memoryAtRest } as Record<string, unknown>;
+  const { limits, carrier, dataHosts, memoryAtRest, httpHosts, allow, accept } = configFile.parse({
+    site: "a",
+  });
+  const defaults = { carrier, dataHosts, memoryAtRest, httpHosts } as Record<string, unknown>;
+  for (const [name, value] of Object.entries(allow)) defaults[`allow.${name}`] = value;
+  for (const [name, value] of Object.entries(accept)) defaults[`accept.${name}`] = value;
   for (const [name, value] of Object.entries(limits)) defaults[`limits.${name}`] = value;
   for (const [name, value] of Object.entries(defaults)) {
     assert.equal(listed.get(name), shown(name, value), name);

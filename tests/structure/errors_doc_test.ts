@@ -8,9 +8,26 @@ const RENDER = "deno run --allow-read --allow-write docs/render_errors.ts";
 /** Words in documents that look like a code and are something else. */
 const OTHER_NAMES = new Set([
   // Kinds of audit entries, and commands of the QEMU Machine Protocol.
+  "address_locked",
+  "foreign_migration",
+  "guest_registered",
+  "guest_removed",
+  "key_replaced",
+  "leftovers_deleted",
   "link_refused",
   "block_set_io_throttle",
   "migrate_cancel",
+  "offer_rejected",
+  "offer_withdrawn",
+  "peer_changed",
+  "peer_key_seen",
+  "peer_removed",
+  "preflight_refused",
+  "role_refused",
+  "token_created",
+  "token_refused",
+  "token_revoked",
+  "verdict_ignored",
 ]);
 
 Deno.test("docs/errors.md shows the table of error codes", async () => {

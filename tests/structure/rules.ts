@@ -40,7 +40,7 @@ const INNER = [
   "src/guest/",
   "src/migration/",
 ];
-const SHARED = ["src/host/", "src/config/address.ts", "src/link/peer_link.ts"];
+const SHARED = ["src/host/", "src/security/", "src/config/address.ts", "src/link/peer_link.ts"];
 
 export const ROOMS: readonly RoomRule[] = [
   { room: "src/core/", uses: [], pure: true },
@@ -77,6 +77,8 @@ export const ROOMS: readonly RoomRule[] = [
   },
 
   { room: "src/host/", uses: ["src/core/"], packages: ["node:process"] },
+  // Who may do what: tokens, roles, quotas and rules, whoever keeps them.
+  { room: "src/security/", uses: ["src/core/"], packages: ["node:crypto"] },
   // Batches packed by workers, each a thread of its own.
   { room: "src/sealing/", uses: ["src/core/", "src/codec/"] },
   { room: "src/nbd/protocol/", uses: ["src/core/"], pure: true },
@@ -111,7 +113,13 @@ export const ROOMS: readonly RoomRule[] = [
   },
   {
     room: "src/config/",
-    uses: ["src/core/", "src/identity/", "src/config/address.ts", "src/link/tls_fetch.ts"],
+    uses: [
+      "src/core/",
+      "src/identity/",
+      "src/security/",
+      "src/config/address.ts",
+      "src/link/tls_fetch.ts",
+    ],
     packages: ["node:path", "zod"],
   },
   {
@@ -131,7 +139,7 @@ export const ROOMS: readonly RoomRule[] = [
   {
     room: "src/ledger/",
     uses: ["src/core/"],
-    types: ["src/migration/"],
+    types: ["src/migration/", "src/security/"],
     packages: ["node:sqlite"],
   },
   {
@@ -145,7 +153,11 @@ export const ROOMS: readonly RoomRule[] = [
     packages: ["node:dns/promises", "node:net", "zod"],
   },
 
-  { room: "src/gateway/", uses: [...INNER, ...SHARED, ...DRIVERS] },
+  {
+    room: "src/gateway/",
+    uses: [...INNER, ...SHARED, ...DRIVERS],
+    packages: ["node:path"],
+  },
   {
     room: "src/http/",
     uses: [...INNER, ...SHARED, "src/gateway/", "src/emulator/"],
@@ -249,6 +261,12 @@ export const PURE_MODULES: readonly string[] = [
   "src/qemu/qmp/messages.ts",
   "src/qemu/sample/memory_map.ts",
   "src/qemu/source/hold.ts",
+  "src/security/accept_rules.ts",
+  "src/security/allow_rules.ts",
+  "src/security/attempts.ts",
+  "src/security/globs.ts",
+  "src/security/launch_template.ts",
+  "src/security/roles.ts",
   "src/store/name_index.ts",
   "src/store/options.ts",
   "src/store/owners.ts",

@@ -11,6 +11,7 @@ export const GATEWAY_FLAGS: readonly string[] = [
   "--no-prompt",
   "--frozen",
   "--allow-env=CAUSEWAY_CONFIG,INIT_CWD",
+  "--allow-ffi=/lib/x86_64-linux-gnu/libc.so.6,/lib/aarch64-linux-gnu/libc.so.6",
   "--allow-net",
   "--allow-read",
   "--allow-write",

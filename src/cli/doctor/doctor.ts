@@ -72,7 +72,7 @@ async function askGateway(
 ): Promise<{ finding: Finding; views: Views | null }> {
   const check = "gateway";
   try {
-    using client = await ApiClient.open(config.path);
+    using client = await ApiClient.open(config.path, cli.tokenFile);
     const health = await client.get<Views["health"]>("/healthz");
     const guests = await client.get<GuestView[]>("/v1/guests");
     const peers = await client.get<PeerView[]>("/v1/peers");

@@ -90,7 +90,23 @@ Deno.test("secrets that others can read, and files that others can change, fail"
       await Deno.chmod(path, before);
     }
     await Deno.remove(`${directory}/api-token`);
-    assert.equal((await doctor()).found.get("permissions of the API token")?.verdict, "fail");
+    assert.equal((await doctor()).found.get("permissions of the API token")?.verdict, "warn");
+  });
+});
+
+Deno.test("with a link key the key of the authority may be elsewhere, and others must not read it", async () => {
+  await withSite(async ({ directory, configPath, doctor }) => {
+    await runCommand("rotate-key", "--config", configPath);
+    await Deno.remove(`${directory}/site.key`);
+    const { code, found } = await doctor();
+    assert.equal(code, 0);
+    assert.equal(found.get("permissions of the link key")?.verdict, "ok");
+    assert.equal(found.get("identity")?.verdict, "ok");
+    assert.equal(found.has("permissions of the key"), false);
+    await Deno.chmod(`${directory}/link-key.pem`, 0o644);
+    const open = await doctor();
+    assert.equal(open.found.get("permissions of the link key")?.verdict, "fail");
+    assert.equal(open.code, 1);
   });
 });
 

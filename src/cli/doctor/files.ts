@@ -4,12 +4,18 @@ import { fail, failedBy, type Finding, ok, warn } from "./finding.ts";
 
 const OTHERS = 0o077;
 const OTHERS_WRITE = 0o022;
+const MOVED_AWAY = "Restore it, or name its new place with --token-file where it was moved away";
 
 /** Whether secrets are readable by their owner only, and what decides is writable by nobody else. */
 export async function checkFiles(config: Config): Promise<Finding[]> {
+  // With a link key the authority's own may be kept elsewhere.
+  const hasLinkKey = await isThere(config.linkKeyFile);
   return [
-    await secret("key", config.keyFile),
-    await secret("API token", config.apiTokenFile),
+    ...hasLinkKey ? [await secret("link key", config.linkKeyFile)] : [],
+    ...!hasLinkKey || await isThere(config.keyFile) ? [await secret("key", config.keyFile)] : [],
+    await isThere(config.apiTokenFile)
+      ? await secret("API token", config.apiTokenFile)
+      : warn("permissions of the API token", `${config.apiTokenFile} is not there`, MOVED_AWAY),
     await identity(config),
     await guarded("configuration", config.path, "fail"),
     await guarded("state directory", config.stateDirectory, "warn"),
@@ -53,6 +59,14 @@ async function guarded(name: string, path: string, verdict: "warn" | "fail"): Pr
   const others = name === "state directory" ? "others can look into it" : "others can change it";
   const hint = name === "state directory" ? `chmod 700 ${path}` : `chmod go-w ${path}`;
   return { check, verdict, seen: `${path} is 0${mode.toString(8)}: ${others}`, hint };
+}
+
+/** False only where it is known not to be there. */
+async function isThere(path: string): Promise<boolean> {
+  return await Deno.lstat(path).then(
+    () => true,
+    (error) => !(error instanceof Deno.errors.NotFound),
+  );
 }
 
 async function modeOf(path: string): Promise<number | null> {

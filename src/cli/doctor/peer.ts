@@ -1,6 +1,6 @@
 import { parseHostPort } from "../../config/address.ts";
 import type { Config } from "../../config/config.ts";
-import { loadPeers, peerNamed, type TrustedPeer } from "../../config/peers.ts";
+import { loadPeers, peersNamed, type TrustedPeer } from "../../config/peers.ts";
 import type { Clock } from "../../core/clock.ts";
 import { toGatewayError } from "../../core/errors.ts";
 import type { PeerView } from "../../gateway/service.ts";
@@ -31,17 +31,21 @@ export async function checkPeers(
   let peers: TrustedPeer[];
   try {
     peers = await loadPeers(config.path);
-    if (only !== null) peers = [peerNamed(peers, only)];
+    if (only !== null) peers = peersNamed(peers, only);
   } catch (error) {
     return [failedBy("peers", error)];
   }
   if (peers.length === 0) {
     return [warn("peers", "none is trusted", "Add one with `causeway trust` at both sites")];
   }
-  const each = await Promise.all(peers.map(async (peer) => {
+  const names = [...new Set(peers.map(({ name }) => name))];
+  const each = await Promise.all(names.map(async (name) => {
+    // One for each certificate: while a peer changes from one to the next it is trusted by both.
+    const entries = peersNamed(peers, name);
+    const [peer] = entries;
     const view = views?.find(({ name }) => name === peer.name) ?? null;
     const path = views === null ? [await dialled(config, clock, peer)] : judgePeer(peer.name, view);
-    return [...path, ...await tcpPath(peer)];
+    return [...path, ...await tcpPath(peer, entries)];
   }));
   return each.flat();
 }
@@ -130,13 +134,14 @@ async function dialled(config: Config, clock: Clock, peer: TrustedPeer): Promise
 }
 
 /** TCP is a second way: `trust --fingerprint` needs it, a link over UDP does not. */
-async function tcpPath(peer: TrustedPeer): Promise<Finding[]> {
+async function tcpPath(peer: TrustedPeer, entries: readonly TrustedPeer[]): Promise<Finding[]> {
   const check = `peer ${peer.name}: TCP`;
   const address = peer.address === null ? null : parseHostPort(peer.address);
   if (address === null) return [];
   try {
     const chain = await fetchCertificateChain(address, LOOK_MS);
-    if (chain.some((der) => fingerprint(der) === peer.certificate.fingerprint)) {
+    const shown = new Set(chain.map(fingerprint));
+    if (entries.some(({ certificate }) => shown.has(certificate.fingerprint))) {
       return [ok(check, `${peer.address} shows the trusted certificate`)];
     }
     return [

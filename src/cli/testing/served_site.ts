@@ -1,7 +1,7 @@
 import type { GatewayService } from "../../gateway/service.ts";
 import { createApp } from "../../http/app.ts";
-import { bearerVerifier } from "../../http/bearer.ts";
 import { fakeService } from "../../http/testing/fake_service.ts";
+import { oneToken } from "../../http/testing/one_token.ts";
 import { VirtualClock } from "../../testing/virtual_clock.ts";
 import { runProgram } from "../program.ts";
 
@@ -45,7 +45,7 @@ export async function withServedSite(
   let token = "";
   const app = createApp({
     service,
-    authorized: (header) => bearerVerifier(token)(header),
+    authorized: (header, address) => oneToken(token)(header, address),
     clock: new VirtualClock(),
     log: () => {},
     processFigures: () => ({ residentBytes: 1, heapBytes: 1, cpuSeconds: 1, startedAtSeconds: 1 }),

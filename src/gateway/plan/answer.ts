@@ -2,8 +2,10 @@ import { toGatewayError } from "../../core/errors.ts";
 import type { GuestDescription } from "../../guest/guest.ts";
 import { hostMemory } from "../../host/host_memory.ts";
 import type { ToDestination, ToSource } from "../../migration/messages.ts";
+import { requireGuestAccepted, requireQuota } from "../../security/accept_rules.ts";
 import { examineIncoming, requireAcceptable } from "../incoming_checks.ts";
 import type { MigrationDeps } from "../migration_deps.ts";
+import { sizesOf, usageOf } from "../peer_usage.ts";
 import type { RunningMigrations } from "../running.ts";
 import type { Held } from "./held.ts";
 
@@ -24,8 +26,11 @@ export async function answerPlan(
   peer: string,
   { guest: guestId, epoch, description }: Question,
 ): Promise<ToSource> {
-  const { ledger, running } = deps;
+  const { ledger, running, site } = deps;
   try {
+    const acceptance = deps.acceptance(peer);
+    const asked = { guest: guestId, peer, site };
+    requireGuestAccepted(acceptance, asked);
     requireAcceptable(deps, guestId, epoch + 1);
     // Refuses a machine that a move has; one that begins a moment later is not held up.
     running.claim(guestId);
@@ -34,6 +39,8 @@ export async function answerPlan(
       examineIncoming(deps, guestId, description),
       hostMemory(),
     ]);
+    const arriving = (id: string) => running.arrival(id);
+    requireQuota(acceptance, asked, sizesOf(own), usageOf({ ...deps, arriving }, peer));
     return {
       type: "planned",
       description: own,

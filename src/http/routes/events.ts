@@ -21,7 +21,9 @@ const events = createRoute({
 /** `/v1/migrations/{id}/events`. */
 export function eventRoutes({ service, clock, closing }: HttpDeps) {
   return router().openapi(events, (c) => {
-    const stream = reportStream(service, c.req.valid("param").id, clock, closing);
+    const { ended } = c.var.caller;
+    const over = closing === undefined ? ended : AbortSignal.any([closing, ended]);
+    const stream = reportStream(service, c.req.valid("param").id, clock, over);
     return c.body(stream, 200, {
       "content-type": "text/event-stream; charset=utf-8",
       // Reverse proxies that buffer would hold events back.

@@ -1,4 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
+import type { GuestView } from "../../gateway/service.ts";
+import { roleAllows } from "../../security/roles.ts";
+import type { KnownToken } from "../../security/token_registry.ts";
 import { type HttpDeps, PROBLEM_ANSWER, router } from "../router.ts";
 import { guestDefinition, guestView, verification } from "../schemas/guest.ts";
 import { flag, guestPath } from "../schemas/path.ts";
@@ -72,11 +75,28 @@ const verify = createRoute({
   },
 });
 
+/**
+ * Arguments of a machine may hold secrets (`-object secret`, passwords of consoles): they are for
+ * those who may give them. Others see which program it is.
+ */
+function shownTo({ role }: KnownToken, view: GuestView): GuestView {
+  const { definition } = view;
+  if (roleAllows(role, "admin") || !("launch" in definition)) return view;
+  const launch = { ...definition.launch, argv: definition.launch.argv.slice(0, 1) };
+  return { ...view, definition: { ...definition, launch } };
+}
+
 /** `/v1/guests`. */
 export function guestRoutes({ service }: HttpDeps) {
   return router()
-    .openapi(list, async (c) => c.json(await service.guests(), 200))
-    .openapi(get, async (c) => c.json(await service.guest(c.req.valid("param").id), 200))
+    .openapi(list, async (c) => {
+      const views = await service.guests();
+      return c.json(views.map((view) => shownTo(c.var.caller, view)), 200);
+    })
+    .openapi(get, async (c) => {
+      const view = await service.guest(c.req.valid("param").id);
+      return c.json(shownTo(c.var.caller, view), 200);
+    })
     .openapi(put, async (c) => {
       const { created, guest } = await service.putGuest(
         c.req.valid("param").id,

@@ -1,9 +1,7 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { renderMetrics } from "../metrics.ts";
+import { clientAddress } from "../auth/authenticate.ts";
 import { type HttpDeps, PROBLEM_ANSWER, router } from "../router.ts";
-
-const AUDIT_ENTRIES_DEFAULT = 100;
-const AUDIT_ENTRIES_MAX = 10_000;
 
 const health = createRoute({
   method: "get",
@@ -39,33 +37,6 @@ const metrics = createRoute({
   },
 });
 
-const audit = createRoute({
-  method: "get",
-  path: "/v1/audit",
-  tags: ["gateway"],
-  summary: "Who was refused, who decided what: the newest entries",
-  request: {
-    query: z.object({
-      limit: z.coerce.number().int().min(1).max(AUDIT_ENTRIES_MAX).default(AUDIT_ENTRIES_DEFAULT),
-    }),
-  },
-  responses: {
-    200: {
-      description: "The entries",
-      content: {
-        "application/json": {
-          schema: z.array(z.object({
-            at: z.string(),
-            kind: z.string(),
-            body: z.record(z.string(), z.unknown()),
-          })),
-        },
-      },
-    },
-    ...PROBLEM_ANSWER,
-  },
-});
-
 const profiles = createRoute({
   method: "get",
   path: "/v1/profiles",
@@ -87,7 +58,8 @@ export function systemRoutes(deps: HttpDeps) {
     .openapi(health, (c) => {
       const { status, checks } = service.health();
       // Names of peers and guests are nobody's business who has no token.
-      const known = deps.authorized(c.req.header("authorization"));
+      const header = c.req.header("authorization");
+      const known = header !== undefined && deps.authorized(header, clientAddress(c.env)).caller;
       return c.json(known ? { status, site: service.site, checks } : { status }, 200);
     })
     .openapi(metrics, (c) => {
@@ -98,6 +70,5 @@ export function systemRoutes(deps: HttpDeps) {
       });
       return c.text(text, 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
     })
-    .openapi(audit, (c) => c.json(service.audit(c.req.valid("query").limit), 200))
     .openapi(profiles, async (c) => c.json([...await deps.profiles()], 200));
 }

@@ -9,6 +9,7 @@ import {
   nothingForeseen,
   type OpenQuestion,
 } from "../../migration/report.ts";
+import type { TokenRequest, TokenView } from "../../security/token_registry.ts";
 
 /** A report as a running migration has it; `changes` on top. */
 export function sampleReport(changes: Partial<MigrationReport> = {}): MigrationReport {
@@ -154,6 +155,22 @@ export function sampleGuest(id: string): GuestView {
   };
 }
 
+/** A token that is good. */
+export function sampleToken(changes: Partial<TokenView> = {}): TokenView {
+  return {
+    id: "t-1",
+    name: "ada",
+    role: "operate",
+    state: "active",
+    createdBy: "operator",
+    createdAt: "2026-01-02T00:00:00.000Z",
+    expiresAt: null,
+    revokedAt: null,
+    lastUsedAt: null,
+    ...changes,
+  };
+}
+
 /**
  * A gateway that does nothing but remember what it was asked: `calls` has every method with its
  * arguments. `overrides` replace methods; `publish` gives a report to whoever listens.
@@ -201,7 +218,19 @@ export function fakeService(overrides: Partial<GatewayService> = {}) {
     },
     setLinkRate: noted("setLinkRate", () => Promise.resolve()),
     plan: noted("plan", (request: PlanRequest) => Promise.resolve(samplePlan(request))),
-    audit: noted("audit", () => [{ at: "2026-01-02T03:04:05.000Z", kind: "x", body: {} }]),
+    audit: noted(
+      "audit",
+      () => [{ number: 9, at: "2026-01-02T03:04:05.000Z", kind: "x", body: {} }],
+    ),
+    tokens: noted("tokens", () => [sampleToken()]),
+    createToken: noted(
+      "createToken",
+      (request: TokenRequest) => ({ ...sampleToken(request), token: "the-text" }),
+    ),
+    revokeToken: noted(
+      "revokeToken",
+      () => sampleToken({ state: "revoked", revokedAt: "2026-01-03T00:00:00.000Z" }),
+    ),
     health: noted(
       "health",
       () => ({ status: "ok" as const, checks: { "peer east": "up" } }),

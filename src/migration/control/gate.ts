@@ -32,7 +32,7 @@ export function checkAtGate(
     waitingBytes: backlog.waitingBytes,
     goodputBytesPerSecond,
     handoverWorkMs: measured.handoverWorkMs,
-    roundTripMs: measured.path.roundTripMs,
+    roundTripMs: measured.path.minRoundTripMs ?? measured.path.roundTripMs,
     lossRatio: measured.path.lossRatio,
   });
   const foundMs = pausedMs + rest.budgetedMs;

@@ -38,7 +38,7 @@ export class Moments {
   #heldSinceMs: number | null = null;
   /** The hold has had its time with memory; ends with the hold. */
   #isHoldSpent = false;
-  #wasWordGiven = false;
+  #wordsHeard = 0;
   #isForced = false;
   /** The window that memory has been started for, as it was wished. */
   #startedFor: string | null = null;
@@ -54,11 +54,12 @@ export class Moments {
     return this.#come("the disks are in step");
   }
 
-  #hearWord({ switchNow }: Wishes, { stage }: Measurement): void {
+  #hearWord({ switchNow, switchWords = 1 }: Wishes, { stage }: Measurement): void {
+    const words = switchNow ? switchWords : 0;
     // Before memory runs the word starts it; the pause of a whole copy is nobody's wish.
-    if (switchNow && !this.#wasWordGiven) this.#isForced = stage === "memory";
+    if (words > this.#wordsHeard) this.#isForced = stage === "memory";
     if (!switchNow) this.#isForced = false;
-    this.#wasWordGiven = switchNow;
+    this.#wordsHeard = words;
   }
 
   #come(reason: string): Moment {

@@ -61,6 +61,12 @@ Deno.test("the word forces a switch of memory that is copied, and starts one tha
   assert.equal(at(parked, 60_000, { switchNow: true }).isForced, false, "the same word");
   at(parked, 60_100, {});
   assert.equal(at(parked, 60_200, { switchNow: true }).isForced, true, "another word");
+  const again = new Moments();
+  const word = (switchWords: number) => ({ switchNow: true, switchWords });
+  assert.equal(at(again, 0, word(1), DISKS).isForced, false);
+  assert.equal(at(again, 60_000, word(1)).isForced, false);
+  assert.equal(at(again, 60_100, word(2)).isForced, true, "another word, the first one stands");
+  assert.equal(at(again, 60_200, word(2)).isForced, true);
 });
 
 Deno.test("memory starts when a window is as near as the lead time, with a margin, and stays", () => {

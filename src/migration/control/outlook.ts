@@ -19,6 +19,9 @@ export interface Outlook {
   /** Waiting wire bytes that would just fit; negative: not even an idle machine does. */
   readonly fitBytes: number;
   readonly goodputBytesPerSecond: number;
+  /** What the part of the path was found from; null while unknown. */
+  readonly roundTripMs: number | null;
+  readonly lossRatio: number | null;
 }
 
 /** What a pause is forecast from, beside the measurement. */
@@ -39,7 +42,10 @@ export function outlookOf(
   { maxDowntimeMs }: Pick<Wishes, "maxDowntimeMs">,
   input: OutlookInput,
 ): Outlook {
-  const { handoverWorkMs, path: { roundTripMs, lossRatio } } = measured;
+  const { handoverWorkMs, path } = measured;
+  const { lossRatio } = path;
+  // What waits in this move's own queue is counted as bytes.
+  const roundTripMs = path.minRoundTripMs ?? path.roundTripMs;
   const { goodputBytesPerSecond } = input;
   const marginMsMax = MARGIN_RATIO_MAX * Math.max(0, maxDowntimeMs - handoverWorkMs);
   const marginMs = Math.min(marginMsMax, input.shortByMs);
@@ -52,6 +58,8 @@ export function outlookOf(
     usableMs: budgetMs - marginMs,
     fitBytes: bytesThatFit(budgetMs - marginMs, work),
     goodputBytesPerSecond,
+    roundTripMs,
+    lossRatio,
   };
 }
 

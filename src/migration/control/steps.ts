@@ -45,7 +45,7 @@ export function parkAction(
 export function switchAction(
   reason: string,
   isForced: boolean,
-  { forecast, goodputBytesPerSecond }: Outlook,
+  { forecast, goodputBytesPerSecond, roundTripMs, lossRatio }: Outlook,
   { maxDowntimeMs }: Wishes,
 ): Action {
   const { downtimeMs, budgetedMs, transferMs, workMs, pathMs, wireBytes } = forecast;
@@ -61,6 +61,8 @@ export function switchAction(
       pathMs: whole(pathMs),
       wireBytes: whole(wireBytes),
       goodputBytesPerSecond: whole(goodputBytesPerSecond),
+      roundTripMs: whole(roundTripMs),
+      lossPercent: lossRatio === null ? null : Number((100 * lossRatio).toFixed(2)),
       budgetMs: maxDowntimeMs,
     },
   };

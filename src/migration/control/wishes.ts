@@ -125,6 +125,8 @@ export interface Wishes {
    * forecast says. Before that: memory starts now, and the switch follows when it fits.
    */
   readonly switchNow: boolean;
+  /** How often it was: each new word counts by itself, though an earlier one stands. */
+  readonly switchWords?: number;
   /**
    * How long a hold keeps memory in step before only the disks are; ms, 0: memory never starts
    * before the word or the window.

@@ -41,6 +41,8 @@ export class DestinationActor {
   #notes: Record<string, unknown> = {};
   #refusing: Promise<void> | null = null;
   #taking: Promise<void> | null = null;
+  /** Why the machine that is refused cannot be seen to end. */
+  #unseenEnd: string | undefined;
   readonly #starting: Starting;
   /** Every frame of the move is applied: nothing of it can be missing any more. */
   #complete = false;
@@ -291,12 +293,16 @@ export class DestinationActor {
    * @param end false where the machine was never touched: it goes on waiting for another move
    */
   async #abandon(error: StoredError | null, end = true): Promise<void> {
-    const { guest, journal } = this.deps;
+    const { guest, journal, site } = this.deps;
     // A batch that waits for an answer would hold up what settles the disks.
     this.#reception?.stopAsking();
     if (end) {
       if (!this.#taking) await this.#disks?.settle(this.state.kind === "refused");
-      await insist(this.deps, "end the incoming machine", () => guest.destination.abandon());
+      const abandon = () => guest.destination.abandon();
+      await insist(this.deps, "end the incoming machine", abandon, ({ message }) => {
+        this.#unseenEnd = refusals.unseenEnd(site, message);
+      });
+      this.#unseenEnd = undefined;
       await this.#disks?.keep();
     }
     this.#reception?.letGoOfMemory("attempt");
@@ -327,9 +333,11 @@ export class DestinationActor {
       case "running":
         return await this.send({ type: "running", epoch: state.epoch, loadMs: this.loadMs });
       case "owning":
-      case "refused":
+      case "refused": {
         // Told when the machine runs, or when it is seen gone.
-        return await this.send({ type: "pending", epoch, problem: this.#starting.problem });
+        const problem = this.#starting.problem ?? this.#unseenEnd;
+        return await this.send({ type: "pending", epoch, problem });
+      }
       case "abandoned": {
         const error = state.error ?? refusals.abandonedError();
         const notes = { ...this.#notes, refusedEpoch: query.epoch };

@@ -9,11 +9,13 @@ type Log = (level: "info" | "warn" | "error", message: string) => void;
  * nothing to do it to. For steps that a recorded decision demands: start, stop, end.
  *
  * @param action as in "cannot <action> yet"
+ * @param failed hears of each try that failed while the machine may live
  */
 export async function insist(
   { clock, log, id }: { readonly clock: Clock; readonly log: Log; readonly id: string },
   action: string,
   act: () => Promise<void>,
+  failed: (error: GatewayError) => void = () => {},
 ): Promise<void> {
   const tell = (error: GatewayError) =>
     log(
@@ -22,6 +24,7 @@ export async function insist(
     );
   await persistently(clock, act, (error) => {
     if (error.code === "guest_gone") throw error;
+    failed(error);
     tell(error);
   }).catch(tell);
 }

@@ -68,3 +68,9 @@ export function incomingMachineGone(guestId: string): GatewayError {
     hint: "Look at its own log; register it again for a retry",
   });
 }
+
+/** For the source, which waits for the refusal: nothing is concluded from a silent monitor. */
+export function unseenEnd(site: string, why: string): string {
+  return `${site} refuses the machine and cannot see the one that waited for it end: ${why}. ` +
+    "Adjudicate with force: to the source to run it there";
+}

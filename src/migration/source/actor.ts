@@ -160,7 +160,7 @@ export class SourceActor {
   switchover(): void {
     this.#requireCopying("switch over");
     this.deps.draft.decide("switch", "the operator asked for it", {});
-    this.#move.switchRequested = true;
+    this.#move.switchWords++;
     this.#move.holdRequested = false;
     this.deps.options.hold = false;
     this.#move.changes.notify();
@@ -170,7 +170,7 @@ export class SourceActor {
   hold(): void {
     this.#requireCopying("hold");
     this.#move.holdRequested = true;
-    this.#move.switchRequested = false;
+    this.#move.switchWords = 0;
     this.deps.options.hold = true;
     this.#move.changes.notify();
   }

@@ -20,7 +20,7 @@ export function change(move: Move, changes: MigrationChanges): void {
   link.setMigrationShare(id, options);
   if (changes.hold !== undefined) {
     move.holdRequested = changes.hold;
-    if (changes.hold) move.switchRequested = false;
+    if (changes.hold) move.switchWords = 0;
   }
   for (const [action, reason, numbers] of decisions(changes)) draft.decide(action, reason, numbers);
 }

@@ -215,6 +215,8 @@ export class ReportDraft {
     const done = this.memory.rawBytes + this.disk.rawBytes + zero + free;
     const remaining = this.#remainingBytes();
     if (state.kind === "completed") this.#progress = 1;
+    // All has been sent by then, whatever this process has seen of it.
+    else if (state.kind === "handedOver" || state.kind === "retiring") this.#progress = 0.999;
     else if (remaining !== null && done + remaining > 0) {
       this.#progress = Math.max(this.#progress, Math.min(0.999, done / (done + remaining)));
     }

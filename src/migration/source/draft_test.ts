@@ -140,3 +140,11 @@ Deno.test("an answer to nothing is refused and changes nothing", () => {
   assert.equal(wishes.maxDowntimeMs, 300);
   assert.equal(move.answer, null);
 });
+
+Deno.test("a source that restarted behind its hand-over says that everything was sent", () => {
+  const { render } = setUp();
+  assert.equal(render().progress, 0);
+  const handedOver: SourceState = { kind: "handedOver", epoch: 2, run: true, pausedAtWallMs: null };
+  assert.equal(render(handedOver).progress, 0.999);
+  assert.equal(render({ kind: "completed", downtimeMs: 5 }).progress, 1);
+});

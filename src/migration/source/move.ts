@@ -109,7 +109,8 @@ export class Move {
   /** Source clock of the pause; null while the machine runs, or where it was found paused. */
   pausedAtMs: number | null = null;
   holdRequested: boolean;
-  switchRequested = false;
+  /** How often the operator, or a machine that paused itself, gave the word to switch. */
+  switchWords = 0;
   /** What the operator said to the last question, until it has been taken up. */
   answer: QuestionAnswer | null = null;
   holding = false;
@@ -336,7 +337,7 @@ export class Move {
     if (this.state.kind !== "copying" || !this.pump) return;
     if (this.description?.canHoldSwitchover !== false) return;
     this.deps.draft.decide("switch", "the machine paused itself: its version cannot be held", {});
-    this.switchRequested = true;
+    this.switchWords++;
     this.changes.notify();
   }
 

@@ -93,7 +93,7 @@ export class Steering {
   }
 
   wishes(): Wishes {
-    const { deps: { options }, holdRequested, switchRequested } = this.move;
+    const { deps: { options }, holdRequested, switchWords } = this.move;
     const { maxDowntimeMs, rate, whenOver, window, holdMemoryMs } = options;
     return {
       maxDowntimeMs,
@@ -101,7 +101,8 @@ export class Steering {
       whenOver,
       hold: holdRequested,
       window,
-      switchNow: switchRequested,
+      switchNow: switchWords > 0,
+      switchWords,
       holdMemoryMs,
     };
   }

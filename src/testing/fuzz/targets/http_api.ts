@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { ERRORS } from "../../../core/error_codes.ts";
 import { createApp, REQUEST_BYTES_MAX } from "../../../http/app.ts";
-import { bearerVerifier } from "../../../http/bearer.ts";
 import { fakeService } from "../../../http/testing/fake_service.ts";
+import { oneToken } from "../../../http/testing/one_token.ts";
 import { systemClock } from "../../../host/system_clock.ts";
 import { mutateBytes } from "../bytes_mutator.ts";
 import type { Dice } from "../dice.ts";
@@ -49,7 +49,10 @@ const REQUESTS: readonly (readonly [string, string, unknown?])[] = [
   ["POST", "/v1/migrations/m-1/cancel"],
   ["POST", "/v1/migrations/m-1/adjudicate", { owner: "west", reason: "x", force: true, by: "A" }],
   ["DELETE", "/v1/migrations/m-1/leftovers"],
-  ["GET", "/v1/audit?limit=7"],
+  ["GET", "/v1/audit?limit=7&before=9&kind=x"],
+  ["GET", "/v1/tokens"],
+  ["POST", "/v1/tokens", { name: "a", role: "read", expiresInDays: 9 }],
+  ["DELETE", "/v1/tokens/t-1"],
   ["GET", "/v1/profiles"],
 ];
 const KEYS = ["kind", "role", "qmp", "launch", "argv", "disks", "workload", "rate", "disable"];
@@ -75,7 +78,7 @@ export function httpApi(): FuzzTarget {
   const logged: string[] = [];
   const app = createApp({
     service: fakeService().service,
-    authorized: bearerVerifier(TOKEN),
+    authorized: oneToken(TOKEN),
     clock: systemClock(),
     log: (level, message) => void (level === "error" && logged.push(message)),
     processFigures: () => ({ residentBytes: 1, heapBytes: 1, cpuSeconds: 1, startedAtSeconds: 1 }),

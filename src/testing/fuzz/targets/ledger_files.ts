@@ -82,7 +82,7 @@ function readAll(path: string): string {
       assert.ok(parsed.success, `the API's report: ${parsed.error?.issues[0].path.join(".")}`);
       kinds.push(report.state);
     }
-    ledger.auditEntries(100);
+    ledger.auditEntries({ limit: 100 });
     return `${guests.length} ${kinds.sort().join(" ")}`;
   } finally {
     ledger.close();

@@ -108,6 +108,8 @@ async function site(name: string): Promise<[OwnSide, TrustedPeer]> {
   const { privateKey } = keys as CryptoKeyPair;
   const identity = {
     certificate,
+    keyCertificate: null,
+    generation: 0,
     sign: async (bytes: Uint8Array<ArrayBuffer>) =>
       new Uint8Array(await crypto.subtle.sign(SIGNATURE_ALGORITHM, privateKey, bytes)),
     issueLeaf: () => Promise.reject(new Error("nobody listens here")),

@@ -1,0 +1,57 @@
+import { type Batch, type BatchResult, joined, NOTHING } from "./batch.ts";
+
+const SEEDS_AT_ONCE = 20;
+/** Where the first broken rule ends everything, the others' batches are for nothing. */
+const SEEDS_AT_ONCE_TO_FIRST = 4;
+
+/** What a farm is told to run. */
+export interface FarmOptions extends Omit<Batch, "count"> {
+  readonly seeds: number;
+  readonly workers: number;
+  /** Hears each batch as it ends. */
+  readonly onBatch?: (result: BatchResult) => void;
+}
+
+/** Runs seeds on several threads. They share nothing, so the results are those of one thread. */
+export async function runSeeds(options: FarmOptions): Promise<BatchResult> {
+  const { firstSeed, seeds, workers, onBatch, ...rest } = options;
+  let next = firstSeed;
+  let sum = NOTHING;
+  const end = firstSeed + seeds;
+  const atOnce = rest.stopsAtFirst ? SEEDS_AT_ONCE_TO_FIRST : SEEDS_AT_ONCE;
+  const work = async () => {
+    const worker = new Worker(new URL("./worker.ts", import.meta.url).href, { type: "module" });
+    try {
+      while (next < end) {
+        if (rest.stopsAtFirst && sum.broken.length > 0) return;
+        const batch: Batch = {
+          ...rest,
+          firstSeed: next,
+          count: Math.min(atOnce, end - next),
+        };
+        next += batch.count;
+        const result = await ask(worker, batch);
+        sum = joined(sum, result);
+        onBatch?.(result);
+      }
+    } finally {
+      worker.terminate();
+    }
+  };
+  await Promise.all(Array.from({ length: workers }, work));
+  return sum;
+}
+
+function ask(worker: Worker, batch: Batch): Promise<BatchResult> {
+  return new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }: MessageEvent<{ result?: BatchResult; error?: string }>) => {
+      if (data.result) resolve(data.result);
+      else reject(new Error(data.error));
+    };
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(`seeds ${batch.firstSeed} and after: ${event.message}`));
+    };
+    worker.postMessage(batch);
+  });
+}
