@@ -41,8 +41,12 @@ for (const name of names) {
   if (emulators.includes("relay")) findings.push(...await measureRelay(profile, name, options));
 }
 for (const line of findingLines(findings)) console.log(line);
-const away = findings.filter(({ ok }) => !ok).length;
-console.log(`${findings.length - away} of ${findings.length} agree with the profile`);
+const count = (verdict: Finding["verdict"]) =>
+  findings.filter((found) => found.verdict === verdict).length;
+console.log(
+  `${count("agrees")} of ${findings.length} agree with the profile, ${count("away")} do not, ` +
+    `of ${count("unsure")} the computer was too busy to tell`,
+);
 if (values.json !== undefined) {
   const document = {
     ...await setting(),
@@ -53,4 +57,4 @@ if (values.json !== undefined) {
   };
   await Deno.writeTextFile(values.json, JSON.stringify(document, null, 1) + "\n");
 }
-Deno.exit(away > 0 ? 1 : 0);
+Deno.exit(count("away") > 0 ? 1 : 0);

@@ -41,41 +41,53 @@ export interface IperfEnds {
   readonly address: string;
 }
 
-/** What comes out of a link that is offered more than it carries; bits of IP packets a second. */
+/** What a test saw, in packets and in bits of full IP packets a second. */
+export interface IperfResult {
+  readonly bitsPerSecond: number;
+  readonly sentPackets: number;
+  readonly arrivedPackets: number;
+}
+
+/** What comes out of a link that is offered more than it carries. */
 export async function udpRate(
   ends: IperfEnds,
   offeredBitsPerSecond: number,
   seconds: number,
-): Promise<number> {
+): Promise<IperfResult> {
   const payloadBytes = MTU_BYTES - UDP_HEADER_BYTES;
   const report = await iperf(ends, [
     ...["-u", "-b", String(Math.round(offeredBitsPerSecond)), "-l", String(payloadBytes)],
     ...["-t", String(seconds)],
   ]);
-  return receivedBitsPerSecond(report) * MTU_BYTES / payloadBytes;
+  return { ...counted(report), bitsPerSecond: bitsOf(report) * MTU_BYTES / payloadBytes };
 }
 
-/** What TCP carries, in bits of full IP packets a second. */
+/** What TCP carries. */
 export async function tcpRate(ends: IperfEnds, seconds: number): Promise<number> {
   const report = await iperf(ends, ["-C", "bbr", "-P", "4", "-t", String(seconds)]);
-  return receivedBitsPerSecond(report) * MTU_BYTES / (MTU_BYTES - TCP_HEADER_BYTES);
+  return bitsOf(report) * MTU_BYTES / (MTU_BYTES - TCP_HEADER_BYTES);
 }
 
-/** Share of packets that do not arrive at a pace that no queue drops. */
-export async function udpLoss(
+/** What arrives at a pace that no queue drops. */
+export async function udpPackets(
   ends: IperfEnds,
-  { bitsPerSecond, packets, packetBytes }: {
-    readonly bitsPerSecond: number;
+  { packetsPerSecond, packets, packetBytes }: {
+    readonly packetsPerSecond: number;
     readonly packets: number;
     readonly packetBytes: number;
   },
-): Promise<number> {
+): Promise<IperfResult> {
   const payloadBytes = packetBytes - UDP_HEADER_BYTES;
-  const { end } = await iperf(ends, [
-    ...["-u", "-b", String(Math.round(bitsPerSecond * payloadBytes / packetBytes))],
+  const report = await iperf(ends, [
+    ...["-u", "-b", String(Math.round(packetsPerSecond * payloadBytes * 8))],
     ...["-l", String(payloadBytes), "-k", String(packets)],
   ]);
-  return end.sum!.lost_packets / end.sum!.packets;
+  return { ...counted(report), bitsPerSecond: 0 };
+}
+
+function counted({ end }: Report): Pick<IperfResult, "sentPackets" | "arrivedPackets"> {
+  const { packets, lost_packets: lost } = end.sum!;
+  return { sentPackets: packets, arrivedPackets: packets - lost };
 }
 
 async function iperf({ from, address }: IperfEnds, args: readonly string[]): Promise<Report> {
@@ -94,7 +106,7 @@ async function iperf({ from, address }: IperfEnds, args: readonly string[]): Pro
   return report;
 }
 
-function receivedBitsPerSecond({ server_output_json: server }: Report): number {
+function bitsOf({ server_output_json: server }: Report): number {
   const intervals = server!.intervals.slice(FIRST_INTERVALS_LEFT_OUT, -LAST_INTERVALS_LEFT_OUT);
   const sum = (of: (interval: Interval) => number) => intervals.map(of).reduce((a, b) => a + b, 0);
   return sum(({ sum }) => sum.bytes) * 8 / sum(({ sum }) => sum.seconds);

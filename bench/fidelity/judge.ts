@@ -12,10 +12,25 @@ export interface Finding {
   readonly measured: number;
   /** The measured figure may lie so far away. */
   readonly tolerance: number;
-  readonly ok: boolean;
-  /** What the emulator itself was late with, share of packets: the computer, not the link. */
-  readonly lateRatio: number | null;
+  /** `unsure`: away, and the computer was too busy to tell whose fault that is. */
+  readonly verdict: "agrees" | "away" | "unsure";
+  readonly computer: Computer;
 }
+
+/** What was the computer's own doing, and not the link's. */
+export interface Computer {
+  /** Packets that the emulator sent more than 5 ms late. */
+  readonly lateRatio: number;
+  /** Packets that sockets and devices dropped before the link or behind it. */
+  readonly droppedRatio: number;
+  /** What was offered to the link, of what was to be offered. */
+  readonly offeredRatio: number;
+}
+
+/** With more of that, a figure that is away says nothing. */
+const LATE_RATIO_MAX = 0.02;
+const DROPPED_RATIO_MAX = 0.001;
+const OFFERED_RATIO_MIN = 0.97;
 
 /** Issue 7: rate within 3 %, loss within 10 % of its value, delay within 2 ms at the median. */
 const RATE_RATIO = 0.03;
@@ -42,7 +57,7 @@ export function toleranceOf(quantity: Quantity, expected: number, packets: numbe
 
 /** A figure beside the profile's; TCP must not be faster than the link, and may be slower. */
 export function finding(
-  where: Pick<Finding, "emulator" | "profile" | "lateRatio">,
+  where: Pick<Finding, "emulator" | "profile" | "computer">,
   quantity: Quantity,
   { expected, measured, packets = 1, onlyAbove = false }: {
     readonly expected: number;
@@ -53,7 +68,30 @@ export function finding(
 ): Finding {
   const tolerance = toleranceOf(quantity, expected, packets);
   const away = onlyAbove ? measured - expected : Math.abs(measured - expected);
-  return { ...where, quantity, expected, measured, tolerance, ok: away <= tolerance };
+  const verdict = away <= tolerance ? "agrees" : isBusy(where.computer) ? "unsure" : "away";
+  return { ...where, quantity, expected, measured, tolerance, verdict };
+}
+
+/** Shares of packets, from what the emulator counted and from what both ends did. */
+export function computerOf(counts: {
+  readonly sent: number;
+  readonly wanted: number;
+  readonly offered: number;
+  readonly delivered: number;
+  readonly arrived: number;
+  readonly late: number;
+}): Computer {
+  const { sent, wanted, offered, delivered, arrived, late } = counts;
+  return {
+    lateRatio: delivered === 0 ? 1 : late / delivered,
+    droppedRatio: (Math.max(0, sent - offered) + Math.max(0, delivered - arrived)) / sent,
+    offeredRatio: offered / wanted,
+  };
+}
+
+function isBusy({ lateRatio, droppedRatio, offeredRatio }: Computer): boolean {
+  return lateRatio > LATE_RATIO_MAX || droppedRatio > DROPPED_RATIO_MAX ||
+    offeredRatio < OFFERED_RATIO_MIN;
 }
 
 /** Share of packets that a direction loses, by whatever of its settings. */
@@ -80,7 +118,8 @@ export function medianOf(values: readonly number[]): number {
 
 /** A table for people, a line for each finding. */
 export function findingLines(findings: readonly Finding[]): string[] {
-  const titles = ["emulator", "profile", "quantity", "profile's", "measured", "away", "late", ""];
+  const titles = ["emulator", "profile", "quantity", "profile's", "measured", "away"];
+  titles.push("late, dropped, offered", "");
   const lines = findings.map((found) => [
     found.emulator,
     found.profile,
@@ -88,10 +127,15 @@ export function findingLines(findings: readonly Finding[]): string[] {
     shown(found.quantity, found.expected),
     shown(found.quantity, found.measured),
     awayText(found),
-    found.lateRatio === null ? "-" : `${(found.lateRatio * 100).toFixed(2)} %`,
-    found.ok ? "ok" : "AWAY",
+    computerText(found.computer),
+    found.verdict,
   ]);
-  return [titles, ...lines].map((cells) => cells.map((cell) => cell.padEnd(22)).join("").trimEnd());
+  return [titles, ...lines].map((cells) => cells.map((cell) => cell.padEnd(24)).join("").trimEnd());
+}
+
+function computerText({ lateRatio, droppedRatio, offeredRatio }: Computer): string {
+  return [lateRatio, droppedRatio, offeredRatio].map((ratio) => `${(ratio * 100).toFixed(1)} %`)
+    .join(", ");
 }
 
 function shown(quantity: Quantity, value: number): string {

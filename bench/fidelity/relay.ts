@@ -1,8 +1,9 @@
 import type { RelayCounters } from "../../src/emulator/udp_relay.ts";
 import type { WanProfile } from "../../src/emulator/settings.ts";
+import { growReceiveBuffer } from "../../src/host/receive_buffer.ts";
 import { Serving } from "../../src/testing/site_process.ts";
-import { type Finding, finding, lossOf, medianOf } from "./judge.ts";
-import { type FidelityOptions, packetBytesFor, QUEUE_SHARE } from "./options.ts";
+import { computerOf, type Finding, finding, lossOf, medianOf } from "./judge.ts";
+import { type FidelityOptions, paceFor } from "./options.ts";
 
 const HEADER_BYTES = 28;
 const FULL_BYTES = 1_400;
@@ -36,44 +37,94 @@ export async function measureRelay(
     const delayMs = medianOf(server.take().map(({ delayMs }) => delayMs));
 
     const perSecond = rate * OFFERED_RATIO / 8 / FULL_BYTES;
-    const packets = Math.round(perSecond * seconds);
-    await client.send({ packets, packetBytes: FULL_BYTES, perSecond });
-    const rateSeen = rateOf(server.take(), FULL_BYTES);
-    await pause(tailMs);
-    server.take();
+    const rated = await crossing({ client, server, counters, tailMs }, {
+      packets: Math.round(perSecond * seconds),
+      packetBytes: FULL_BYTES,
+      perSecond,
+    });
+    // Offered more slowly than the link's own rate, it would not have filled.
+    const wanted = rate * rated.sendSeconds / 8 / FULL_BYTES;
 
-    const packetBytes = packetBytesFor(rate);
-    const before = await readCounters(counters);
-    await client.send({
+    const { packetBytes, packetsPerSecond } = paceFor(rate);
+    const lossy = await crossing({ client, server, counters, tailMs }, {
       packets: lossPackets,
       packetBytes,
-      perSecond: rate * QUEUE_SHARE / 8 / packetBytes,
+      perSecond: packetsPerSecond,
     });
-    await pause(tailMs);
-    const after = await readCounters(counters);
-    const arrived = server.take().length;
+    const where = { emulator: "relay", profile: profile.name } as const;
+    const rateComputer = computerOf({ ...rated, wanted });
+    const lossComputer = computerOf({ ...lossy, wanted: lossPackets });
     // What the kernel dropped before the relay or behind it met no link.
-    const offered = after.forward.offeredPackets - before.forward.offeredPackets;
-    const delivered = after.forward.deliveredPackets - before.forward.deliveredPackets;
-    const unseen = (lossPackets - offered) + (delivered - arrived);
-    const loss = (lossPackets - arrived - unseen) / offered;
-    const where = {
-      emulator: "relay",
-      profile: profile.name,
-      lateRatio: after.latePackets / after.sentPackets,
-    } as const;
+    const lost = lossy.offered - lossy.delivered - lossy.queued;
     return [
-      finding(where, "delay", { expected: profile.forward.delayMs, measured: delayMs }),
-      finding(where, "rate, UDP", { expected: rate, measured: rateSeen }),
-      finding(where, "loss", {
+      finding({ ...where, computer: lossComputer }, "delay", {
+        expected: profile.forward.delayMs,
+        measured: delayMs,
+      }),
+      finding({ ...where, computer: rateComputer }, "rate, UDP", {
+        expected: rate,
+        measured: rateOf(rated.arrivals, FULL_BYTES),
+      }),
+      finding({ ...where, computer: lossComputer }, "loss", {
         expected: lossOf(profile.forward),
-        measured: loss,
-        packets: offered,
+        measured: lost / lossy.offered,
+        packets: lossy.offered,
       }),
     ];
   } finally {
     await Deno.remove(counters);
   }
+}
+
+interface Ends {
+  readonly client: Sender;
+  readonly server: Receiver;
+  /** File that the relay writes its counters to. */
+  readonly counters: string;
+  readonly tailMs: number;
+}
+
+/** Packets through the relay, counted at both ends and by the relay itself. */
+async function crossing(
+  { client, server, counters, tailMs }: Ends,
+  flow: Flow,
+): Promise<Crossing> {
+  server.take();
+  const before = await readCounters(counters);
+  const startMs = performance.now();
+  await client.send(flow);
+  const sendSeconds = (performance.now() - startMs) / 1000;
+  await pause(tailMs);
+  const after = await readCounters(counters);
+  const arrivals = server.take();
+  const of = (value: (counters: RelayCounters) => number) => value(after) - value(before);
+  return {
+    sendSeconds,
+    arrivals,
+    sent: flow.packets,
+    arrived: arrivals.length,
+    offered: of(({ forward }) => forward.offeredPackets),
+    delivered: of(({ forward }) => forward.deliveredPackets),
+    queued: of(({ forward }) => forward.droppedPackets.queue),
+    late: of(({ latePackets }) => latePackets),
+  };
+}
+
+interface Flow {
+  readonly packets: number;
+  readonly packetBytes: number;
+  readonly perSecond: number;
+}
+
+interface Crossing {
+  readonly sendSeconds: number;
+  readonly arrivals: readonly Arrival[];
+  readonly sent: number;
+  readonly arrived: number;
+  readonly offered: number;
+  readonly delivered: number;
+  readonly queued: number;
+  readonly late: number;
 }
 
 interface Arrival {
@@ -87,6 +138,7 @@ class Receiver implements Disposable {
   #arrivals: Arrival[] = [];
 
   constructor() {
+    growReceiveBuffer((this.#socket.addr as Deno.NetAddr).port);
     void this.#receive();
   }
 
@@ -125,11 +177,7 @@ class Sender implements Disposable {
   }
 
   /** Evenly, some in each millisecond. */
-  async send({ packets, packetBytes, perSecond }: {
-    readonly packets: number;
-    readonly packetBytes: number;
-    readonly perSecond: number;
-  }): Promise<void> {
+  async send({ packets, packetBytes, perSecond }: Flow): Promise<void> {
     const bytes = new Uint8Array(packetBytes - HEADER_BYTES);
     const view = new DataView(bytes.buffer);
     const startMs = performance.now();
