@@ -41,7 +41,7 @@ const POLL_MS = 100;
 /** Where nobody ends a move by force, it may take as long as the cell. */
 const NEVER_MS = 10 ** 9;
 /** After a move was ended by force it still has to copy what is left. */
-const FORCED_END_MS = 120_000;
+const FORCED_END_MS = 60_000;
 const BLACKOUT_MS_MIN = 20;
 
 /** What a mover says of its move. */
