@@ -27,6 +27,7 @@ import { findGuestKernel } from "../../src/testing/guest_image/guest_kernel.ts";
 import { createNamespace, namespaceNamed } from "../../src/testing/netns.ts";
 import { qemuVersion } from "../../src/testing/qemu_process.ts";
 import { layLan, MACHINE_ADDRESS, PREFIX_LENGTH, TAP } from "../../src/testing/stretched_lan.ts";
+import { causewayView } from "./causeway_view.ts";
 import { runCell } from "./cell_main.ts";
 import { startFaults } from "./faults.ts";
 import { roundTripOf } from "./round_trip.ts";
@@ -263,22 +264,6 @@ async function limitIn(machine: Machine, profile: CellOrder["profile"]): Promise
     rateBitsPerSecond: profile.forward.rateBitsPerSecond,
     roundTripMs: profile.forward.delayMs + profile.backward.delayMs,
   });
-}
-
-function causewayView(report: MigrationReport | undefined): Omit<Sample, "atMs" | "wireBytes"> {
-  if (report === undefined) {
-    return { phase: "preparing", remainingBytes: null, dirtyBytesPerSecond: null };
-  }
-  const { memory, disks } = report;
-  return {
-    phase: report.state,
-    remainingBytes: disks.reduce<number | null>(
-      (all, { remainingBytes }) =>
-        all === null || remainingBytes === null ? null : all + remainingBytes,
-      memory.remainingBytes,
-    ),
-    dirtyBytesPerSecond: memory.dirtyBytesPerSecond,
-  };
 }
 
 function sum({ forwardBytes, backwardBytes }: Awaited<ReturnType<Arena["wire"]>>): number {

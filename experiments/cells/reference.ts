@@ -6,6 +6,7 @@ import type { CellOrder } from "../../src/experiment/cell_process.ts";
 import { peakBitsPerSecond } from "../../src/experiment/report/series.ts";
 import { type CellFigures, failedFigures, type Sample } from "../../src/experiment/row.ts";
 import { ENDED_STATES, type MigrationReport } from "../../src/migration/report.ts";
+import { causewayView } from "./causeway_view.ts";
 import { runCell } from "./cell_main.ts";
 import { startFaults } from "./faults.ts";
 import { ReferenceSites, type SiteName } from "./reference_sites.ts";
@@ -182,21 +183,19 @@ function seen(
   sites: ReferenceSites,
   startBytes: number,
 ): Omit<Sample, "atMs"> {
-  const total = (of: (report: MigrationReport) => number | null) =>
-    reports.map(of).reduce((all, value) => all === null || value === null ? null : all + value, 0);
+  const views = reports.map(causewayView);
+  const total = (of: (view: typeof views[number]) => number | null) =>
+    views.map(of).reduce((all, value) => all === null || value === null ? null : all + value, 0);
   // The one that is furthest behind says what is going on.
-  const [slowest] = reports.toSorted((left, right) => left.progress - right.progress);
+  const slowest = reports.reduce(
+    (least, report, index) => report.progress < reports[least].progress ? index : least,
+    0,
+  );
   return {
-    phase: slowest.state,
+    phase: views[slowest].phase,
     wireBytes: wireBytes(sites) - startBytes,
-    remainingBytes: total(({ memory, disks }) =>
-      disks.reduce<number | null>(
-        (all, { remainingBytes }) =>
-          all === null || remainingBytes === null ? null : all + remainingBytes,
-        memory.remainingBytes,
-      )
-    ),
-    dirtyBytesPerSecond: total(({ memory }) => memory.dirtyBytesPerSecond),
+    remainingBytes: total(({ remainingBytes }) => remainingBytes),
+    dirtyBytesPerSecond: total(({ dirtyBytesPerSecond }) => dirtyBytesPerSecond),
   };
 }
 

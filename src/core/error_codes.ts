@@ -103,6 +103,11 @@ export const ERRORS = {
     httpStatus: 409,
     meaning: "The folder holds rows of another scenario, or of an earlier form of this one.",
   },
+  experiment_running: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "Another process runs an experiment into the same folder.",
+  },
   fence_failed: {
     retry: "never",
     httpStatus: 409,

@@ -27,17 +27,30 @@ export class RowStore implements Disposable {
    * Opens a folder, or makes it.
    *
    * @param startedAt for a new one
-   * @throws {GatewayError} `experiment_differs` where it belongs to another scenario
+   * @throws {GatewayError} `experiment_differs` where it belongs to another scenario,
+   *   `experiment_running` while somebody else has it open
    */
   static async open(directory: string, scenario: Scenario, startedAt: string): Promise<RowStore> {
     await Deno.mkdir(directory, { recursive: true });
     const manifest = await openManifest(directory, { scenario, startedAt });
     const path = `${directory}/${ROWS}`;
-    const { rows, wholeBytes } = await readRowFile(path);
     const file = await Deno.open(path, { create: true, write: true });
-    await file.truncate(wholeBytes);
-    await file.seek(0, Deno.SeekMode.End);
-    return new RowStore(directory, manifest, file, rows);
+    try {
+      if (!await file.tryLock(true)) {
+        throw new GatewayError(
+          "experiment_running",
+          `Cannot run into ${directory}: another process does`,
+          { hint: "Wait for it, or give another folder as --out" },
+        );
+      }
+      const { rows, wholeBytes } = await readRowFile(path);
+      await file.truncate(wholeBytes);
+      await file.seek(0, Deno.SeekMode.End);
+      return new RowStore(directory, manifest, file, rows);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
   }
 
   /** In the order in which they were made. */

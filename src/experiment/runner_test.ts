@@ -119,6 +119,16 @@ Deno.test("a folder with rows of another scenario is refused by name, and left a
     assert.equal((await rowsOf(folder)).length, 24);
   }));
 
+Deno.test("a folder that somebody runs into is refused to everybody else, until that ends", () =>
+  inFolders(1, async (folder) => {
+    {
+      using _open = await RowStore.open(folder, CELLS_24, "");
+      await assert.rejects(() => run(folder, CELLS_24), { code: "experiment_running" });
+    }
+    await run(folder, CELLS_24);
+    assert.equal((await rowsOf(folder)).length, 24);
+  }));
+
 Deno.test("failed cells that are dropped run once more, and nothing else does", () =>
   inFolders(1, async (folder) => {
     await run(folder, CELLS_24, {
