@@ -1,6 +1,10 @@
 import { z } from "zod";
 import { nameList } from "../core/problem_list.ts";
 
+/** What is shown of a value in an error is shorter than that anyway. */
+const SHOWN_DEPTH = 8;
+const SHOWN_MEMBERS = 20;
+
 /** Allowed values, both ends included. */
 export interface Range {
   readonly from: number;
@@ -76,6 +80,17 @@ function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
 }
 
 function shown(value: unknown): string {
-  const json = JSON.stringify(value);
+  const json = JSON.stringify(outline(value, SHOWN_DEPTH)) ?? String(value);
   return json.length <= 40 ? json : `${json.slice(0, 37)}...`;
+}
+
+/** Whoever nests a hundred thousand arrays gets to see the first few. */
+function outline(value: unknown, depth: number): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  if (depth === 0) return "...";
+  if (Array.isArray(value)) {
+    return value.slice(0, SHOWN_MEMBERS).map((member) => outline(member, depth - 1));
+  }
+  const members = Object.entries(value).slice(0, SHOWN_MEMBERS);
+  return Object.fromEntries(members.map(([name, member]) => [name, outline(member, depth - 1)]));
 }

@@ -147,7 +147,9 @@ const published = object({
   where: text(200),
 });
 
-const texts = z.array(text(600), { error: "a list of texts" }).default([]);
+const texts = z.array(text(600), { error: "a list of texts" })
+  .max(100, { error: "at most 100 texts" })
+  .default([]);
 
 /** The form of a scenario file. */
 export const scenarioSchema = object({
@@ -168,7 +170,9 @@ export const scenarioSchema = object({
     repetitions: integer({ from: 1, to: 1000 }).default(1),
   }),
   /** Combinations that are not run: every cell that has all of the named values. */
-  leaveOut: z.array(selection, { error: "a list of selections" }).default([]),
+  leaveOut: z.array(selection, { error: "a list of selections" }).max(1000, {
+    error: "at most 1000 selections",
+  }).default([]),
   /** Real machines are looked into before they move, for the limit; they stand still for that. */
   limit: flag.default(true),
   /** Of each move: how often it is looked at. */
@@ -191,7 +195,9 @@ export const scenarioSchema = object({
       spreadRatio: number(LIMITS.ratio),
     }).nullable().default(null),
   }).prefault({}),
-  published: z.array(published, { error: "a list of published figures" }).default([]),
+  published: z.array(published, { error: "a list of published figures" }).max(100, {
+    error: "at most 100 published figures",
+  }).default([]),
   comparable: texts,
   notComparable: texts,
 });
