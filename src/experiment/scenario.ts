@@ -56,6 +56,7 @@ function* nameProblems({ matrix, leaveOut, published }: Scenario): Generator<str
   const selections = [
     ...leaveOut.map((selection, index) => [`leaveOut[${index}]`, selection] as const),
     ...published.map(({ of }, index) => [`published[${index}].of`, of] as const),
+    ...published.map(({ per }, index) => [`published[${index}].per`, per ?? {}] as const),
   ];
   for (const [where, selection] of selections) {
     for (const [field, value] of Object.entries(selection)) {

@@ -144,6 +144,8 @@ const published = object({
   /** Which of our figures stands beside it, and of which cells; null: none can. */
   metric: oneOf(METRICS).nullable().default(null),
   of: selection.default({}),
+  /** Where the figure is a ratio: of the cells in the same setting that ours is divided by. */
+  per: selection.nullable().default(null),
   where: text(200),
 });
 

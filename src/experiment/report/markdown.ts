@@ -1,4 +1,4 @@
-import { cellsOf, groupKey, selects } from "../matrix.ts";
+import { cellsOf, groupKey, selects, settingKey } from "../matrix.ts";
 import { hasArrived, type Row } from "../row.ts";
 import type { Metric, Published, Scenario } from "../schema.ts";
 import { type Spread, spreadOf } from "../statistics.ts";
@@ -144,13 +144,21 @@ function publishedTable({ published }: Scenario, rows: readonly Row[]): string {
   }`;
 }
 
-function oursBeside({ metric, of }: Published, rows: readonly Row[]): string {
+function oursBeside({ metric, of, per }: Published, rows: readonly Row[]): string {
   if (metric === null) return "nothing to compare";
   const [divisor, unit] = UNITS[metric];
-  const groups = Map.groupBy(rows.filter((row) => selects(of, row)).filter(hasArrived), groupKey);
-  return [...groups].map(([key, group]) =>
-    `${key}: ${shown(spreadOf(group.map((row) => row[metric])), divisor, 1)} ${unit}`
-  ).join("<br>") || "-";
+  const arrived = rows.filter(hasArrived);
+  const spread = (group: readonly Row[]) => spreadOf(group.map((row) => row[metric]));
+  const groups = Map.groupBy(arrived.filter((row) => selects(of, row)), groupKey);
+  const lines = [...groups].map(([key, group]) => {
+    const ours = spread(group);
+    if (per === null) return `${key}: ${shown(ours, divisor, 1)} ${unit}`;
+    const setting = settingKey(group[0]);
+    const base = spread(arrived.filter((row) => selects(per, row) && settingKey(row) === setting));
+    const ratio = ours === null || base === null ? "-" : (ours.median / base.median).toFixed(2);
+    return `${setting}: ${ratio} of the medians`;
+  });
+  return lines.join("<br>") || "-";
 }
 
 function comparability({ comparable, notComparable }: Scenario): string {

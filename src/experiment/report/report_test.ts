@@ -54,6 +54,15 @@ Deno.test("published figures stand beside ours, or say that there is nothing to 
         where: "abstract",
       },
       { what: "their saving", value: 20, unit: "%", where: "table 1" },
+      {
+        what: "their ratio",
+        value: 0.5,
+        unit: "times",
+        metric: "totalMs",
+        of: { strategy: "ours", guest: "tiny", profile: "slow" },
+        per: { strategy: "stock" },
+        where: "figure 2",
+      },
     ],
     comparable: ["The rate."],
     notComparable: ["The hypervisor."],
@@ -65,6 +74,7 @@ Deno.test("published figures stand beside ours, or say that there is nothing to 
     text,
     /\| their downtime \| 60 ms \| abstract \| slow\/tiny\/default\/none\/ours: 111\.0 ms/,
   );
+  assert.match(text, /\| their ratio \| .* \| slow\/tiny\/default\/none: 0\.97 of the medians \|/);
   assert.match(text, /\| their saving \| 20 % \| table 1 \| nothing to compare \|/);
   assert.match(text, /## What is not\n\n- The hypervisor\./);
 });
