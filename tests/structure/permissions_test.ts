@@ -74,6 +74,10 @@ const TASKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "--allow-write=.cache": "",
     "--allow-run": "the Deno that runs this one, wherever it lies",
   },
+  sim: {
+    "--allow-read=.": "",
+    "--allow-write=docs/results.md": "",
+  },
   soak: {
     "--allow-all": "what it sees of its gateways is in /proc, which Deno opens to nothing less",
   },

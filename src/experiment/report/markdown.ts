@@ -49,6 +49,7 @@ const GROUP_TITLES = [
   "downtime ms, client",
   "noise ms",
   "wire MB",
+  "rounds",
   "link: RTT ms, loss",
 ];
 
@@ -69,6 +70,7 @@ function groupLines(rows: readonly Row[]): string[][] {
       shown(of(({ observedDowntimeMs }) => observedDowntimeMs), 1, 0),
       shown(of(({ noiseMs }) => noiseMs), 1, 0),
       shown(of(({ wireBytes }) => wireBytes), 1e6, 1),
+      shown(of(({ rounds }) => rounds), 1, 0),
       `${shown(rtt, 1, 1)}, ${loss === null ? "-" : `${(loss.median * 100).toFixed(2)} %`}`,
     ];
   });
