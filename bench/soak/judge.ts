@@ -9,6 +9,9 @@ const SAMPLES_MIN = 4;
 /** The heap grows to its working size in the first minutes; a shorter run bounds it only. */
 const RESIDENT_SECONDS_MIN = 180;
 const RESIDENT_BYTES_MAX = 512 * MIB;
+/** Sockets of a redial or of clients come and go by the ten; a leak outlasts them. */
+const SWING_SECONDS_MIN = 120;
+const HANDLES_MAX = 256;
 
 /** What one figure may rise by over the time that is judged. */
 interface Allowance {
@@ -39,6 +42,8 @@ const ALLOWANCES: readonly Allowance[] = [
     value: ({ handles }) => handles,
     riseMax: () => 8,
     show: (value) => value.toFixed(1),
+    secondsMin: SWING_SECONDS_MIN,
+    most: HANDLES_MAX,
   },
   {
     name: "state",

@@ -106,7 +106,13 @@ export class GuestRegistry {
         hint: `Send DELETE /v1/guests/${id} first; the machine goes on`,
       });
     }
-    if (known && there) return { created: false };
+    if (known && there) {
+      // One that waits here is a new process behind the same monitor: what ran here has ended.
+      const isNew = definition.role === "incoming" && known.role === "source" &&
+        await known.guest?.runState() === "incoming";
+      if (isNew) this.setRole(id, "incoming");
+      return { created: false };
+    }
     if (definition.role === "source") {
       requireOwner(this.ledger.ownership(id), this.site, `register ${id} as running here`);
     }
@@ -145,14 +151,15 @@ export class GuestRegistry {
     // Attached anew where only the attachment was lost: what still runs must be seen.
     const left = guest && await isThere(guest) ? guest : await this.machine(id).catch(() => null);
     const runState = await left?.runState() ?? "gone";
-    if (runState !== "gone" && runState !== "postmigrate") {
+    // One that waits was started by a try that the gateway did not outlive: it has run nothing.
+    if (runState !== "gone" && runState !== "postmigrate" && runState !== "incoming") {
       throw new GatewayError(
         "destination_not_registered",
         `Cannot take ${id} back: a machine of that name is ${runState} at ${this.site}`,
         { hint: `Remove it first: DELETE /v1/guests/${id}?end=true` },
       );
     }
-    if (runState === "postmigrate") await left?.end();
+    if (runState !== "gone") await left?.end();
     await this.put(id, { ...definition, role: "incoming" });
   }
 

@@ -44,7 +44,7 @@ export function planParts(testFolders: readonly string[]): Part[] {
       docExamples: false,
       // Files of /proc/PID, which these measure processes by, need every permission in Deno.
       permissions: ["--allow-all"],
-      timeLimitMs: 12 * MINUTE_MS,
+      timeLimitMs: 15 * MINUTE_MS,
     })),
   ];
 }

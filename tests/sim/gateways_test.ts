@@ -6,7 +6,7 @@ import { simulate } from "../../src/testing/simulation/world.ts";
 import { commandOf } from "./command.ts";
 
 /** A smoke share; `deno task sim` runs as many as asked for. */
-const SEEDS = 300;
+const SEEDS = 500;
 const WORKERS = 2;
 
 /** What a run comes through, by the names that it is counted under. */
@@ -21,7 +21,7 @@ const REACHED = {
   ],
   report: [
     ...["preparing", "copying", "holding", "switching", "inDoubt", "conflict"],
-    ...["completed", "failed", "cancelled", "seeded"],
+    ...["completed", "failed", "cancelled", "seeded", "rolledBack"],
   ],
   event: ["switchUndone", "refusedByPeer", "adjudicated", "conflicted"],
   error: [
@@ -29,7 +29,8 @@ const REACHED = {
     ...["guest_unreachable", "memory_stream_failed", "disk_full", "disk_io"],
     "ledger_write_failed",
   ],
-  strategy: ["precopy", "stop-and-copy", "seed"],
+  strategy: ["precopy", "stop-and-copy", "seed", "rollback"],
+  call: ["source.throttleDisks", "memory.throttleCpu"],
   fault: FAULT_KINDS,
 };
 

@@ -70,3 +70,19 @@ Deno.test("a destination that cannot see its machine end says so at the source",
   ], { tell: (line) => told.push(line) });
   assert.ok(told.some((line) => /a source says inDoubt "b refuses the machine/.test(line)));
 });
+
+Deno.test("a word to switch given before memory is copied does not make the next one unheard", async () => {
+  const options = { maxDowntimeMs: 1 };
+  const operator = { ...PLAIN_SHAPE.operator, options, movesAtEnd: false };
+  const read: Anchor = { at: "call", site: "a", name: "round.read", phase: "after", nth: 1 };
+  const counts = await survives(["fault switchover", "source completed"], [
+    fault("switchover", read, { lastsMs: 0 }),
+  ], { shape: { ...PLAIN_SHAPE, operator } });
+  assert.equal(counts.get("source completed"), 1);
+});
+
+Deno.test("a machine started behind the monitor of one that is gone can be moved to", async () => {
+  await survives(["fault fencedVerdict", "started again at the end", "moved at the end"], [
+    fault("fencedVerdict", write("b", "owned")),
+  ]);
+});

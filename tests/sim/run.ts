@@ -8,7 +8,8 @@ import { simulate } from "../../src/testing/simulation/world.ts";
 import { commandOf } from "./command.ts";
 import { writeReport } from "./report.ts";
 
-const USAGE = `Usage: deno task sim [--seeds COUNT] [--from SEED] [--workers COUNT] [--report]
+const USAGE =
+  `Usage: deno task sim [--seeds COUNT] [--from SEED] [--workers COUNT] [--counts] [--report]
        deno task sim --seed SEED [--trace] [--without FAULT,FAULT] [--minimize]`;
 const WORKERS = 2;
 const SEEDS = 1_000;
@@ -38,6 +39,10 @@ async function many(): Promise<number> {
       `${(seeds / seconds).toFixed(0)} seeds/s, ${Math.round(steps / seeds)} steps and ` +
       `${(virtualMs / seeds / 1000).toFixed(1)} s of virtual time each`,
   );
+  if (options.counts) {
+    const counts = Object.entries(result.counts).sort(([a], [b]) => a < b ? -1 : 1);
+    for (const [name, times] of counts) console.log(`${String(times).padStart(8)} ${name}`);
+  }
   if (options.report) await writeReport({ firstSeed, seconds, workers, result });
   return broken.length > 0 ? 1 : 0;
 }
@@ -87,6 +92,7 @@ function readOptions() {
         trace: boolean,
         minimize: boolean,
         report: boolean,
+        counts: boolean,
       },
     }).values;
   } catch (error) {

@@ -17,6 +17,7 @@ const TASKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   },
   causeway: {
     "--allow-env=CAUSEWAY_CONFIG,INIT_CWD": "",
+    [LIBC_FLAG]: "",
     "--allow-net": "peers, machines and clients have any address",
     "--allow-read": "configuration and images lie where their operator put them",
     "--allow-write": "the same",

@@ -51,7 +51,7 @@ export class Checks implements MachineWatch {
   /** The site that he gave the machine to. */
   #excusedFor: Site | null = null;
   readonly #machines: SimMachine[] = [];
-  readonly #progress = new WeakMap<SimProcess, Map<string, MigrationReport>>();
+  readonly #reports = new WeakMap<SimProcess, Map<string, MigrationReport>>();
   readonly #followed = new Map<string, Followed>();
   readonly #epochs = new Map<number, { readonly by: string; readonly owner: string | null }[]>();
   readonly #highest = new Map<SiteName, number>();
@@ -251,6 +251,9 @@ export class Checks implements MachineWatch {
     if (event.kind === "roundRecorded" && machine?.disks.some(({ image }) => !image.isFlushed)) {
       this.#fail("not durable", "a round is recorded that is not on storage");
     }
+    if (event.kind === "undone" && machine?.isGone === false && machine.isHeldBack) {
+      this.#fail("held back", `${machine.name} has stayed and may not write as it did before`);
+    }
     if (event.kind !== "owned" || machine === null || machine.isGone) return;
     if (!machine.hasArrived) this.#fail("other state", "a machine is owned that is not loaded");
     else if (this.truth !== null) this.#requireSame(machine, "is owned");
@@ -278,8 +281,8 @@ export class Checks implements MachineWatch {
   // --- what gateways say -------------------------------------------------------------------------
 
   reported(site: SiteName, process: SimProcess, report: MigrationReport): void {
-    const reports = this.#progress.get(process) ?? new Map<string, MigrationReport>();
-    this.#progress.set(process, reports);
+    const reports = this.#reports.get(process) ?? new Map<string, MigrationReport>();
+    this.#reports.set(process, reports);
     const before = reports.get(report.id);
     reports.set(report.id, report);
     this.world.count(`report ${report.state}`);
@@ -288,6 +291,7 @@ export class Checks implements MachineWatch {
     if (followed?.kind === "handedOver" && report.side === "source" && report.progress < 0.999) {
       this.#fail("progress", `${site}: ${report.progress} with everything handed over`);
     }
+    if (report.side === "source" && isInDoubt(report)) this.world.faults.inDoubt();
     if (before === undefined) return;
     if (before.state !== report.state) {
       this.world.trace(site, `${report.side} says ${report.state}`, report.phase);
@@ -299,9 +303,17 @@ export class Checks implements MachineWatch {
     // Both ends may give up at the same time; how the move ended is the source's to say.
     const isSourcesWord = report.side === "destination" && before.state === "failed" &&
       (report.state === "cancelled" || report.state === "seeded");
-    if (wasEnded && report.state !== "conflict" && !isSourcesWord) {
+    // A completed move that is being undone shows how far the move back is.
+    const isUndone = before.state === "completed" && report.rollback !== null ||
+      before.rollback !== null;
+    if (wasEnded && report.state !== "conflict" && !isSourcesWord && !isUndone) {
       this.#fail("an end that is none", `${site}: from ${before.state} to ${report.state}`);
     }
+  }
+
+  /** The last report that a gateway's process published of a migration; null before any. */
+  lastReport(process: SimProcess, id: string): MigrationReport | null {
+    return this.#reports.get(process)?.get(id) ?? null;
   }
 
   logged(site: SiteName, level: string, message: string): void {
@@ -335,4 +347,9 @@ export class Checks implements MachineWatch {
 function brief(event: { readonly kind: string }): Record<string, unknown> {
   const { kind: _, ...rest } = event as Record<string, unknown>;
   return rest;
+}
+
+/** Handed over, and how that ended is not known. */
+export function isInDoubt({ state, phase }: MigrationReport): boolean {
+  return state === "inDoubt" || state === "conflict" || phase.startsWith("handed over");
 }

@@ -41,6 +41,7 @@ export const FAULT_KINDS = [
   "switchover",
   "rollback",
   "change",
+  "answer",
   "rashVerdict",
   "fencedVerdict",
   "startByHand",
@@ -54,6 +55,8 @@ export interface Fault {
   /** From the anchor to the fault; 0 is in the middle of what it is anchored at. */
   readonly delayMs: number;
   readonly site: SiteName;
+  /** Where its anchor is not reached until then, it comes with the next write or call at all. */
+  readonly latestMs?: number;
   /** How long it lasts, where it lasts. */
   readonly lastsMs: number;
 }
@@ -115,7 +118,10 @@ const CALLS = [
   "round.read",
   "round.finish",
   "source.startMemory",
+  "source.dirtyDisks",
+  "source.throttleDisks",
   "memory.items",
+  "memory.throttleCpu",
   "memory.pauseAtGate",
   "memory.gate",
   "memory.finish",
@@ -180,22 +186,29 @@ const WEIGHTS: Readonly<Record<FaultKind, number>> = {
   outageSilent: 10,
   slowPath: 4,
   duplicates: 5,
-  cancel: 6,
+  cancel: 9,
   hold: 4,
   switchover: 4,
   rollback: 2,
-  change: 3,
+  change: 5,
+  answer: 2,
   rashVerdict: 2,
   fencedVerdict: 3,
   startByHand: 1,
 };
+
+/** Somebody decides about a doubt. */
+export function isVerdict(kind: FaultKind): boolean {
+  return kind === "rashVerdict" || kind === "fencedVerdict";
+}
 
 type Moment = readonly [at: "write" | "call", names: readonly string[]];
 
 /** Where faults come that mean nothing at most other times. */
 const MOMENTS: Partial<Readonly<Record<FaultKind, Moment>>> = {
   breakStream: ["call", ["memory.items", "memory.gate", "memory.finish"]],
-  cancel: ["call", ["memory.items", "memory.gate", "round.read", "round.read"]],
+  cancel: ["call", ["memory.items", "memory.gate", "round.read", ...COPY_CALLS]],
+  answer: ["call", ["memory.items", "memory.throttleCpu", "source.throttleDisks"]],
   change: ["call", ["memory.items", "round.read", "destination.writeDisk"]],
   diskFull: ["call", ["destination.writeDisk", "destination.flushDisks"]],
   diskIo: ["call", ["destination.writeDisk", "destination.flushDisks"]],
@@ -214,24 +227,30 @@ const MOMENTS: Partial<Readonly<Record<FaultKind, Moment>>> = {
  * @param turn the first one's kind, by its place in `FAULT_KINDS`, so that neighbours have all kinds
  */
 export function planFaults(dice: Dice, horizonMs: number, turn: number): Fault[] {
-  const count = dice.chance(0.04) ? 0 : 1 + Math.floor(dice.nextRatio() ** 1.5 * 9);
+  const count = dice.chance(0.04) ? 0 : 1 + Math.floor(dice.nextRatio() ** 1.5 * 7);
   const faults: Fault[] = [];
   for (let i = 0; i < count; i++) {
     const kind = i === 0 ? FAULT_KINDS[turn % FAULT_KINDS.length] : dice.weighted(WEIGHTS);
     const anchor = anchorOf(dice, kind, horizonMs);
-    const isVerdict = kind.endsWith("Verdict");
+    // Of these the moment is all.
+    const waits = isVerdict(kind) || kind === "startByHand" || anchor.at === "time";
     const fault: Fault = {
       number: faults.length,
       kind,
       anchor,
-      delayMs: dice.chance(0.6) && !isVerdict ? 0 : dice.nextRatio() ** 2 * 600,
+      delayMs: kind === "startByHand" || dice.chance(0.6) && !isVerdict(kind)
+        ? 0
+        : dice.nextRatio() ** 2 * 600,
+      latestMs: waits ? undefined : horizonMs * dice.between(0.5, 0.9),
       // Most often the site at whose doing it is anchored.
-      site: anchor.at !== "time" && dice.chance(0.7) ? anchor.site : dice.pick(["a", "b"]),
+      site: anchor.at !== "time" && (kind === "startByHand" || dice.chance(0.7))
+        ? anchor.site
+        : dice.pick(["a", "b"]),
       lastsMs: dice.chance(0.7) ? dice.between(20, 4_000) : dice.between(1_000, 20_000),
     };
     faults.push(fault);
     // Somebody decides because he sees a doubt, which has to last until then.
-    if (isVerdict && dice.chance(0.8)) {
+    if (isVerdict(kind) && dice.chance(0.8)) {
       const outage = dice.pick<FaultKind>(["outageCut", "outageSilent"]);
       faults.push({ ...fault, number: faults.length, kind: outage, delayMs: 0 });
     }
@@ -241,9 +260,12 @@ export function planFaults(dice: Dice, horizonMs: number, turn: number): Fault[]
 
 function anchorOf(dice: Dice, kind: FaultKind, horizonMs: number): Anchor {
   const moment = MOMENTS[kind];
-  if (moment !== undefined && dice.chance(0.75)) return at(dice, moment[0], dice.pick(moment[1]));
+  const isOnlyThen = isVerdict(kind) || kind === "startByHand";
+  if (moment !== undefined && (isOnlyThen || dice.chance(0.75))) {
+    return at(dice, moment[0], dice.pick(moment[1]));
+  }
   if (dice.chance(0.25)) return { at: "time", ms: dice.nextRatio() * horizonMs };
-  if (dice.chance(0.2)) return at(dice, "call", dice.pick(COPY_CALLS));
+  if (dice.chance(0.3)) return at(dice, "call", dice.pick(COPY_CALLS));
   // The switch is short: what falls into it by chance would be too little.
   const isSwitch = dice.chance(0.6);
   return dice.chance(0.5)

@@ -1,5 +1,5 @@
 import { GatewayError } from "../../core/errors.ts";
-import type { Fault, SiteName } from "./fault_plan.ts";
+import { type Fault, isVerdict, type SiteName } from "./fault_plan.ts";
 import { unreachable } from "./guest.ts";
 import type { World } from "./world.ts";
 
@@ -17,8 +17,27 @@ export class Faults {
   isOver = false;
   /** Calls to a machine that fail next, by site. */
   readonly #failing = new Set<SiteName>();
+  /** Their anchors have not been reached for so long that they come with whatever is next. */
+  #overdue: Fault[] = [];
+  readonly #reached = new Set<Fault>();
+  /** Verdicts whose moment has come while nothing was in doubt. */
+  #verdicts: Fault[] = [];
+  /** Those that have not come yet. */
+  #left: number;
+  /** When the last effect of those that came is over. */
+  #overAtMs = 0;
 
-  constructor(private readonly world: World, plan: readonly Fault[]) {
+  /** @param onLast is called when nothing of the plan is left and no fault lasts any more */
+  constructor(
+    private readonly world: World,
+    plan: readonly Fault[],
+    private readonly onLast: () => void,
+  ) {
+    this.#left = plan.length;
+    for (const fault of plan) {
+      const { latestMs } = fault;
+      if (latestMs !== undefined) world.schedule.at(latestMs, () => this.#hurry(fault));
+    }
     for (const fault of plan) {
       const { anchor } = fault;
       if (anchor.at === "time") {
@@ -33,6 +52,7 @@ export class Faults {
   /** Around a call to a machine. @throws what the call fails with */
   aroundCall(site: SiteName, name: string, phase: "before" | "after"): void {
     this.#reach(`call ${site} ${name} ${phase}`);
+    if (phase === "before" && name.includes("throttle")) this.world.count(`call ${name}`);
     if (phase === "after" || this.isOver) return;
     const { schedule, sites } = this.world;
     const { diskFault } = sites[site];
@@ -50,20 +70,45 @@ export class Faults {
   }
 
   #reach(key: string): void {
-    if (this.isOver || this.#waiting.size === 0) return;
+    if (this.isOver || this.#left === 0) return;
+    for (const fault of this.#overdue.splice(0)) this.#happen(fault);
     const seen = (this.#seen.get(key) ?? 0) + 1;
     this.#seen.set(key, seen);
     for (const fault of this.#waiting.get(key) ?? []) {
       if (fault.anchor.at === "time" || fault.anchor.nth !== seen) continue;
+      if (this.#reached.has(fault)) continue;
+      this.#reached.add(fault);
       if (fault.delayMs === 0) this.#happen(fault);
       else this.world.schedule.at(fault.delayMs, () => this.#happen(fault));
     }
   }
 
+  /** A source is in doubt: whoever was to decide sees it. */
+  inDoubt(): void {
+    for (const fault of this.#verdicts.splice(0)) {
+      this.world.schedule.at(fault.delayMs, () => this.#happen(fault));
+    }
+  }
+
+  #hurry(fault: Fault): false {
+    if (!this.#reached.has(fault)) {
+      this.#reached.add(fault);
+      this.#overdue.push(fault);
+    }
+    return false;
+  }
+
   #happen(fault: Fault): void | false {
     const { world } = this;
-    if (this.isOver || world.leftOut.has(fault.number)) return false;
-    const isDone = this.#act(fault);
+    if (this.isOver) return false;
+    const isDone = !world.leftOut.has(fault.number) && this.#act(fault);
+    if (!isDone && isVerdict(fault.kind)) {
+      this.#verdicts.push(fault);
+      return false;
+    }
+    const { nowMs } = world.schedule;
+    if (isDone) this.#overAtMs = Math.max(this.#overAtMs, nowMs + fault.lastsMs);
+    if (--this.#left === 0) world.schedule.at(this.#overAtMs - nowMs, this.onLast);
     if (!isDone) return false;
     world.count(`fault ${fault.kind}`);
     world.trace("-", `fault ${fault.number}: ${fault.kind}`, {
@@ -150,6 +195,7 @@ export class Faults {
       case "switchover":
       case "rollback":
       case "change":
+      case "answer":
       case "rashVerdict":
       case "fencedVerdict":
         return operator.acts(kind);

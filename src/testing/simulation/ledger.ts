@@ -27,6 +27,7 @@ export function processLedger(ledger: Ledger, process: SimProcess, watch: WriteW
     const isWritable = watch.before(kind);
     process.check();
     if (!isWritable) throw full();
+    known.clear();
     act();
     watch.after(kind, { migrationId: null, event: null, ownership: null, ...written });
     process.check();
@@ -35,26 +36,36 @@ export function processLedger(ledger: Ledger, process: SimProcess, watch: WriteW
     process.check();
     return act();
   };
+  // Nobody else writes: what was read before the last write is the same, and reading is dear.
+  const known = new Map<string, readonly unknown[]>();
+  const readOnce = <T>(key: string, act: () => T[]): T[] => {
+    process.check();
+    let rows = known.get(key) as T[] | undefined;
+    if (rows === undefined) known.set(key, rows = act());
+    return [...rows];
+  };
   return {
     putGuest: (guest) => write("putGuest", () => ledger.putGuest(guest)),
     deleteGuest: (id) => write("deleteGuest", () => ledger.deleteGuest(id)),
     guests: () => read(() => ledger.guests()),
     ownership: (guestId) => read(() => ledger.ownership(guestId)),
-    ownershipHistory: (guestId) => read(() => ledger.ownershipHistory(guestId)),
+    ownershipHistory: (guestId) =>
+      readOnce(`history ${guestId}`, () => ledger.ownershipHistory(guestId)),
     createMigration: (migration, first, sizes) =>
       write("created", () => ledger.createMigration(migration, first, sizes), {
         migrationId: migration.id,
         event: first,
       }),
     migrations: () => read(() => ledger.migrations()),
-    rollbacksOf: (migrationId) => read(() => ledger.rollbacksOf(migrationId)),
+    rollbacksOf: (migrationId) =>
+      readOnce(`back ${migrationId}`, () => ledger.rollbacksOf(migrationId)),
     append: (migrationId, event, ownership) =>
       write(event.kind, () => ledger.append(migrationId, event, ownership), {
         migrationId,
         event,
         ownership: ownership ?? null,
       }),
-    events: (migrationId) => read(() => ledger.events(migrationId)),
+    events: (migrationId) => readOnce(`events ${migrationId}`, () => ledger.events(migrationId)),
     putReport: (migrationId, report) =>
       write("putReport", () => ledger.putReport(migrationId, report)),
     report: (migrationId) => read(() => ledger.report(migrationId)),

@@ -43,6 +43,8 @@ export interface Workload {
   readonly everyMs: number;
   readonly pagesMax: number;
   readonly unitsMax: number;
+  /** False: nothing of it gets shorter by packing. */
+  readonly packs: boolean;
 }
 
 export interface MachineOptions {
@@ -320,7 +322,7 @@ export class SimMachine {
     if (kind === 0) content.fill(0);
     else if (kind === 1) content.set(this.page(dice.below(PAGE_COUNT)));
     else if (kind < 5) content.writeUInt32LE(dice.nextUint32(), 4 * dice.below(PAGE_BYTES / 4));
-    else fill(content, dice);
+    else this.#fill(content);
   }
 
   #writeUnit(image: SimImage, unit: number, zeroRatio = 0.15): void {
@@ -328,12 +330,16 @@ export class SimMachine {
     const { offsetBytes, lengthBytes } = image.extentOf(unit);
     if (dice.chance(zeroRatio)) return image.zero(offsetBytes, lengthBytes, { cached: false });
     const content = Buffer.alloc(Math.min(UNIT_BYTES, lengthBytes));
-    fill(content, dice);
+    this.#fill(content);
     image.write(offsetBytes, content, { cached: false });
   }
-}
 
-/** A few words, over and over: the cost of filling and packing is not what is looked at here. */
-function fill(content: Buffer, dice: Dice): void {
-  content.fill(`${dice.nextUint32()} `);
+  /** A few words, over and over: the cost of filling and packing is not what is looked at here. */
+  #fill(content: Buffer): void {
+    const { dice, workload } = this.options;
+    if (workload.packs) return void content.fill(`${dice.nextUint32()} `);
+    for (let at = 0; at + 4 <= content.byteLength; at += 4) {
+      content.writeUInt32LE(dice.nextUint32(), at);
+    }
+  }
 }

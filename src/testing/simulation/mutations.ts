@@ -110,12 +110,15 @@ export const MUTATIONS: readonly Mutation[] = [
         if (isRoundEnd) roundEnds--;
       });
     },
-    guest: (guest) =>
-      changed(guest, {
+    guest: (guest) => {
+      // What an earlier process was handling never ends.
+      roundEnds = 0;
+      return changed(guest, {
         destination: {
           flushDisks: () => roundEnds > 0 ? guest.destination.flushDisks() : Promise.resolve(),
         },
-      }),
+      });
+    },
   },
   {
     name: "writes that fall between two disk rounds are in neither",

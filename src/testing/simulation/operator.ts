@@ -2,8 +2,10 @@ import { type GatewayError, toGatewayError } from "../../core/errors.ts";
 import type { GatewayService } from "../../gateway/service.ts";
 import type { GuestDefinition } from "../../guest/definition.ts";
 import { type MigrationOptions, migrationOptions } from "../../migration/options.ts";
-import { ENDED_STATES, type MigrationReport } from "../../migration/report.ts";
+import { ENDED_STATES, type MigrationState } from "../../migration/report.ts";
 import type { Dice } from "./dice.ts";
+import { changesOf, optionsOf } from "./wishes.ts";
+import { isInDoubt } from "./checks.ts";
 import type { FaultKind } from "./fault_plan.ts";
 import { SimProcess } from "./process.ts";
 import type { OperatorShape } from "./shape.ts";
@@ -15,7 +17,7 @@ const BY = "operator";
 const ANSWER_LIMIT_MS = 200_000;
 const LOOK_MS = 300;
 /** What does not end by itself: after this long the operator does what its hint says. */
-const PATIENCE_MS = { switchover: 10_000, verdict: 40_000 };
+const PATIENCE_MS = { switchover: 4_000, verdict: 40_000 };
 
 type Answer<T> = { readonly value: T } | { readonly error: GatewayError } | null;
 
@@ -25,6 +27,8 @@ export class Operator {
   /** Neither this process nor its clock has faults. */
   readonly #process: SimProcess;
   readonly #dice: Dice;
+  /** The last move that was completed and not undone. */
+  #completed: { readonly id: string; readonly from: Site; readonly to: Site } | null = null;
   #current: { readonly id: string; readonly from: Site; readonly to: Site } | null = null;
   #isExcusing = false;
   #standsStill: boolean;
@@ -65,16 +69,19 @@ export class Operator {
       case "switchover":
         void this.#ask(from, () => service[kind](id), kind);
         return true;
-      case "change": {
-        const changes = this.#dice.chance(0.5)
-          ? { maxDowntimeMs: this.#dice.pick([50, 300, 2_000]) }
-          : { rate: this.#dice.pick([null, 200_000, 5_000_000]) };
-        void this.#ask(from, () => service.change(id, changes), kind);
+      case "change":
+        void this.#ask(from, () => service.change(id, changesOf(this.#dice)), kind);
+        return true;
+      case "answer": {
+        const accept = this.#dice.chance(0.5);
+        void this.#ask(from, () => service.answer(id, { accept }), kind);
         return true;
       }
       case "rashVerdict":
       case "fencedVerdict":
-        if (!isInDoubt(service.migration(id))) return false;
+        if (!service.migrations().some((report) => report.id === id && isInDoubt(report))) {
+          return false;
+        }
         void this.#decides(from, to, id, kind === "fencedVerdict");
         return true;
       default:
@@ -124,6 +131,10 @@ export class Operator {
       const answer = await this.#ask(site, (s) => s.putGuest(GUEST, definition), "putGuest");
       if (answer !== null && "value" in answer) return;
       if (answer !== null && answer.error.code === "guest_moving") return;
+      // A gateway that died between both has started the machine and not registered it so.
+      const isLeft = answer?.error.code === "guest_exists" && role === "incoming" &&
+        site.machine?.runState === "incoming";
+      if (isLeft) await this.#ask(site, (s) => s.deleteGuest(GUEST, true), "deleteGuest");
       if (this.world.checks.isLost) return;
       await this.#process.pause(LOOK_MS);
     }
@@ -156,11 +167,45 @@ export class Operator {
     if (from === null || world.isCalm) return;
     const to = this.#other(from);
     if (from.service === null || to.service === null) return;
-    if (!await this.#waitsAt(to)) return;
-    const id = await this.#starts(from, to, this.#options());
+    const undone = this.#completed;
+    const isUndoing = undone?.to === from && this.#dice.chance(this.shape.rollbackRatio);
+    // A machine that the gateway starts is started by it for the way home.
+    const comesBack = isUndoing && to.launches && this.#dice.chance(0.7);
+    if (!comesBack && !await this.#waitsAt(to)) return;
+    const id = isUndoing
+      ? await this.#rollsBack(undone)
+      : await this.#starts(from, to, this.#options());
     if (id === null) return;
-    while (!world.isCalm && !await this.#hasEnded(from, id)) await this.#process.pause(LOOK_MS);
+    let end = null;
+    while (!world.isCalm && end === null) {
+      await this.#process.pause(LOOK_MS);
+      end = await this.#endOf(from, id);
+      this.#mayAnswer(from, id);
+    }
+    this.#completed = end === "completed" ? { id, from, to } : null;
     this.#current = null;
+  }
+
+  /** Somebody reads the question of a move in his own time. */
+  #mayAnswer(site: Site, id: string): void {
+    const { service, process } = site;
+    const report = process && this.world.checks.lastReport(process, id);
+    if (service === null || !report?.question || !this.#dice.chance(0.1)) return;
+    const accept = this.#dice.chance(0.8);
+    void this.#ask(site, () => service.answer(id, { accept }), "answer");
+  }
+
+  /** A completed move is undone by another one, which either site can be asked for. */
+  async #rollsBack(
+    { id, from, to }: { readonly id: string; readonly from: Site; readonly to: Site },
+  ): Promise<string | null> {
+    const asked = this.#dice.pick([from, to]);
+    const answer = await this.#ask(asked, (service) => service.rollback(id), "rollback");
+    if (answer === null || "error" in answer || answer.value.rollback === null) return null;
+    const { migration } = answer.value.rollback;
+    this.#current = { id: migration, from: to, to: from };
+    this.world.count("strategy rollback");
+    return migration;
   }
 
   async #starts(from: Site, to: Site, options: MigrationOptions): Promise<string | null> {
@@ -177,21 +222,25 @@ export class Operator {
   }
 
   #options(): MigrationOptions {
-    const dice = this.#dice;
-    return migrationOptions.parse({
-      strategy: dice.weighted({ precopy: 80, "stop-and-copy": 14, seed: 6 }),
-      maxDowntimeMs: dice.pick([100, 300, 1_000, 3_000]),
-      hold: dice.chance(0.12),
-      rate: dice.chance(0.1) ? 300_000 : null,
-      handover: dice.chance(0.4) ? "confirmed" : "fast",
-      keepSource: dice.chance(0.1),
-      disable: dice.chance(0.1) ? [dice.pick(["warm", "delta", "unchanged", "zero"])] : [],
-    });
+    return migrationOptions.parse(this.shape.options ?? optionsOf(this.#dice));
   }
 
-  async #hasEnded(site: Site, id: string): Promise<boolean> {
-    const answer = await this.#ask(site, (service) => service.migration(id), "migration");
-    return answer !== null && "value" in answer && ENDED_STATES.includes(answer.value.state);
+  /**
+   * How a move ended; null while it has not. As the reports said; a gateway that has restarted since
+   * is asked.
+   */
+  async #endOf(site: Site, id: string): Promise<MigrationState | "unknown" | null> {
+    const { service, process } = site;
+    if (service === null || process === null) return null;
+    let report = this.world.checks.lastReport(process, id);
+    if (report === null) {
+      const answer = await this.#ask(site, (service) => service.migration(id), "migration");
+      if (answer === null) return null;
+      // The other side has taken the offer, and this one could not record it.
+      if ("error" in answer) return "unknown";
+      report = answer.value;
+    }
+    return ENDED_STATES.includes(report.state) ? report.state : null;
   }
 
   /** Where the machine is, if it is anywhere. */
@@ -246,14 +295,18 @@ export class Operator {
    */
   #startsAgain(site: Site): void {
     const { machine, ledger } = site;
+    const { truth, isLost } = this.world.checks;
+    const isElsewhere = truth !== null && !truth.isGone && truth.site !== site.name;
     const [guest] = ledger.guests();
     const definition = guest?.definition as GuestDefinition | undefined;
     if (definition === undefined || !("qmp" in definition)) return;
-    if (guest.role === "source" && !this.world.checks.isLost) return;
+    if (guest.role === "source" && !isLost && !isElsewhere) return;
     if (!this.world.checks.hasOpenMove(site) || (machine !== null && !machine.isGone)) return;
     this.world.count("started again at the end");
-    if (guest.role === "source") this.#standsStill = false;
-    site.newMachine(guest.role, definition.qmp);
+    // Where it lives at the other site, this one only has to be seen to stand still.
+    const role = isElsewhere ? "incoming" : guest.role;
+    if (role === "source") this.#standsStill = false;
+    site.newMachine(role, definition.qmp);
   }
 
   /** What was stopped in a conflict is removed once the other side has the machine. */
@@ -299,8 +352,10 @@ export class Operator {
     if (checks.isLost) return running.length === 0 && haveEnded();
     const home = this.#home();
     if (home === null || running.length !== (this.#standsStill ? 0 : 1)) return false;
+    // Whatever a move took from the machine it has again.
+    if (checks.truth!.isHeldBack) return false;
     if (this.#standsStill && checks.truth!.runState !== "paused") return false;
-    return this.#recordsAgree(home) && haveEnded();
+    return haveEnded() && this.#recordsAgree(home);
   }
 
   /** The highest epoch that names an owner, in either ledger, names the site of the machine. */
@@ -323,10 +378,14 @@ export class Operator {
         ? await this.#starts(from, to, migrationOptions.parse({ maxDowntimeMs: 3_000 }))
         : null;
       if (id === null) continue;
-      while (!await this.#hasEnded(from, id)) await this.#process.pause(LOOK_MS);
-      const { state, error } = from.service!.migration(id);
-      if (state !== "completed") {
-        return world.violated("no move afterwards", `${state}: ${error?.message}`);
+      let end = null;
+      while (end === null) {
+        await this.#process.pause(LOOK_MS);
+        end = await this.#endOf(from, id);
+      }
+      if (end !== "completed") {
+        const { error } = from.service!.migration(id);
+        return world.violated("no move afterwards", `${end}: ${error?.message}`);
       }
       break;
     }
@@ -365,9 +424,4 @@ export class Operator {
       );
     });
   }
-}
-
-/** Handed over, and how that ended is not known. */
-function isInDoubt({ state, phase }: MigrationReport): boolean {
-  return state === "inDoubt" || state === "conflict" || phase.startsWith("handed over");
 }

@@ -73,6 +73,7 @@ export class World {
   readonly #faultCount: number;
   #violation: Violation | null = null;
   #isCalm = false;
+  #calmAtMs = Infinity;
   #steps = 0;
   #machineCount = 0;
 
@@ -93,7 +94,8 @@ export class World {
       (what, detail) => this.trace("-", what, detail),
     );
     this.checks = new Checks(this);
-    this.faults = new Faults(this, planned);
+    // A run without faults goes on to its horizon.
+    this.faults = new Faults(this, planned, () => this.#calm());
     this.sites = {
       a: new Site("a", this, shape.sites.a),
       b: new Site("b", this, shape.sites.b),
@@ -181,15 +183,29 @@ export class World {
   #step(): boolean {
     if (this.#violation !== null || this.operator.isDone) return false;
     this.#steps++;
-    if (this.schedule.nowMs > this.#horizonMs + END_LIMIT_MS) {
+    if (this.schedule.nowMs > this.#calmAtMs + END_LIMIT_MS) {
       this.violated("no end", this.operator.describe());
     } else if (this.#steps > STEPS_MAX) this.violated("no end", "time stands still");
-    else if (!this.schedule.step()) this.violated("no end", "nothing happens any more");
+    else if (!this.#happens()) this.violated("no end", "nothing happens any more");
     return this.#violation === null;
   }
 
+  #happens(): boolean {
+    try {
+      return this.schedule.step();
+    } catch (error) {
+      // A process that ended in the middle of it goes no further.
+      if (error instanceof ProcessEnded) return true;
+      // What is called in no promise, by a timer or a record that comes in, may not throw.
+      this.violated("thrown", error instanceof Error ? error.stack ?? error.message : `${error}`);
+      return true;
+    }
+  }
+
   #calm(): void {
+    if (this.#isCalm) return;
     this.#isCalm = true;
+    this.#calmAtMs = this.schedule.nowMs;
     this.faults.isOver = true;
     this.network.calm();
     this.trace("-", "faults are over");
