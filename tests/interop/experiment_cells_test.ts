@@ -22,7 +22,7 @@ const SCENARIO = {
   },
   warmUpSeconds: 0,
   sampleMs: 200,
-  stop: { cellSeconds: 120 },
+  stop: { cellSeconds: 300 },
 };
 
 Deno.test(
@@ -52,7 +52,7 @@ Deno.test(
         assert.ok(row.limit!.memoryBytes > 10_000_000 && row.limit!.diskBytes > 100_000);
         assert.ok(row.wireBytes! > 10_000_000, `${row.wireBytes}`);
         assert.ok(row.observedDowntimeMs! >= 0 && row.samples.length > 3);
-        assert.ok(row.link!.roundTripMs! >= 4 && row.link!.roundTripMs! < 100);
+        assert.ok(row.link!.roundTripMs! >= 3.9 && row.link!.roundTripMs! < 100);
         assert.match(row.versions.qemu!, /^\d+\./);
       }
       assert.ok(rows[1].stopAndLoadMs! > 0);
