@@ -95,6 +95,13 @@ const BENCHES: readonly Bench[] = [
     needs: ["qemu", "guestImage", "namespaces", "tun"],
   },
   {
+    name: "fidelity",
+    script: "fidelity.ts",
+    quickArgs: ["--quick"],
+    // The guest image's busybox pings.
+    needs: ["iperf3", "guestImage", "namespaces", "tun"],
+  },
+  {
     name: "plan",
     script: "plan.ts",
     quickArgs: ["--profiles", "metro", "--loads", "light", "--scale", "0.3", "--no-qemu"],

@@ -1,4 +1,4 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import type { Clock } from "../core/clock.ts";
 import type { EmulateOptions } from "../emulator/emulate_command.ts";
 import { addAccessCommands } from "./access_commands.ts";
@@ -9,6 +9,7 @@ import { LOG_LEVELS } from "../host/log.ts";
 import type { DoctorArguments } from "./doctor/doctor.ts";
 import type { RedirectsOptions } from "./redirects.ts";
 import { EXIT } from "./exit_codes.ts";
+import type { ExperimentArguments } from "./experiment.ts";
 import { reportFailure, usageFailure } from "./failure.ts";
 import type { GatewayArguments } from "./gateway.ts";
 import type { InitArguments } from "./init.ts";
@@ -172,6 +173,14 @@ export async function runProgram(
     .requiredOption("--profile <file>", "a name in wan-profiles/, or a path")
     .requiredOption("--listen <addr>", "where packets come in, HOST:PORT")
     .requiredOption("--to <addr>", "where they go, HOST:PORT")
+    .addOption(
+      // Nothing listens then, so nobody has to say where.
+      new Option(
+        "--print-tc",
+        "print the profile as `tc` commands for a router with netem, and end",
+      )
+        .implies({ listen: "", to: "" }),
+    )
     .option("--seed <n>", "chooses losses and jitter (1)", wholeNumber)
     .option("--counters <file>", "rewritten every second with what the link did")
     .action(
@@ -189,6 +198,32 @@ export async function runProgram(
     .action(
       run(async (cli, options: DemoArguments) =>
         (await import("./demo/demo.ts")).demo(cli, options)
+      ),
+    );
+
+  const experiment = program.command("experiment")
+    .description("run a scenario file and write its report; the same command continues it")
+    .argument("<file>", "a scenario, such as experiments/small.json")
+    // Commander would ask the commands below for a required one, too.
+    .option("--out <dir>", "where rows, report and plots go (./NAME-results)")
+    .option("--retry-failed", "run cells that failed once more")
+    .action(
+      run(async (cli, file: string, options: ExperimentArguments) =>
+        (await import("./experiment.ts")).experiment(cli, file, options)
+      ),
+    );
+  experiment.command("compare <a> <b>")
+    .description("what changed beyond the spread from one folder of results to another")
+    .action(
+      run(async (cli, a: string, b: string) =>
+        (await import("./experiment.ts")).experimentCompare(cli, a, b)
+      ),
+    );
+  experiment.command("report <dir>")
+    .description("write the report of a folder of results once more")
+    .action(
+      run(async (cli, directory: string) =>
+        (await import("./experiment.ts")).experimentReport(cli, directory)
       ),
     );
 

@@ -103,6 +103,16 @@ export const ERRORS = {
     httpStatus: 409,
     meaning: "A later decision gave the machine to another site, so it is not started here.",
   },
+  experiment_differs: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "The folder holds rows of another scenario, or of an earlier form of this one.",
+  },
+  experiment_running: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "Another process runs an experiment into the same folder.",
+  },
   fence_failed: {
     retry: "never",
     httpStatus: 409,
@@ -465,6 +475,11 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 404,
     meaning: "The API has no such path.",
+  },
+  scenario_invalid: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "A scenario file of an experiment cannot be used; the message names file and field.",
   },
   site_exists: {
     retry: "never",

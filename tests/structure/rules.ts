@@ -173,6 +173,13 @@ export const ROOMS: readonly RoomRule[] = [
     types: ["src/redirect/"],
     packages: ["@hono/zod-openapi", "hono", "node:crypto", "zod"],
   },
+  // Scenarios, rows and reports; what cells do is in experiments/cells/, processes of their own, and
+  // the chart library is loaded by a process that draws.
+  {
+    room: "src/experiment/",
+    uses: ["src/core/", "src/emulator/", "src/migration/"],
+    packages: ["node:os", "zod"],
+  },
   {
     room: "src/cli/",
     uses: [
@@ -180,6 +187,7 @@ export const ROOMS: readonly RoomRule[] = [
       ...SHARED,
       ...DRIVERS,
       "src/link/tls_fetch.ts",
+      "src/experiment/",
       "src/gateway/",
       "src/http/",
     ],
@@ -203,6 +211,17 @@ export const PURE_MODULES: readonly string[] = [
   "src/emulator/link_model.ts",
   "src/emulator/packet_pool.ts",
   "src/emulator/profile.ts",
+  "src/emulator/tc_commands.ts",
+  "src/experiment/compare.ts",
+  "src/experiment/limit.ts",
+  "src/experiment/matrix.ts",
+  "src/experiment/report/csv.ts",
+  "src/experiment/report/markdown.ts",
+  "src/experiment/report/plots.ts",
+  "src/experiment/row.ts",
+  "src/experiment/scenario.ts",
+  "src/experiment/stop_rules.ts",
+  "src/experiment/time_left.ts",
   "src/gateway/plan/ends.ts",
   "src/gateway/plan/forecast.ts",
   "src/gateway/plan/forecast_input.ts",
