@@ -83,7 +83,8 @@ export class Browser implements AsyncDisposable {
     const folder = Deno.env.get("CAUSEWAY_SCREENSHOTS");
     if (folder === undefined) return;
     await this.page.emulateMedia({ colorScheme });
-    await this.page.screenshot({ path: `${folder}/dashboard-${name}.png` });
+    const fullPage = this.page.viewportSize()!.width > PHONE.width;
+    await this.page.screenshot({ path: `${folder}/dashboard-${name}.png`, fullPage });
     await this.page.emulateMedia({ colorScheme: "light" });
   }
 

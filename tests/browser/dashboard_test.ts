@@ -73,9 +73,9 @@ Deno.test(
       await page.getByText("Throughput").first().waitFor();
       await page.getByText(/^completed: /).waitFor({ timeout: MOVE_MS_MAX });
       await page.getByText("running at b").waitFor();
+      await browser.screenshot("move", "dark");
       await page.getByText("Report", { exact: true }).click();
       await browser.assertAccessible("move");
-      await browser.screenshot("move-dark", "dark");
       await browser.assertFitsPhone("move");
     });
 
@@ -88,7 +88,6 @@ Deno.test(
       await page.getByRole("link", { name: "All moves" }).click();
       await page.getByRole("link", { name: "db: a to b" }).click();
       await page.getByText("Throughput").first().waitFor();
-      await browser.screenshot("held");
       await page.getByRole("button", { name: "Cancel" }).click();
       await page.getByRole("dialog").getByRole("button", { name: "Cancel the move" }).click();
       await page.getByText(/^cancelled: /).waitFor();

@@ -57,26 +57,30 @@ export function Actions({ site, report }) {
 
 /** Rate and budget while the move runs. */
 function Wishes({ report, isBusy, act }) {
-  const wished = typeof report.rate === "number" ? String(report.rate / MEGA) : "";
-  const [rateMega, setRateMega] = useState(wished);
-  const [budgetMs, setBudgetMs] = useState(String(report.maxDowntimeMs));
-  const change = (event) => {
+  // What was not touched follows the move, whoever changes it.
+  const [rateMega, setRateMega] = useState(null);
+  const [budgetMs, setBudgetMs] = useState(null);
+  const change = async (event) => {
     event.preventDefault();
     const changes = {};
-    if (Number(budgetMs) !== report.maxDowntimeMs) changes.maxDowntimeMs = Number(budgetMs);
-    if (rateMega !== wished) {
+    if (budgetMs !== null) changes.maxDowntimeMs = Number(budgetMs);
+    if (rateMega !== null) {
       changes.rate = rateMega === "" ? null : Math.round(Number(rateMega) * MEGA);
     }
-    if (Object.keys(changes).length > 0) void act("PATCH", "", changes);
+    if (Object.keys(changes).length === 0 || !await act("PATCH", "", changes)) return;
+    setRateMega(null);
+    setBudgetMs(null);
   };
+  const wished = typeof report.rate === "number" ? report.rate / MEGA : "";
   return html`
     <form class="fields" onSubmit=${change}>
       <label>Cap, MB/s (none)
-        <input type="number" min="0.01" step="any" value=${rateMega}
+        <input type="number" min="0.01" step="any" value=${rateMega ?? wished}
           onInput=${(event) => setRateMega(event.currentTarget.value)} />
       </label>
       <label>Longest pause, ms
-        <input type="number" min="1" max="86400000" required value=${budgetMs}
+        <input type="number" min="1" max="86400000" required value=${budgetMs ??
+          report.maxDowntimeMs}
           onInput=${(event) => setBudgetMs(event.currentTarget.value)} />
       </label>
       <button disabled=${isBusy}>Change</button>

@@ -15,6 +15,10 @@ export function App({ site }) {
   const id = shownMove();
   useEffect(() => site.show(id), [id, state.token]);
   useEffect(() => {
+    // As after the load of a page: what is new begins at its heading.
+    if (state.token !== null) document.querySelector("h1")?.focus();
+  }, [id, state.token, state.isLoaded]);
+  useEffect(() => {
     document.title = state.site === null ? "Causeway" : `${state.site} – Causeway`;
   }, [state.site]);
   if (state.token === null) return html`<${LogIn} site=${site} />`;

@@ -21,10 +21,10 @@ export function MoveView({ site, id }) {
   return html`
     <nav><a href="#/">All moves</a></nav>
     <div class="row">
-      <h1>${report.guest}: ${report.from} to ${report.to}</h1>
-      <${StateTag} state=${report.state} />
+      <h1 tabindex="-1">${report.guest}: ${report.from} to ${report.to}</h1>
+      <span aria-live="polite"><${StateTag} state=${report.state} /></span>
     </div>
-    <p aria-live="polite" class="phase">${STATE_WORDS[report.state]}: ${report.phase}</p>
+    <p class="phase">${STATE_WORDS[report.state]}: ${report.phase}</p>
     ${!isEnded && html`<${Progress} report=${report} />`}
     <${Problem} error=${report.error} />
     <${Question} site=${site} report=${report} />

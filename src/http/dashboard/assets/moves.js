@@ -16,7 +16,7 @@ export function OpenMoves({ site }) {
   const open = byState(site, false);
   return html`
     <section aria-labelledby="moves">
-      <h1 id="moves">Moves</h1>
+      <h1 id="moves" tabindex="-1">Moves</h1>
       ${open.length === 0 && html`<p class="quiet">Nothing moves.</p>`}
       <ul class="cards">${open.map((report) =>
         html`

@@ -3,6 +3,8 @@ import { addReport, newSeries } from "./series.js";
 
 const TOKEN_KEY = "causeway.token";
 const POLL_MS = 3000;
+/** Reports of all moves there ever were may be many MB. */
+const WHOLE_MS = 60_000;
 const RETRY_MS = 1000;
 /** A browser opens six connections to one address; the lists need one as well. */
 const STREAMS_MAX = 3;
@@ -32,6 +34,7 @@ const NOTHING = {
 export class Site {
   state = NOTHING;
   #shownMove = null;
+  #wholeAtMs = -Infinity;
   #changed;
   #timer = 0;
   #streams = new Map();
@@ -54,6 +57,7 @@ export class Site {
     const { site, role, status } = await ask(token, "GET", "/healthz");
     sessionStorage.setItem(TOKEN_KEY, token);
     this.#session = new AbortController();
+    this.#wholeAtMs = -Infinity;
     this.#set({ ...NOTHING, moves: new Map(), series: new Map(), token, site, role, status });
     await this.refresh();
   }
@@ -94,15 +98,25 @@ export class Site {
     clearTimeout(this.#timer);
     const get = (path) => ask(token, "GET", path, undefined, signal);
     try {
-      const [guests, peers, redirects, reports, { status }] = await Promise.all([
+      const isWhole = Date.now() - this.#wholeAtMs > WHOLE_MS;
+      const [guests, peers, redirects, { status }, whole] = await Promise.all([
         get("/v1/guests"),
         get("/v1/peers"),
         get("/v1/redirects"),
-        get("/v1/migrations"),
         get("/healthz"),
+        isWhole ? get("/v1/migrations") : [],
       ]);
+      const single = isWhole ? [] : await Promise.all(
+        this.#askedSingly(guests).map((id) =>
+          get(`/v1/migrations/${encodeURIComponent(id)}`).catch(() => null)
+        ),
+      );
       if (signal.aborted) return;
-      const moves = new Map(reports.map((report) => [report.id, this.#newer(report)]));
+      if (isWhole) this.#wholeAtMs = Date.now();
+      const moves = new Map(this.state.moves);
+      for (const report of [...whole, ...single]) {
+        if (report !== null) moves.set(report.id, this.#newer(report));
+      }
       this.#set({ guests, peers, redirects, moves, status, isReachable: true, isLoaded: true });
       this.#syncStreams();
     } catch (error) {
@@ -112,6 +126,16 @@ export class Site {
     }
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => document.hidden || this.refresh(), POLL_MS);
+  }
+
+  /** Moves that may have changed and are not streamed; one that began elsewhere is known by its guest. */
+  #askedSingly(guests) {
+    const known = [...this.state.moves.values()];
+    const changing = known.filter(({ id, state }) =>
+      id === this.#shownMove || !ENDED.includes(state)
+    );
+    const ids = [...guests.map(({ migration }) => migration), ...changing.map(({ id }) => id)];
+    return [...new Set(ids)].filter((id) => id !== null && !this.#streams.has(id));
   }
 
   #newer(report) {
