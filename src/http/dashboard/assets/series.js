@@ -1,7 +1,7 @@
 /** Points of one chart; past this every other one goes, so that a day's move stays drawable. */
 const POINTS_MAX = 1200;
 /** Closer ones say no more, and a rate over less is noise. */
-const STEP_MS = 500;
+const STEP_MS = 250;
 
 /** What is drawn of one move, column by column; times in seconds as the chart library wants them. */
 export function newSeries() {
