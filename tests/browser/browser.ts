@@ -24,8 +24,8 @@ export class Browser implements AsyncDisposable {
   static async start(): Promise<Browser> {
     const launched = await chromium.launch({
       executablePath: CHROMIUM,
-      // The tests run as root, for whom there is no sandbox.
-      args: ["--no-sandbox"],
+      // The tests run as root, for whom there is no sandbox; containers have little shared memory.
+      args: ["--no-sandbox", "--disable-dev-shm-usage"],
     });
     const context = await launched.newContext({ viewport: DESKTOP, reducedMotion: "reduce" });
     context.setDefaultTimeout(WAIT_MS);

@@ -65,6 +65,7 @@ Deno.test(
       await page.keyboard.press("Enter");
       const start = page.getByRole("button", { name: "Start the move" });
       await start.waitFor();
+      await browser.assertAccessible("plan");
       await browser.screenshot("plan");
       await browser.assertFitsPhone("plan");
       await start.focus();
