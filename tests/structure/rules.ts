@@ -161,7 +161,7 @@ export const ROOMS: readonly RoomRule[] = [
   {
     room: "src/http/",
     uses: [...INNER, ...SHARED, "src/gateway/", "src/emulator/"],
-    packages: ["@hono/zod-openapi", "hono", "htm", "node:crypto", "preact", "uplot", "zod"],
+    packages: ["@hono/zod-openapi", "hono", "node:crypto", "zod"],
   },
   {
     room: "src/cli/",

@@ -1,11 +1,4 @@
 import { createHash } from "node:crypto";
-// Only so that they are part of the program: the browser runs them, this process serves their text.
-import "htm";
-// @ts-types="./untyped.d.ts"
-import "preact";
-// @ts-types="./untyped.d.ts"
-import "preact/hooks";
-import "uplot";
 
 /** One file of the dashboard, as it is sent. */
 export interface Asset {
@@ -46,6 +39,9 @@ export function loadDashboard(): DashboardFiles {
 }
 
 /**
+ * Texts of packages: none is loaded by this process, which would take a tenth of a second for the
+ * chart library alone. Deno fetches all that deno.json names before it runs anything.
+ *
  * The minified form of the chart library is a script that sets a global; the one that is a module is
  * three times as long. As a module the script's variable is its own, and only has to be exported.
  */
