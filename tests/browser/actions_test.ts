@@ -61,12 +61,13 @@ Deno.test(
         guest: "db",
         phase: HOSTILE,
         question: sampleQuestion({ text: HOSTILE }),
-        decisions: [{
+        // More than fit their place.
+        decisions: Array.from({ length: 40 }, () => ({
           at: "2026-01-02T03:04:06.000Z",
           action: HOSTILE,
           reason: HOSTILE,
-          numbers: {},
-        }],
+          numbers: { goodputBytesPerSecond: 1, lossRatio: null },
+        })),
       }),
       sampleReport({ id: "doubt", state: "inDoubt" }),
       sampleReport({ id: "done", state: "completed", owner: "east", downtimeMs: 120 }),
@@ -75,6 +76,16 @@ Deno.test(
     try {
       const { page } = browser;
       const press = (name: string) => page.getByRole("button", { name, exact: true }).click();
+      /** Clicks, and waits for the API's answer to a path that ends like this. */
+      const asks = async (ending: string, click: Promise<void>) => {
+        const [answer] = await Promise.all([
+          page.waitForResponse((each) =>
+            each.url().endsWith(ending) && each.request().method() !== "GET"
+          ),
+          click,
+        ]);
+        assert.equal(answer.status(), 200);
+      };
       const confirm = (name: string) =>
         page.getByRole("dialog").getByRole("button", { name }).click();
       await page.goto(url);
@@ -86,29 +97,29 @@ Deno.test(
       await page.getByRole("heading", { name: "A question" }).waitFor();
       await browser.assertAccessible("a question");
       await browser.assertFitsPhone("a question");
-      await press("Refuse");
+      await asks("/answer", press("Refuse"));
       await page.getByRole("spinbutton", { name: /^Longest pause, ms \(/ }).fill("700");
-      await press("Allow");
-      await press("Hold");
+      await asks("/answer", press("Allow"));
+      await asks("/hold", press("Hold"));
       await page.getByLabel("Cap, MB/s").fill("2.5");
-      await press("Change");
+      await asks("/copying", press("Change"));
       await press("Switch over");
-      await confirm("Switch over");
+      await asks("/switchover", confirm("Switch over"));
 
       await page.goto(`${url}#/moves/doubt`);
       await press("Adjudicate");
       await page.getByLabel("Site that may run it").selectOption("west");
       await page.getByLabel("Reason").fill("power is off there");
       await browser.assertAccessible("adjudication");
-      await confirm("Decide");
+      await asks("/adjudicate", confirm("Decide"));
 
       await page.goto(`${url}#/moves/done`);
       await press("Roll back");
+      await page.getByRole("dialog").waitFor();
       await page.keyboard.press("Escape");
+      await page.getByRole("dialog").waitFor({ state: "detached" });
       await press("Roll back");
-      const answered = page.waitForResponse((response) => response.url().endsWith("/rollback"));
-      await confirm("Roll back");
-      await answered;
+      await asks("/rollback", confirm("Roll back"));
 
       assert.deepEqual(asked, [
         ["answer", "copying", { accept: false }],

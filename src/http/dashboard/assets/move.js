@@ -52,7 +52,9 @@ export function MoveView({ site, id }) {
     <section aria-labelledby="decisions">
       <h2 id="decisions">Decisions</h2>
       ${report.decisions.length === 0 && html`<p class="quiet">None yet.</p>`}
-      <ol class="lines decisions">${report.decisions.toReversed().map(decision)}</ol>
+      <div class="decisions" role="region" tabindex="0" aria-labelledby="decisions">
+        <ol class="lines">${report.decisions.toReversed().map(decision)}</ol>
+      </div>
     </section>
     <${Report} report=${report} />
   `;

@@ -1,5 +1,5 @@
 import { STATE_WORDS } from "./format.js";
-import { html, useEffect, useRef, useState } from "./html.js";
+import { html, useLayoutEffect, useRef, useState } from "./html.js";
 
 const STATE_COLOURS = {
   completed: "good",
@@ -49,7 +49,7 @@ export function Problem({ error }) {
 /** A dialog of the browser's own: it holds the focus, Escape closes it. */
 export function Dialog({ title, onClose, children }) {
   const dialog = useRef(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     dialog.current.showModal();
   }, []);
   return html`
