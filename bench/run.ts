@@ -77,6 +77,12 @@ const BENCHES: readonly Bench[] = [
     needs: ["qemu", "guestImage", "namespaces", "tun"],
   },
   {
+    name: "redirect",
+    script: "redirect.ts",
+    quickArgs: ["--quick"],
+    needs: ["qemu", "guestImage", "namespaces", "tun", "nftables", "iperf3"],
+  },
+  {
     name: "downtime",
     script: "downtime.ts",
     quickArgs: ["--quick"],
@@ -87,6 +93,13 @@ const BENCHES: readonly Bench[] = [
     script: "converge.ts",
     quickArgs: ["--quick"],
     needs: ["qemu", "guestImage", "namespaces", "tun"],
+  },
+  {
+    name: "fidelity",
+    script: "fidelity.ts",
+    quickArgs: ["--quick"],
+    // The guest image's busybox pings.
+    needs: ["iperf3", "guestImage", "namespaces", "tun"],
   },
   {
     name: "plan",

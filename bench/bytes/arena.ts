@@ -1,5 +1,5 @@
-import type { WanProfile } from "../../src/emulator/settings.ts";
-import { startTunLink, type TunLink } from "../../src/emulator/tun_link.ts";
+import type { DirectionName, OutageMode, WanProfile } from "../../src/emulator/settings.ts";
+import { startTunLink, type TunCounters, type TunLink } from "../../src/emulator/tun_link.ts";
 import { namespacePair } from "../goodput/namespaces.ts";
 
 export type SiteName = "a" | "b";
@@ -19,7 +19,10 @@ export interface WireCount {
   readonly backwardBytes: number;
 }
 
-const DEVICE = "wan0";
+/** Each site's end of the link. */
+export const DEVICE = "wan0";
+/** That both ends have an address of. */
+export const NETWORK = "10.207.2.0/24";
 const PREFIX_LENGTH = 24;
 const ADDRESSES = { a: "10.207.2.1", b: "10.207.2.2" } as const;
 
@@ -60,6 +63,16 @@ export class Arena implements AsyncDisposable {
   async wire(): Promise<WireCount> {
     const { forward, backward } = await this.link.counters();
     return { forwardBytes: forward.wireBytes, backwardBytes: backward.wireBytes };
+  }
+
+  /** Everything that the link counts. */
+  async counters(): Promise<TunCounters> {
+    return await this.link.counters();
+  }
+
+  /** An outage from now on; without a direction both are dark. */
+  async outage(durationMs: number, mode: OutageMode, direction?: DirectionName): Promise<void> {
+    await this.link.outage(durationMs, mode, direction);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -109,9 +109,23 @@ export class CausewayGateways implements Contestant {
     to: SiteName,
     options: Record<string, unknown>,
   ): Promise<{ id: string; api: SiteApi; end: MachineEnd }> {
-    const end = await this.#expect(machine, to);
+    const end = await this.expect(machine, to);
+    return { ...await this.begin(machine, to, options), end };
+  }
+
+  /** Registers the machine at both sites, with a QEMU that waits for it. */
+  async expect(machine: Machine, to: SiteName): Promise<MachineEnd> {
+    return await this.#expect(machine, to);
+  }
+
+  /** Asks for the move of a machine that is expected. */
+  async begin(
+    machine: Machine,
+    to: SiteName,
+    options: Record<string, unknown>,
+  ): Promise<{ id: string; api: SiteApi }> {
     const { id } = await this.#begin(machine, to, false, options);
-    return { id, api: this.apis[machine.here.site.name], end };
+    return { id, api: this.apis[machine.here.site.name] };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

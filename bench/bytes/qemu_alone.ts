@@ -59,11 +59,17 @@ export class QemuAlone implements Contestant {
     private readonly patience: Patience,
   ) {}
 
-  async move(machine: Machine, to: SiteName): Promise<{ cost: Cost; end: MachineEnd }> {
+  /** @param begins called when the other QEMU waits and the move as such begins */
+  async move(
+    machine: Machine,
+    to: SiteName,
+    begins: () => void = () => {},
+  ): Promise<{ cost: Cost; end: MachineEnd }> {
     const end = await machine.expectAt(to);
     const source = machine.here.qmp;
     let converged = true;
     const { value, meter } = await metered(this.arena, async () => {
+      begins();
       const diskBytes = await this.#begin(source, end);
       const startMs = performance.now();
       await this.#untilStatus(source, "pre-switchover", async () => {

@@ -210,7 +210,7 @@ async function causewayMove(
  *
  * @param switchedAtWallMs when that was decided; null: it was not, or by nobody who says when
  */
-function silences(
+export function silences(
   record: EchoRecord,
   switchedAtWallMs: number | null,
   end: ConvergeRun["end"],

@@ -103,7 +103,7 @@ export async function crash(sites: KillableSites, point: CrashPoint): Promise<Cr
 async function retry(sites: KillableSites, left: WatchedQemu, diskPath: string): Promise<number> {
   await left.process.kill();
   const destination = await sites.incoming(diskPath);
-  const id = await sites.move({ hold: true, holdMemoryMs: 0 });
+  const id = await sites.move({ hold: true, holdMemoryMs: 0, disable: ["duplicate"] });
   const { wireBytes } = await sites.until(
     "a",
     id,

@@ -18,9 +18,11 @@ export const EXIT = {
 const USAGE_CODES = [
   "address_invalid",
   "config_invalid",
+  "experiment_differs",
   "profile_invalid",
   "profile_not_found",
   "request_invalid",
+  "scenario_invalid",
   "strategy_not_available",
 ];
 

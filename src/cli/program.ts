@@ -1,4 +1,4 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, Option } from "commander";
 import type { Clock } from "../core/clock.ts";
 import type { EmulateOptions } from "../emulator/emulate_command.ts";
 import { addAccessCommands } from "./access_commands.ts";
@@ -7,7 +7,9 @@ import type { Cli } from "./cli.ts";
 import type { DemoArguments } from "./demo/demo.ts";
 import { LOG_LEVELS } from "../host/log.ts";
 import type { DoctorArguments } from "./doctor/doctor.ts";
+import type { RedirectsOptions } from "./redirects.ts";
 import { EXIT } from "./exit_codes.ts";
+import type { ExperimentArguments } from "./experiment.ts";
 import { reportFailure, usageFailure } from "./failure.ts";
 import type { GatewayArguments } from "./gateway.ts";
 import type { InitArguments } from "./init.ts";
@@ -156,13 +158,29 @@ export async function runProgram(
     );
   program.command("redirects")
     .description("addresses that follow their machine")
-    .action(run(async (cli) => (await import("./redirects.ts")).redirects(cli)));
+    .option("--commands <guest>", "a dry run: what a move of this machine would do here")
+    .option("--history", "with what has happened to each")
+    .option("--keep <migration>", "answer its question: the machine stays where it is")
+    .option("--bring-back <migration>", "answer its question: the move is rolled back")
+    .action(
+      run(async (cli, options: RedirectsOptions) =>
+        (await import("./redirects.ts")).redirects(cli, options)
+      ),
+    );
 
   program.command("emulate")
     .description("run the UDP link emulator between two gateways")
     .requiredOption("--profile <file>", "a name in wan-profiles/, or a path")
     .requiredOption("--listen <addr>", "where packets come in, HOST:PORT")
     .requiredOption("--to <addr>", "where they go, HOST:PORT")
+    .addOption(
+      // Nothing listens then, so nobody has to say where.
+      new Option(
+        "--print-tc",
+        "print the profile as `tc` commands for a router with netem, and end",
+      )
+        .implies({ listen: "", to: "" }),
+    )
     .option("--seed <n>", "chooses losses and jitter (1)", wholeNumber)
     .option("--counters <file>", "rewritten every second with what the link did")
     .action(
@@ -180,6 +198,32 @@ export async function runProgram(
     .action(
       run(async (cli, options: DemoArguments) =>
         (await import("./demo/demo.ts")).demo(cli, options)
+      ),
+    );
+
+  const experiment = program.command("experiment")
+    .description("run a scenario file and write its report; the same command continues it")
+    .argument("<file>", "a scenario, such as experiments/small.json")
+    // Commander would ask the commands below for a required one, too.
+    .option("--out <dir>", "where rows, report and plots go (./NAME-results)")
+    .option("--retry-failed", "run cells that failed once more")
+    .action(
+      run(async (cli, file: string, options: ExperimentArguments) =>
+        (await import("./experiment.ts")).experiment(cli, file, options)
+      ),
+    );
+  experiment.command("compare <a> <b>")
+    .description("what changed beyond the spread from one folder of results to another")
+    .action(
+      run(async (cli, a: string, b: string) =>
+        (await import("./experiment.ts")).experimentCompare(cli, a, b)
+      ),
+    );
+  experiment.command("report <dir>")
+    .description("write the report of a folder of results once more")
+    .action(
+      run(async (cli, directory: string) =>
+        (await import("./experiment.ts")).experimentReport(cli, directory)
       ),
     );
 

@@ -20,6 +20,10 @@ Deno.test("wrong usage ends with 2 and says what is right", async () => {
     [["demo", "--guest", "cat"], /reference or qemu/],
     [["trust", "--peer", "b"], /--certificate FILE/],
     [["status", "--config", "/nonexistent/causeway.json"], /Cannot use configuration/],
+    [["experiment"], /missing required argument 'file'/],
+    [["experiment", "/nonexistent/s.json"], /Cannot read scenario \/nonexistent\/s\.json/],
+    [["experiment", "compare", "/nonexistent/a", "/nonexistent/b"], /has no experiment\.json/],
+    [["emulate", "--profile", "metro"], /--listen <addr>/],
   ];
   for (const [args, message] of cases) {
     const { code, err } = await run(...args);
@@ -79,6 +83,13 @@ Deno.test("a demo that fails says with --json that nothing was verified, and why
   assert.equal(last.error.code, "profile_not_found");
 });
 
+Deno.test("emulate --print-tc prints a script and listens nowhere", async () => {
+  const { code, out } = await run("emulate", "--profile", "metro", "--print-tc");
+  assert.equal(code, 0);
+  assert.match(out, /^tc qdisc replace dev ifb0 root tbf rate 200000000bit /m);
+  assert.match(out, /^tc qdisc replace dev \$RIGHT root netem .* delay 2ms$/m);
+});
+
 Deno.test("help is an answer, for the whole and for each command", async () => {
   const { code, out } = await run("--help");
   assert.equal(code, 0);
@@ -86,6 +97,7 @@ Deno.test("help is an answer, for the whole and for each command", async () => {
     const command of [
       ...["init", "trust", "gateway", "migrate", "status", "cancel", "switchover", "rollback"],
       ...["hold", "change", "answer", "guests", "peers", "redirects", "plan", "emulate", "demo"],
+      ...["experiment"],
     ]
   ) {
     assert.match(out, new RegExp(`^  ${command}\\b`, "m"));

@@ -5,6 +5,11 @@ import type { ErrorEntry } from "./errors.ts";
  * table and a test compares the two.
  */
 export const ERRORS = {
+  address_conflict: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "Another machine has this address, MAC or name, or a network that overlaps.",
+  },
   address_in_use: {
     retry: "never",
     httpStatus: 409,
@@ -97,6 +102,16 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 409,
     meaning: "A later decision gave the machine to another site, so it is not started here.",
+  },
+  experiment_differs: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "The folder holds rows of another scenario, or of an earlier form of this one.",
+  },
+  experiment_running: {
+    retry: "never",
+    httpStatus: 409,
+    meaning: "Another process runs an experiment into the same folder.",
   },
   fence_failed: {
     retry: "never",
@@ -425,6 +440,17 @@ export const ERRORS = {
     meaning: "A read-only disk of the machine travels as a copy, or cannot travel at all.",
     preflight: true,
   },
+  redirect_failed: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "What makes a machine's addresses follow it could not be set up at a site.",
+  },
+  redirect_mismatch: {
+    retry: "never",
+    httpStatus: 422,
+    preflight: true,
+    meaning: "The two sites do not name the same addresses of the machine, or other means.",
+  },
   request_invalid: {
     retry: "never",
     httpStatus: 422,
@@ -449,6 +475,11 @@ export const ERRORS = {
     retry: "never",
     httpStatus: 404,
     meaning: "The API has no such path.",
+  },
+  scenario_invalid: {
+    retry: "never",
+    httpStatus: 422,
+    meaning: "A scenario file of an experiment cannot be used; the message names file and field.",
   },
   site_exists: {
     retry: "never",

@@ -1,4 +1,5 @@
 import { loadProfile } from "./load_profile.ts";
+import { tcCommands } from "./tc_commands.ts";
 import { type Relay, type RelayCounters, startRelay } from "./udp_relay.ts";
 
 /** How often `--counters` is rewritten. */
@@ -14,6 +15,8 @@ export interface EmulateOptions {
   readonly json?: boolean;
   /** File that gets the counters as JSON every second and at the end. */
   readonly counters?: string;
+  /** Prints the profile as `tc` commands, and nothing listens. */
+  readonly printTc?: boolean;
 }
 
 export interface EmulateEnvironment {
@@ -36,6 +39,11 @@ export async function emulate(
   { print, stop = stopSignal() }: EmulateEnvironment,
 ): Promise<number> {
   const profile = await loadProfile(options.profile);
+  if (options.printTc) {
+    const lines = tcCommands(profile);
+    print(options.json ? JSON.stringify({ profile: profile.name, lines }) : lines.join("\n"));
+    return 0;
+  }
   const seed = options.seed ?? 1;
   const relay = await startRelay({ profile, listen: options.listen, to: options.to, seed });
   const write = options.counters === undefined ? null : countersWriter(relay, options.counters);

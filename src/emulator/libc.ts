@@ -1,6 +1,7 @@
 /**
- * The few calls of the C library that TUN devices need and Deno does not offer (Linux, 64 bit).
- * Whoever imports this needs `--allow-ffi`; in the project only the process that owns a TUN link.
+ * The few calls of the C library that TUN devices and raw frames need and Deno does not offer (Linux,
+ * 64 bit). Whoever imports this needs `--allow-ffi`; in the project only the processes that own TUN
+ * devices.
  */
 
 const SYMBOLS = {
@@ -12,6 +13,8 @@ const SYMBOLS = {
   read: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   write: { parameters: ["i32", "buffer", "usize"], result: "i32" },
   ppoll: { parameters: ["buffer", "usize", "buffer", "pointer"], result: "i32" },
+  socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
+  sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "i32" },
   __errno_location: { parameters: [], result: "pointer" },
 } as const;
 
@@ -27,7 +30,13 @@ const IFF_NO_PI = 0x1000;
 const IFREQ_BYTES = 40;
 const IFNAMSIZ = 16;
 const POLLIN = 1;
+const AF_PACKET = 17;
+const SOCK_RAW = 3;
+const SOCK_CLOEXEC = 0o2000000;
+/** struct sockaddr_ll: u16 family, u16 protocol, i32 device, u16, u8, u8, 8 bytes of address. */
+const SOCKADDR_LL_BYTES = 20;
 
+/** The calls, of the C library that is loaded once. */
 export class Libc {
   readonly #library = Deno.dlopen("libc.so.6", SYMBOLS);
 
@@ -65,6 +74,24 @@ export class Libc {
       this.#library.symbols.close(other);
       this.#library.symbols.close(home);
     }
+  }
+
+  /** A socket that sends Ethernet frames as they are. @throws {Error} naming the errno */
+  openFrames(): number {
+    // Protocol 0: nothing is received by it.
+    const fd = this.#library.symbols.socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+    return this.#check(fd, "socket AF_PACKET");
+  }
+
+  /** Sends a whole frame out of the device with this index. @throws {Error} naming the errno */
+  sendFrame(fd: number, deviceIndex: number, frame: Uint8Array): void {
+    const to = new Uint8Array(SOCKADDR_LL_BYTES);
+    const view = new DataView(to.buffer);
+    view.setUint16(0, AF_PACKET, true);
+    view.setInt32(4, deviceIndex, true);
+    const bytes = frame as Uint8Array<ArrayBuffer>;
+    const { sendto } = this.#library.symbols;
+    this.#check(sendto(fd, bytes, BigInt(frame.length), 0, to, to.length), "sendto");
   }
 
   #openTun(device: string): number {

@@ -1,8 +1,8 @@
-import type { z } from "zod";
 import { GatewayError } from "../core/errors.ts";
 import { jsonErrorOffset, lineAndColumn } from "../core/json_position.ts";
-import { nameList, problemList } from "../core/problem_list.ts";
+import { problemList } from "../core/problem_list.ts";
 import { LIMITS, type ProfileFile, profileSchema } from "./profile_schema.ts";
+import { schemaProblem } from "./schema_parts.ts";
 import type { DirectionSettings, WanProfile } from "./settings.ts";
 import { segmentsOf } from "./timeline.ts";
 
@@ -25,7 +25,9 @@ const MIN_DEFAULT_QUEUE_BYTES = 3_000;
 export function parseProfile(text: string, fileName: string): WanProfile {
   const input = parseJson(text, fileName);
   const result = profileSchema.safeParse(input);
-  if (!result.success) throw invalid(fileName, result.error.issues.map((i) => problem(i, input)));
+  if (!result.success) {
+    throw invalid(fileName, result.error.issues.map((issue) => schemaProblem(issue, input)));
+  }
   const profile = resolve(result.data);
   const problems = [...eventProblems(result.data), ...linkProblems(profile)];
   if (problems.length > 0) throw invalid(fileName, problems);
@@ -106,32 +108,6 @@ function* linkProblems(profile: WanProfile): Generator<string> {
       yield `${direction} is held for the whole period, allowed: a link that sends at some time`;
     }
   }
-}
-
-function problem(issue: z.core.$ZodIssue, input: unknown): string {
-  if (issue.code === "unrecognized_keys") {
-    const fields = nameList(issue.keys.map((key) => fieldName([...issue.path, key])));
-    return `${fields} is not known, allowed: ${issue.message}`;
-  }
-  const value = valueAt(input, issue.path);
-  const found = value === undefined ? "is missing" : `is ${shown(value)}`;
-  return `${fieldName(issue.path)} ${found}, allowed: ${issue.message}`;
-}
-
-function fieldName(path: readonly PropertyKey[]): string {
-  const name = path.map((key) => typeof key === "number" ? `[${key}]` : `.${String(key)}`).join("");
-  return name === "" ? "the whole file" : name.replace(/^\./, "");
-}
-
-function valueAt(input: unknown, path: readonly PropertyKey[]): unknown {
-  let value = input;
-  for (const key of path) value = (value as Record<PropertyKey, unknown> | undefined)?.[key];
-  return value;
-}
-
-function shown(value: unknown): string {
-  const json = JSON.stringify(value);
-  return json.length <= 40 ? json : `${json.slice(0, 37)}...`;
 }
 
 function invalid(fileName: string, problems: string[]): GatewayError {

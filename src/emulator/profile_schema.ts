@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { integer, number, object, oneOf, text } from "./schema_parts.ts";
 
 /** Allowed ranges; what a timeline changes obeys the same ones. */
 export const LIMITS = {
@@ -14,33 +15,6 @@ export const LIMITS = {
 
 /** More than any scenario needs, few enough to look through for each segment. */
 export const MAX_TIMELINE_EVENTS = 1_000;
-
-const number = ({ from, to }: { from: number; to: number }) => {
-  const error = `a number from ${from} to ${to}`;
-  return z.number({ error }).min(from, { error }).max(to, { error });
-};
-
-const integer = ({ from, to }: { from: number; to: number }) => {
-  const error = `a whole number from ${from} to ${to}`;
-  return z.number({ error }).int({ error }).min(from, { error }).max(to, { error });
-};
-
-const text = (lengthMax: number) => {
-  const error = `a text of 1 to ${lengthMax} characters`;
-  return z.string({ error }).min(1, { error }).max(lengthMax, { error });
-};
-
-const oneOf = <const T extends readonly [string, ...string[]]>(values: T) =>
-  z.enum(values, { error: `one of ${values.map((v) => `"${v}"`).join(", ")}` });
-
-/** An object whose errors name the fields it may have. */
-const object = <T extends z.ZodRawShape>(shape: T) =>
-  z.strictObject(shape, {
-    error: (issue) =>
-      issue.code === "unrecognized_keys"
-        ? `the fields ${Object.keys(shape).join(", ")}`
-        : `an object with the fields ${Object.keys(shape).join(", ")}`,
-  });
 
 const ratio = number(LIMITS.ratio);
 

@@ -16,6 +16,7 @@ import { keptReport, keptReports } from "./kept_reports.ts";
 import type { MigrationDeps } from "./migration_deps.ts";
 import { pageMemory } from "./page_memory.ts";
 import { optionsOf } from "./past.ts";
+import { destinationFate, redirectPort, sourceFate } from "./redirecting.ts";
 
 /** One migration for whose end at this site an actor is to be made. */
 export interface ToServe<Event> {
@@ -55,7 +56,14 @@ export function sourceActor(
     options,
     epoch,
     ownership: () => ledger.ownership(stored.guestId),
-    journal: new Journal(ledger, stored.id, replaySource(events), nextSourceState),
+    journal: new Journal(
+      ledger,
+      stored.id,
+      replaySource(events),
+      nextSourceState,
+      (state) => deps.redirects.follow(stored.id, "old", sourceFate(state)),
+    ),
+    redirect: redirectPort(deps, stored, "old"),
     draft,
     scratchDirectory: `${scratchDirectory}/${stored.id}`,
     pages: pageMemory(deps.pages, scratchDirectory, deps.newId),
@@ -94,7 +102,14 @@ export function destinationActor(
     clock,
     options: optionsOf(stored),
     epoch,
-    journal: new Journal(ledger, stored.id, replayDestination(events), nextDestinationState),
+    journal: new Journal(
+      ledger,
+      stored.id,
+      replayDestination(events),
+      nextDestinationState,
+      (state) => deps.redirects.follow(stored.id, "new", destinationFate(state)),
+    ),
+    redirect: redirectPort(deps, stored, "new"),
     ownership: () => ledger.ownership(stored.guestId),
     scratchDirectory: `${scratchDirectory}/${stored.id}`,
     pages: pageMemory(deps.pages, scratchDirectory, deps.newId),

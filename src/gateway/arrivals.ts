@@ -28,6 +28,7 @@ import { examineIncoming, requireAcceptable } from "./incoming_checks.ts";
 import { endError, replaySource } from "../migration/source/state.ts";
 import { canObey } from "../migration/source/verdict.ts";
 import { readPast } from "./past.ts";
+import { requireSameRedirect } from "./redirecting.ts";
 import { sizesOf, usageOf } from "./peer_usage.ts";
 import type { Rollbacks } from "./rollbacks.ts";
 
@@ -166,6 +167,7 @@ export class Arrivals {
       const { rollbackOf } = offer.options;
       if (rollbackOf !== null) await this.#readmitted(link, offer.guest, rollbackOf);
       requireAcceptable(this.deps, offer.guest, epoch);
+      requireSameRedirect(this.deps.guests.get(offer.guest), offer.redirect, this.deps.site);
       claim(offer.guest);
       try {
         const { guest, own, findings } = await examineIncoming(

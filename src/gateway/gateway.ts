@@ -32,6 +32,11 @@ import { planMove } from "./plan/plan.ts";
 import type { ScratchFolders } from "./plan/scratch.ts";
 import { RefusalAudit } from "./refusal_audit.ts";
 import { noWayBack } from "./rollback.ts";
+import { catchUp, redirectCommands, redirectViews, requireOwnAddresses } from "./redirecting.ts";
+import type { Probe } from "../redirect/probes.ts";
+import { Redirects } from "../redirect/redirects.ts";
+import { TunnelHub } from "../redirect/tunnel_hub.ts";
+import { makeMeans } from "../redirect/make_means.ts";
 import type { GatewayService, GuestView } from "./service.ts";
 import { attachAllowed, NO_RULES, requireImagePath, type SiteRules } from "./site_rules.ts";
 import { SiteContents, type StoreSettings } from "./site_contents.ts";
@@ -75,6 +80,10 @@ export interface GatewayDeps {
   readonly kept?: KeptLimits;
   /** `fence` of the configuration. */
   readonly fence?: Fence;
+  /** What makes addresses follow their machines; tests replace it. */
+  readonly makeMeans?: typeof makeMeans;
+  /** Asks machines whether they are reached; tests replace it. */
+  readonly probe?: Probe;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
   readonly openEndpoint: (incarnation: string, keys: KnownKeys) => Promise<CarrierEndpoint>;
   /** In place of the ledger in `ledgerFile`: for whoever keeps one across lives of a gateway. */
@@ -130,12 +139,14 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     pages.memoryAtRest !== "never",
     log,
   );
+  const tunnels = new TunnelHub();
   const peers = new PeerRegistry({
     clock,
     incarnation,
     readPeers: deps.readPeers,
     onLink: (link) => {
       logLink(link, log);
+      tunnels.addLink(link);
       migrations.watch(link);
     },
     audit,
@@ -148,6 +159,14 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   const images = deps.images ?? new ImageRecordFiles({
     directory: `${deps.stateDirectory}/disks`,
     clock,
+    log,
+  });
+  const redirects = new Redirects({
+    site,
+    store: ledger,
+    clock,
+    means: (subject) => (deps.makeMeans ?? makeMeans)(subject, clock, tunnels),
+    probe: deps.probe,
     log,
   });
   const migrations: MigrationManager = new MigrationManager({
@@ -164,6 +183,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     images,
     acceptance: (peer) => acceptanceOf(rules().accept, peer),
     fence: deps.fence ?? null,
+    redirects,
     newId: deps.newId,
     log,
   });
@@ -173,7 +193,10 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
   const closing = new AbortController();
   await peers.reload();
   await guests.restore();
+  redirects.load();
   await migrations.restore();
+  catchUp(redirects, ledger, site);
+  redirects.start();
   // After the machines: reading a large store takes a second, and none of them waits for it.
   contents.open();
   const endpoint = await deps.openEndpoint(incarnation, peerKeys(ledger, audit, log));
@@ -219,6 +242,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     async putGuest(id, definition) {
       refuseWhileMoving(id, "register");
       requireDataHost(definition, deps.dataHosts ?? []);
+      requireOwnAddresses(id, definition, guests.list());
       const { created } = await guests.put(id, definition);
       if (definition.role === "source" && ledger.ownership(id) === null) {
         ledger.claim({
@@ -253,7 +277,13 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     },
 
     peers: () => peers.views(),
-    redirects: () => [],
+    redirects: () => redirectViews(redirects, guests.list(), site),
+    async answerRedirect(migration, { keep, by }) {
+      redirects.answer(migration, keep, by);
+      audit("redirect_answered", { migration, keep, by });
+      if (!keep) await service.rollback(migration);
+    },
+    redirectCommands: (id) => redirectCommands(redirects, guests.get(id)),
 
     async startMigration(request) {
       requireOpen(request.options.window, clock.wallMs());
@@ -365,6 +395,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
       tokens.close();
       await watched;
       await migrations.stop();
+      await redirects.close();
       kept.close();
       await images.idle();
       await peers.close();

@@ -62,6 +62,26 @@ export class GuestRegistry {
   }
 
   /**
+   * As `machine`, for a machine that was to arrive here: where no process has its monitor any more it
+   * is gone, and a move need not wait until somebody starts another one there.
+   *
+   * @param started it may have been started here: then a monitor's file that is missing says nothing
+   * @throws {GatewayError} `guest_gone`, and as `machine`
+   */
+  async arrivedMachine(id: string, started: boolean): Promise<Guest> {
+    try {
+      return await this.machine(id);
+    } catch (thrown) {
+      const error = toGatewayError(thrown);
+      if (error.code !== "guest_unreachable" || !hasEnded(error.cause, started)) throw error;
+      throw new GatewayError("guest_gone", `The machine ${id} has ended: ${error.message}`, {
+        hint: `Start its QEMU again with -incoming defer, then move it here once more`,
+        cause: error,
+      });
+    }
+  }
+
+  /**
    * The machine that waits for a move. One that the gateway launches is started afresh where an
    * earlier try ended it; started as incoming it runs nothing, so that is safe at any time.
    *
@@ -206,6 +226,15 @@ export class GuestRegistry {
 /** The description of a machine, or null while it cannot be asked. */
 export async function describeIfThere(guest: Guest | null): Promise<GuestDescription | null> {
   return guest === null ? null : await guest.describe().catch(() => null);
+}
+
+/**
+ * What the system says of the socket of a monitor. A QEMU that lives listens: refused means that it
+ * does not. Only one that was never started may be taken for gone because the file is.
+ */
+function hasEnded(cause: unknown, started: boolean): boolean {
+  return cause instanceof Deno.errors.ConnectionRefused ||
+    !started && cause instanceof Deno.errors.NotFound;
 }
 
 async function isThere(guest: Guest): Promise<boolean> {

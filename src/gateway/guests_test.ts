@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { GatewayError } from "../core/errors.ts";
 import type { Guest, RunState } from "../guest/guest.ts";
 import { type GuestDefinition, guestDefinition } from "../guest/definition.ts";
 import { openLedger } from "../ledger/ledger.ts";
@@ -66,4 +67,24 @@ Deno.test("a machine that runs is not readmitted", async () => {
   machine.state = "running";
   await assert.rejects(() => guests.readmit("g"), { code: "destination_not_registered" });
   assert.equal(machine.ends, 0);
+});
+
+Deno.test("a machine that was to arrive is gone once nobody has its monitor, and only then", async () => {
+  const refused = new Deno.errors.ConnectionRefused("refused");
+  const missing = new Deno.errors.NotFound("missing");
+  const asked = async (cause: Error, started: boolean): Promise<string> => {
+    const ledger = openLedger(":memory:", new VirtualClock(Date.UTC(2026, 0, 1)));
+    ledger.putGuest({ id: "g", definition: INCOMING, role: "incoming" });
+    const guests = new GuestRegistry("b", ledger, () => {
+      throw new GatewayError("guest_unreachable", "Cannot reach it", { hint: "", cause });
+    });
+    await guests.restore();
+    return await guests.arrivedMachine("g", started).then(() => "there", ({ code }) => code);
+  };
+  assert.equal(await asked(refused, false), "guest_gone");
+  assert.equal(await asked(refused, true), "guest_gone");
+  assert.equal(await asked(missing, false), "guest_gone");
+  // Somebody may have removed the file of a machine that runs.
+  assert.equal(await asked(missing, true), "guest_unreachable");
+  assert.equal(await asked(new Error("silent"), false), "guest_unreachable");
 });

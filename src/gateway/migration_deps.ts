@@ -9,6 +9,7 @@ import type { ImageRecordFiles } from "./image_records.ts";
 import type { Fence } from "./fence.ts";
 import type { GuestRegistry } from "./guests.ts";
 import type { PeerRegistry } from "./peers.ts";
+import type { Redirects } from "../redirect/redirects.ts";
 import type { SiteContents } from "./site_contents.ts";
 
 /** What the migrations of a site are made from; all of them share it. */
@@ -27,6 +28,7 @@ export interface MigrationDeps {
   readonly images: ImageRecords & Pick<ImageRecordFiles, "has">;
   /** Called before this site starts a machine unasked; null where the site has no fence. */
   readonly fence: Fence | null;
+  readonly redirects: Redirects;
   /** What this site takes from a peer, by the configuration of this moment. */
   readonly acceptance: (peer: string) => PeerAcceptance | null;
   readonly newId: () => string;

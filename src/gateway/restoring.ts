@@ -71,7 +71,11 @@ async function restoreArrival(deps: RestoringDeps, past: PastMigration): Promise
   }
   if (destinationEnded(state) && !verdict) return;
   const link = await peers.linkOrOrphan(stored.peer);
-  const guest = lazyGuest(entry.definition.kind, () => guests.machine(stored.guestId));
+  const started = state.kind === "owning" || state.kind === "running" || state.kind === "conflict";
+  const guest = lazyGuest(
+    entry.definition.kind,
+    () => guests.arrivedMachine(stored.guestId, started),
+  );
   const { actor } = deps.arrival({ stored, guest, link, epoch, events });
   deps.listen(link, stored.id);
   const resumed = actor.resume(past.notes).then(() => deps.changed(stored.id));

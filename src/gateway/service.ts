@@ -6,6 +6,7 @@ import type { LinkRate } from "../migration/control/wishes.ts";
 import type { MigrationChanges, MigrationOptions } from "../migration/options.ts";
 import type { OwnershipRecord } from "../migration/ports.ts";
 import type { MigrationReport, QuestionAnswer } from "../migration/report.ts";
+import type { RedirectView } from "../redirect/view.ts";
 import type { TokenRequest, TokenView } from "../security/token_registry.ts";
 import type { Plan, PlanRequest } from "./plan/report.ts";
 import type { CarrierView } from "./shown_carrier.ts";
@@ -31,7 +32,15 @@ export interface GatewayService {
   verifyGuest(id: string): Promise<unknown>;
 
   peers(): PeerView[];
-  redirects(): [];
+  /** What makes machines' addresses follow them at this site, the newest first. */
+  redirects(): Promise<RedirectView[]>;
+  /**
+   * Answers what a redirect asks: to keep the machine where it is, or to bring it back, which is a
+   * rollback of its move. `no_question`, and what `rollback` throws.
+   */
+  answerRedirect(migration: string, answer: { keep: boolean; by: string }): Promise<void>;
+  /** A dry run: what a move of this machine would do here. `guest_unknown`, `request_invalid`. */
+  redirectCommands(guest: string): RedirectCommands[];
 
   /**
    * Runs the preflight with the peer and starts the move.
@@ -82,6 +91,14 @@ export interface GatewayService {
   /** By id, or by the name of one in use. `token_unknown`, `token_last_admin`. */
   revokeToken(idOrName: string, by: string): TokenView;
   health(): { status: "ok" | "degraded"; checks: Record<string, string> };
+}
+
+/** What one means does at one stage of a move, from the old or the new site's side. */
+export interface RedirectCommands {
+  side: "old" | "new";
+  stage: string;
+  means: string;
+  commands: readonly string[];
 }
 
 /** One registered machine as `GET /v1/guests` shows it. */

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { addressFields } from "./addresses.ts";
 import { WORKLOAD_RATE_MAX } from "./workload_rate.ts";
 
 const role = z.enum(["source", "incoming"]);
@@ -37,11 +38,13 @@ export const guestDefinition = z.union([
     qmp: z.string().min(1),
     /** The address that QEMU reaches the gateway by when it runs on another host. */
     data: z.string().optional(),
+    ...addressFields,
   }),
   z.strictObject({
     kind: z.literal("qemu"),
     role: role.default("source"),
     launch: z.strictObject({ argv: z.array(z.string()).min(1), disks: z.array(diskTemplate) }),
+    ...addressFields,
   }),
   z.strictObject({
     kind: z.literal("reference"),
@@ -49,6 +52,7 @@ export const guestDefinition = z.union([
     memoryMiB: z.number().int().positive().max(65_536),
     disks: z.array(z.strictObject({ sizeMiB: z.number().int().positive() })).default([]),
     workload: referenceWorkload.default(referenceWorkload.parse({})),
+    ...addressFields,
   }),
 ]);
 export type GuestDefinition = z.infer<typeof guestDefinition>;

@@ -17,6 +17,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { guestRoutes } from "./routes/guests.ts";
 import { migrationRoutes } from "./routes/migrations.ts";
 import { peerRoutes } from "./routes/peers.ts";
+import { redirectRoutes } from "./routes/redirects.ts";
 import { systemRoutes } from "./routes/system.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
 
@@ -55,6 +56,7 @@ export function createApp(deps: HttpDeps): OpenAPIHono<ApiEnv> {
   app.route("/", eventRoutes(deps));
   app.route("/", migrationRoutes(deps));
   app.route("/", peerRoutes(deps));
+  app.route("/", redirectRoutes(deps));
   app.route("/", systemRoutes(deps));
   app.route("/", auditRoutes(deps));
   app.route("/", tokenRoutes(deps));

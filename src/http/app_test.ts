@@ -61,6 +61,7 @@ Deno.test("each route asks the service once and encodes its answer", async () =>
     ["POST", "/v1/guests/web/verify", undefined, 200, "verifyGuest", "web"],
     ["GET", "/v1/peers", undefined, 200, "peers"],
     ["GET", "/v1/redirects", undefined, 200, "redirects"],
+    ["GET", "/v1/guests/web/redirect-commands", undefined, 200, "redirectCommands", "web"],
     ["GET", "/v1/migrations", undefined, 200, "migrations"],
     ["GET", "/v1/migrations/m-1", undefined, 200, "migration", "m-1"],
     ["POST", "/v1/migrations/m-1/cancel", undefined, 200, "cancel", "m-1"],
@@ -418,6 +419,7 @@ Deno.test("the description of the API has every path of the contract", async () 
     "/v1/audit get",
     "/v1/guests get",
     "/v1/guests/{id} delete,get,put",
+    "/v1/guests/{id}/redirect-commands get",
     "/v1/guests/{id}/verify post",
     "/v1/migrations get,post",
     "/v1/migrations/{id} get,patch",
@@ -434,6 +436,7 @@ Deno.test("the description of the API has every path of the contract", async () 
     "/v1/plan post",
     "/v1/profiles get",
     "/v1/redirects get",
+    "/v1/redirects/{id}/answer post",
     "/v1/tokens get,post",
     "/v1/tokens/{id} delete",
   ]);

@@ -5,7 +5,7 @@ import { GatewayError } from "../core/errors.ts";
  * What the ledger consists of, in this order: each file adds to those before it, so the same files
  * make a new ledger and bring an older one up to date.
  */
-export const SCHEMA_FILES = ["001-ledger.sql", "002-access.sql"];
+export const SCHEMA_FILES = ["001-ledger.sql", "002-access.sql", "003-redirects.sql"];
 
 /** Files of the schema that a ledger has; kept in SQLite's `user_version`. */
 export const SCHEMA_VERSION = SCHEMA_FILES.length;

@@ -9,6 +9,7 @@ import {
 } from "./acceptances.ts";
 import { type AuditLog, auditLog } from "./audit_log.ts";
 import { openDatabase } from "./database.ts";
+import { type RedirectLedger, redirectLedger } from "./redirects.ts";
 import { type PeerKeys, peerKeys } from "./peer_keys.ts";
 import { objectOf, reading, timeOf } from "./reading.ts";
 import { tokenStore } from "./tokens.ts";
@@ -37,7 +38,7 @@ export interface StoredGuest {
  * All methods throw `GatewayError`: `ledger_write_failed` when the disk refuses, `ledger_unusable`
  * when what is read is not what was written.
  */
-export interface Ledger extends DecisionLog, AuditLog, PeerKeys {
+export interface Ledger extends DecisionLog, AuditLog, PeerKeys, RedirectLedger {
   putGuest(guest: StoredGuest): void;
   deleteGuest(id: string): void;
   guests(): StoredGuest[];
@@ -96,6 +97,7 @@ export function openLedger(path: string, clock: Clock): Ledger {
   };
 
   return {
+    ...redirectLedger(database, now, read),
     ...auditLog(database, now, read),
     ...peerKeys(database, now, read),
     tokens: tokenStore(database, read),

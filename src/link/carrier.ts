@@ -1,4 +1,4 @@
-import type { PathMeasurement } from "./peer_link.ts";
+import type { PacketLane, PathMeasurement } from "./peer_link.ts";
 
 /** Carriers between gateways: QUIC over UDP, TLS over TCP. */
 export type CarrierKind = "quic" | "tls";
@@ -29,6 +29,8 @@ export interface Carrier {
   /** Set once, before any record is delivered. The next record of a lane waits for its promise. */
   receive(handler: (record: Uint8Array) => Promise<void> | void): void;
   path(): PathMeasurement;
+  /** Datagrams, where the connection has them. */
+  readonly packets?: PacketLane;
   /** TCP's, where the system's own paces the connections and it can be told; else absent or null. */
   readonly congestionControl?: string | null;
   /**

@@ -26,6 +26,8 @@ export interface PeerLink {
    */
   onEvent(listener: (event: LinkEvent) => void): () => void;
   path(): PathMeasurement;
+  /** Packets beside the channels; absent where a link has none. */
+  readonly packets?: PacketLane;
   /**
    * Measures what the path carries without a move: sends bytes without meaning, below everything
    * else, until the estimate stands still or a limit is reached. While a move sends, and from the
@@ -78,6 +80,16 @@ export interface Channel {
   readonly wireBytes: number;
   /** The same, received. */
   readonly receivedWireBytes: number;
+}
+
+/** Packets to and from a peer: each arrives once, late, or not at all. */
+export interface PacketLane {
+  /** Bytes of the longest packet that can be sent now. */
+  readonly bytesMax: number;
+  /** @returns false where it was dropped here: too long, no connection, or too many wait */
+  send(packet: Uint8Array): boolean;
+  /** Set once; a packet is valid until the handler returns. */
+  receive(handler: (packet: Uint8Array) => void): void;
 }
 
 /** What happens to a link; see `PeerLink.onEvent`. */

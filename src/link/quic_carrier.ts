@@ -8,6 +8,7 @@ import { PathSender } from "./path_sender.ts";
 import { PathReceiver } from "./path_receiver.ts";
 import type { PathMeasurement } from "./peer_link.ts";
 import { decodeCopy, encodeCopy } from "./record_copy.ts";
+import { QuicPackets } from "./quic_packets.ts";
 import { CHUNK_HEADER_BYTES, nextRecordNumber, RecordAssembler } from "./quic_chunks.ts";
 import { CHUNK_BYTES_MAX, type LaneEvents, type QuicLane } from "./quic_lane.ts";
 import { LaneSet } from "./quic_lane_set.ts";
@@ -48,6 +49,10 @@ export class QuicCarrier implements Carrier {
   readonly peerName: string;
   readonly peerIncarnation: string;
   readonly closed: Promise<{ readonly reason: string }>;
+  /** On a lane of bulk: what is urgent must not wait for them. */
+  readonly packets = new QuicPackets(() => {
+    return this.#state === "open" ? this.#lanes.bulk[0] ?? this.#lanes.urgent : null;
+  });
 
   readonly #clock: Clock;
   readonly #options: QuicCarrierOptions;
@@ -315,6 +320,7 @@ export class QuicCarrier implements Carrier {
   }
 
   #datagram(bytes: Uint8Array): void {
+    if (this.packets.heard(bytes)) return;
     const nowMs = this.#clock.nowMs();
     const copy = decodeCopy(bytes);
     if (copy !== null) {

@@ -9,6 +9,7 @@ import { Alarm } from "./alarm.ts";
 import type { Carrier } from "./carrier.ts";
 import { Prober } from "./prober.ts";
 import { type ChannelHost, LinkChannel } from "./link_channel.ts";
+import { LinkPackets } from "./link_packets.ts";
 import type {
   Channel,
   ChannelKind,
@@ -87,6 +88,7 @@ class Driver implements SessionLink, ChannelHost {
   readonly #alarm: Alarm;
   readonly #prober: Prober;
   readonly #clocks = new PeerClock();
+  readonly packets = new LinkPackets(() => this.inUse()?.carrier ?? null);
   #bulkAtMs = -Infinity;
   /** When a rate cap lets the next bulk frame pass; Infinity when none holds one back. */
   #rateReadyAtMs = Infinity;
@@ -242,12 +244,10 @@ class Driver implements SessionLink, ChannelHost {
       { id, peerIncarnation, keepsHouse, preferred: dialled === keepsHouse, kind: carrier.kind },
       this.#clock.nowMs(),
     );
-    if (!isNew) {
-      return void carrier.close("the peer has restarted since");
-    }
+    if (!isNew) return void carrier.close("the peer has restarted since");
     const wasDown = this.state === "down";
     this.#carriers.set(id, { id, carrier, dialled, isSendingUrgent: false, isSendingBulk: false });
-    carrier.receive((record) => this.#receive(id, record));
+    carrier.receive(this.packets.listen(carrier, (record) => this.#receive(id, record)));
     void carrier.closed.then(() => this.#detach(id));
     if (wasDown) this.#emit({ kind: "up" });
     this.#redialer?.kick();

@@ -110,7 +110,8 @@ Deno.test("a TLS connection that breaks in the middle of a record loses no frame
       if (i % 4 === 0) await control.send(1, new Uint8Array(100).fill(i / 4 % 251));
     }
     await Promise.all([memory.whenAppliedByPeer(FRAMES), control.whenAppliedByPeer(FRAMES / 4)]);
-    assert.equal(proxy.breaks, 3);
+    // A connection that is made anew on a busy computer may meet the same place once more.
+    assert.ok(proxy.breaks >= 3, `${proxy.breaks} breaks`);
     assert.ok(ups.length >= 2, `${ups.length} connections`);
     const of = (kind: string) => got.filter((each) => each.startsWith(kind));
     assert.deepEqual(of("memory"), Array.from({ length: FRAMES }, (_, i) => `memory ${i + 1}`));

@@ -74,6 +74,11 @@ export const toDestination = z.discriminatedUnion("type", [
     epoch,
     options: offeredOptions,
     description,
+    /** Addresses whose packets are to be carried between the sites; null: none. */
+    redirect: z.object({
+      ips: z.array(z.string().max(64)).max(64).readonly(),
+      carrying: z.enum(["kernel", "tunnel"]),
+    }).nullable().default(null),
   }),
   /** Asks what would be found for such an offer, and what is there already. No move begins by it. */
   z.object({ type: z.literal("plan"), guest: z.string().min(1).max(128), epoch, description }),

@@ -35,6 +35,30 @@ export interface OwnershipRecord {
   readonly decidedAt: string;
 }
 
+/** How a machine's addresses follow it in one move; `src/redirect/` implements it. */
+export interface RedirectPort {
+  /** What the other site has to name as well; null where nothing is carried between the sites. */
+  readonly offered: OfferedRedirect | null;
+  /** Before the machine is touched. @throws {GatewayError} `redirect_failed`: the move must end */
+  prepare(): Promise<void>;
+  /**
+   * The machine is about to be paused: what takes time and does no harm while it runs is done now, so
+   * that it does not lengthen the pause. Never rejects.
+   */
+  arm(): Promise<void>;
+  /** The machine stands still. @throws {GatewayError} `redirect_failed`: it must run on here */
+  switchOver(): Promise<void>;
+  /** It runs on here after all, and the move goes on. */
+  switchUndone(): void;
+}
+
+/** What both sites have to agree on before addresses are redirected. */
+export interface OfferedRedirect {
+  readonly ips: readonly string[];
+  /** The means that carries packets between the sites. */
+  readonly carrying: "kernel" | "tunnel";
+}
+
 /** An image of a machine, by what tells what its file means. */
 export interface ImageFile {
   readonly path: string;

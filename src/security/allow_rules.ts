@@ -14,8 +14,16 @@ export interface AllowRules {
 
 export const ALLOW_ALL: AllowRules = { paths: null, sockets: null, launch: null };
 
+/** Commands that a machine's addresses follow it by. */
+interface NamedHooks {
+  readonly redirect?: {
+    readonly means: readonly { readonly kind: string; readonly command?: readonly string[] }[];
+  };
+}
+
 /** The parts of a machine's definition that name something of this host. */
-export type NamedByDefinition =
+export type NamedByDefinition = NamedHooks & Named;
+type Named =
   | { readonly kind: "qemu"; readonly qmp: string }
   | {
     readonly kind: "qemu";
@@ -40,6 +48,14 @@ export async function requireAllowed(
   rules: AllowRules,
   realPath: RealPath,
 ): Promise<void> {
+  if (rules.launch !== null) {
+    for (const { command } of definition.redirect?.means ?? []) {
+      // A hook is a command like one that starts a machine: what may be run is listed there.
+      for (const path of command ? pathsOfCommand(command, rules.launch) : []) {
+        await requirePath(path, rules, realPath);
+      }
+    }
+  }
   if ("qmp" in definition) return await requireSocket(definition.qmp, rules, realPath);
   if (!("launch" in definition)) {
     if (rules.launch === null || rules.launch.includes("reference")) return;

@@ -153,6 +153,17 @@ Deno.test("only what the configuration lists may be named, judged also by where 
     );
   }
   await requireAllowed({ kind: "reference" }, { ...rules, launch: ["reference"] }, realPath);
+  // A hook is a command as well.
+  const hooked = (command: string[]) => ({
+    kind: "reference" as const,
+    redirect: { means: [{ kind: "announce" }, { kind: "hook", command }] },
+  });
+  const hooks: AllowRules = { ...rules, launch: ["reference", ["/sbin/route-to", "{name}"]] };
+  await requireAllowed(hooked(["/sbin/route-to", "web"]), hooks, realPath);
+  await assert.rejects(
+    () => requireAllowed(hooked(["/bin/sh", "-c", "id"]), hooks, realPath),
+    withCode("guest_not_allowed", "allow.launch"),
+  );
 });
 
 Deno.test("without rules an admin may name anything, and with empty ones nothing", async () => {

@@ -11,6 +11,9 @@ import { NO_RULES, type SiteRules } from "../gateway/site_rules.ts";
 import { DEFAULT_PAGE_LIMITS, type PageLimits } from "../image/page_memory.ts";
 import { DEFAULT_KEPT_LIMITS, type KeptLimits } from "../migration/kept_images.ts";
 import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
+import type { Means } from "../redirect/means.ts";
+import type { Probe } from "../redirect/probes.ts";
+import type { RedirectSubject } from "../redirect/state.ts";
 import { Life } from "./mortal.ts";
 
 /** A move that has not come to what a test waits for by then never will. */
@@ -63,6 +66,12 @@ export class TwoSites implements AsyncDisposable {
     return sites;
   }
 
+  /** What makes addresses follow at sites, by name; without it nothing is touched. */
+  readonly means = new Map<string, (subject: RedirectSubject) => readonly Means[]>();
+
+  /** Whether machines are reached from sites, by name; without it they always are. */
+  readonly probes = new Map<string, Probe>();
+
   /** The fence commands of sites, by name; without one everything is fenced. */
   readonly fences = new Map<string, Fence>();
 
@@ -106,6 +115,8 @@ export class TwoSites implements AsyncDisposable {
         },
         fence: async (request) =>
           await this.fences.get(name)?.(request) ?? { exitCode: 0, durationMs: 0, output: "" },
+        probe: async (...asked) => await this.probes.get(name)?.(...asked) ?? true,
+        makeMeans: (subject) => [...this.means.get(name)?.(subject) ?? []],
         newId: () => crypto.randomUUID(),
         log: (level, message) => this.log.push(`${name} ${level} ${message}`),
       }),

@@ -33,6 +33,7 @@ export const RECORD_TYPES = {
   pong: 6,
   filler: 128,
   clock: 129,
+  packet: 130,
 } as const;
 
 /** Records with these types and above may be ignored by who does not know them. */

@@ -1,4 +1,4 @@
-import { runSeeds } from "../../src/testing/simulation/farm.ts";
+import type { Farm } from "../../src/testing/simulation/farm.ts";
 
 /** How a deliberate bug showed. */
 export interface Caught {
@@ -15,14 +15,14 @@ export interface Caught {
  * @returns null where none did
  */
 export async function catchMutation(
+  farm: Farm,
   mutation: string,
   seedsMax: number,
   checksOrder = true,
 ): Promise<Caught | null> {
-  const { broken } = await runSeeds({
+  const { broken } = await farm.run({
     firstSeed: 1,
     seeds: seedsMax,
-    workers: 2,
     mutation,
     checksOrder,
     stopsAtFirst: true,

@@ -1,6 +1,7 @@
 import { MUTATIONS } from "../../src/testing/simulation/mutations.ts";
 import type { BatchResult } from "../../src/testing/simulation/batch.ts";
 import { FAULT_KINDS } from "../../src/testing/simulation/fault_plan.ts";
+import type { Farm } from "../../src/testing/simulation/farm.ts";
 import { catchMutation } from "./catch_mutation.ts";
 
 const RESULTS = new URL("../../docs/results.md", import.meta.url);
@@ -17,8 +18,8 @@ export interface Measured {
 }
 
 /** Writes the section on the simulator into docs/results.md, in place of the one that is there. */
-export async function writeReport(measured: Measured): Promise<void> {
-  const section = `${TITLE}\n\n${seedsText(measured)}\n${await mutationsText()}`;
+export async function writeReport(farm: Farm, measured: Measured): Promise<void> {
+  const section = `${TITLE}\n\n${seedsText(measured)}\n${await mutationsText(farm)}`;
   const text = await Deno.readTextFile(RESULTS);
   const at = text.indexOf(`${TITLE}\n`);
   const next = at < 0 ? -1 : text.indexOf("\n## ", at + TITLE.length);
@@ -42,11 +43,11 @@ Seeds that broke a rule: ${broken.length}. Moves as their sources ended: ${ends}
 ${table(["fault", "times"], faults.map(([kind, times]) => [kind, String(times)]), COLUMNS)}`;
 }
 
-async function mutationsText(): Promise<string> {
+async function mutationsText(farm: Farm): Promise<string> {
   const rows: string[][] = [];
   for (const { name } of MUTATIONS) {
-    const caught = await catchMutation(name, MUTATION_SEEDS_MAX);
-    const byOutcome = await catchMutation(name, MUTATION_SEEDS_MAX, false);
+    const caught = await catchMutation(farm, name, MUTATION_SEEDS_MAX);
+    const byOutcome = await catchMutation(farm, name, MUTATION_SEEDS_MAX, false);
     const shown = (found: typeof caught) => found ? `${found.seeds}, ${found.rule}` : "not caught";
     rows.push([name, shown(caught), shown(byOutcome)]);
     console.log(rows.at(-1)!.join(" | "));

@@ -3,7 +3,7 @@
  * was broken.
  */
 import { parseArgs } from "node:util";
-import { runSeeds } from "../../src/testing/simulation/farm.ts";
+import { Farm } from "../../src/testing/simulation/farm.ts";
 import { simulate } from "../../src/testing/simulation/world.ts";
 import { commandOf } from "./command.ts";
 import { writeReport } from "./report.ts";
@@ -22,10 +22,10 @@ async function many(): Promise<number> {
   const seeds = numberOf(options.seeds ?? String(SEEDS));
   const workers = numberOf(options.workers ?? String(WORKERS));
   const startedMs = performance.now();
-  const result = await runSeeds({
+  using farm = new Farm(workers);
+  const result = await farm.run({
     firstSeed,
     seeds,
-    workers,
     onBatch: (result) => {
       for (const { seed, rule, detail } of result.broken) {
         console.log(`seed ${seed}: ${rule}: ${detail}\n  ${commandOf(seed)}`);
@@ -43,7 +43,7 @@ async function many(): Promise<number> {
     const counts = Object.entries(result.counts).sort(([a], [b]) => a < b ? -1 : 1);
     for (const [name, times] of counts) console.log(`${String(times).padStart(8)} ${name}`);
   }
-  if (options.report) await writeReport({ firstSeed, seconds, workers, result });
+  if (options.report) await writeReport(farm, { firstSeed, seconds, workers, result });
   return broken.length > 0 ? 1 : 0;
 }
 

@@ -38,6 +38,14 @@ const TASKS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "--allow-read": "profiles are arguments",
     "--allow-write": "the file for counters is an argument",
   },
+  experiment: {
+    "--allow-env=CAUSEWAY_CONFIG,INIT_CWD": "",
+    "--allow-read": "scenarios, profiles and results are arguments",
+    "--allow-write": "the folder for results is an argument",
+    "--allow-run":
+      "each cell is a process of the Deno that runs this one, and git names the commit",
+    "--allow-sys=cpus,loadavg,osRelease": "",
+  },
   "experiment:real-machine": {
     "--allow-env=CAUSEWAY_TEST_RUN": "",
     "--allow-net": "the APIs of its gateways have free ports",
@@ -90,8 +98,9 @@ const SPAWNING: Readonly<Record<string, readonly string[]>> = {
   // BBR on the sockets of the TLS carrier.
   "bench/goodput/measure.ts": ["--allow-ffi"],
   "bench/run.ts": ["--allow-all"],
-  // The two that take file descriptors of devices, which only a foreign function gives.
+  // Those that take file descriptors of devices, which only a foreign function gives.
   "src/emulator/tun_link.ts": ["--allow-ffi"],
+  "src/redirect/net_helper.ts": ["--allow-ffi"],
   "src/testing/echo_probe/probe.ts": ["--allow-ffi"],
   // As the tasks `gateway` and `causeway`.
   "src/cli/demo/children.ts": [
@@ -102,6 +111,19 @@ const SPAWNING: Readonly<Record<string, readonly string[]>> = {
     "--allow-run",
     "--allow-write",
   ],
+  "src/testing/redirect_world.ts": ["--allow-all"],
+  "src/testing/tcp_client/client.ts": ["--allow-net"],
+  // Two gateways and the emulator, or real machines in namespaces of their own.
+  "src/experiment/cell_process.ts": [
+    "--allow-all",
+    "--allow-env=TMPDIR",
+    LIBC_FLAG,
+    "--allow-net",
+    "--allow-read",
+    "--allow-run",
+    "--allow-write",
+  ],
+  "src/experiment/plots/draw.ts": ["--allow-write=…"],
   "src/testing/site_process.ts": [
     "--allow-env=CAUSEWAY_CONFIG,INIT_CWD",
     LIBC_FLAG,
@@ -118,6 +140,7 @@ const SPAWNING: Readonly<Record<string, readonly string[]>> = {
   ],
   "tests/bench/bytes_test.ts": ["--allow-all"],
   "tests/bench/faults_test.ts": ["--allow-all"],
+  "tests/bench/fidelity_test.ts": ["--allow-all"],
   "tests/bench/soak_test.ts": ["--allow-all"],
   "tests/e2e/udp_blocked_test.ts": ["--allow-all"],
   "tests/interop/qemu_launch_test.ts": ["--allow-all"],

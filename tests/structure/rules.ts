@@ -29,6 +29,7 @@ const DRIVERS = [
   "src/nbd/protocol/",
   "src/qemu/",
   "src/qemu/stream/",
+  "src/redirect/",
   "src/sealing/",
   "src/store/",
 ];
@@ -149,8 +150,16 @@ export const ROOMS: readonly RoomRule[] = [
   },
   {
     room: "src/emulator/",
-    uses: ["src/core/", "src/host/", "src/config/address.ts"],
+    uses: ["src/core/", "src/host/", "src/config/address.ts", "src/emulator/libc.ts"],
     packages: ["node:dns/promises", "node:net", "zod"],
+  },
+
+  // Of the emulator only the calls of the C library: TUN devices and raw frames.
+  { room: "src/emulator/libc.ts", uses: [] },
+  {
+    room: "src/redirect/",
+    uses: ["src/core/", "src/guest/", "src/host/", "src/emulator/libc.ts"],
+    types: ["src/link/peer_link.ts"],
   },
 
   {
@@ -161,7 +170,15 @@ export const ROOMS: readonly RoomRule[] = [
   {
     room: "src/http/",
     uses: [...INNER, ...SHARED, "src/gateway/", "src/emulator/"],
+    types: ["src/redirect/"],
     packages: ["@hono/zod-openapi", "hono", "node:crypto", "zod"],
+  },
+  // Scenarios, rows and reports; what cells do is in experiments/cells/, processes of their own, and
+  // the chart library is loaded by a process that draws.
+  {
+    room: "src/experiment/",
+    uses: ["src/core/", "src/emulator/", "src/migration/"],
+    packages: ["node:os", "zod"],
   },
   {
     room: "src/cli/",
@@ -170,6 +187,7 @@ export const ROOMS: readonly RoomRule[] = [
       ...SHARED,
       ...DRIVERS,
       "src/link/tls_fetch.ts",
+      "src/experiment/",
       "src/gateway/",
       "src/http/",
     ],
@@ -193,6 +211,17 @@ export const PURE_MODULES: readonly string[] = [
   "src/emulator/link_model.ts",
   "src/emulator/packet_pool.ts",
   "src/emulator/profile.ts",
+  "src/emulator/tc_commands.ts",
+  "src/experiment/compare.ts",
+  "src/experiment/limit.ts",
+  "src/experiment/matrix.ts",
+  "src/experiment/report/csv.ts",
+  "src/experiment/report/markdown.ts",
+  "src/experiment/report/plots.ts",
+  "src/experiment/row.ts",
+  "src/experiment/scenario.ts",
+  "src/experiment/stop_rules.ts",
+  "src/experiment/time_left.ts",
   "src/gateway/plan/ends.ts",
   "src/gateway/plan/forecast.ts",
   "src/gateway/plan/forecast_input.ts",
@@ -242,6 +271,12 @@ export const PURE_MODULES: readonly string[] = [
   "src/qemu/qmp/messages.ts",
   "src/qemu/sample/memory_map.ts",
   "src/qemu/source/hold.ts",
+  "src/redirect/announcement.ts",
+  "src/redirect/conflicts.ts",
+  "src/redirect/means.ts",
+  "src/redirect/net_messages.ts",
+  "src/redirect/routes.ts",
+  "src/redirect/state.ts",
   "src/security/accept_rules.ts",
   "src/security/allow_rules.ts",
   "src/security/attempts.ts",

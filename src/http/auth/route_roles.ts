@@ -21,10 +21,12 @@ export const ROUTE_ROLES: Readonly<Record<string, Role | null>> = {
   "GET /v1/peers": "read",
   "GET /v1/profiles": "read",
   "GET /v1/redirects": "read",
+  "GET /v1/guests/{id}/redirect-commands": "admin",
   // Only forecasts.
   "POST /v1/plan": "read",
 
   "POST /v1/guests/{id}/verify": "operate",
+  "POST /v1/redirects/{id}/answer": "operate",
   "POST /v1/migrations": "operate",
   "PATCH /v1/migrations/{id}": "operate",
   "POST /v1/migrations/{id}/answer": "operate",

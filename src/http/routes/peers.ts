@@ -33,20 +33,6 @@ const change = createRoute({
   },
 });
 
-const redirects = createRoute({
-  method: "get",
-  path: "/v1/redirects",
-  tags: ["redirects"],
-  summary: "Addresses that follow their machine; this version redirects none",
-  responses: {
-    200: {
-      description: "The redirects",
-      content: { "application/json": { schema: z.array(z.unknown()) } },
-    },
-    ...PROBLEM_ANSWER,
-  },
-});
-
 const makePlan = createRoute({
   method: "post",
   path: "/v1/plan",
@@ -61,7 +47,7 @@ const makePlan = createRoute({
   },
 });
 
-/** `/v1/peers`, `/v1/redirects` and `/v1/plan`: the ways out of this site. */
+/** `/v1/peers` and `/v1/plan`: the ways out of this site. */
 export function peerRoutes({ service }: HttpDeps) {
   return router()
     .openapi(list, (c) => c.json(service.peers(), 200))
@@ -70,7 +56,6 @@ export function peerRoutes({ service }: HttpDeps) {
       await service.setLinkRate(name, c.req.valid("json").rate);
       return c.json(service.peers().find((peer) => peer.name === name)!, 200);
     })
-    .openapi(redirects, (c) => c.json(service.redirects(), 200))
     .openapi(
       makePlan,
       async (c) => c.json(await service.plan(c.req.valid("json"), c.req.raw.signal), 200),

@@ -194,7 +194,9 @@ export function fakeService(overrides: Partial<GatewayService> = {}) {
     deleteGuest: noted("deleteGuest", () => Promise.resolve()),
     verifyGuest: noted("verifyGuest", () => Promise.resolve({ ok: true, ticks: 7 })),
     peers: noted("peers", () => [samplePeer()]),
-    redirects: noted("redirects", () => []),
+    redirects: noted("redirects", () => Promise.resolve([])),
+    answerRedirect: noted("answerRedirect", () => Promise.resolve()),
+    redirectCommands: noted("redirectCommands", () => []),
     startMigration: noted(
       "startMigration",
       () => Promise.resolve(sampleReport({ state: "preparing" })),

@@ -194,7 +194,7 @@ export class DestinationActor {
     const sourceDisks = this.#source?.disks ?? [];
     const disks = new ReceivedDisks(this.deps, sourceDisks, this.#own?.disks ?? []);
     // Before the machine's own access to its images may change their files.
-    await disks.recall();
+    await Promise.all([disks.recall(), this.deps.redirect?.prepare()]);
     if (this.#cancelling || this.#refusing) return;
     await guest.destination.prepare(this.#moveOptions());
     if (this.state.kind !== "accepted") return;

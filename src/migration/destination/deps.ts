@@ -6,7 +6,7 @@ import type { Journal } from "../journal.ts";
 import type { KeptMemory } from "../kept_images.ts";
 import type { MigrationOptions } from "../options.ts";
 import type { MoveStore } from "../store.ts";
-import type { ImageRecords, OwnershipRecord } from "../ports.ts";
+import type { ImageRecords, OwnershipRecord, RedirectPort } from "../ports.ts";
 import type { DestinationEvent, DestinationState } from "./state.ts";
 
 /** What the destination end of one migration is given. */
@@ -33,6 +33,8 @@ export interface DestinationActorDeps {
   readonly images: ImageRecords;
   /** The site's content store; null where it has none. */
   readonly store: MoveStore | null;
+  /** How the machine's addresses follow it; without it they are nobody's concern. */
+  readonly redirect?: Pick<RedirectPort, "prepare">;
   /** Hears the source on the control channel, after it was opened anew. */
   readonly listen: () => void;
   /** Something that the report shows has changed. */

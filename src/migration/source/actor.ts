@@ -68,7 +68,14 @@ export class SourceActor {
     }
     this.#move.wasRunning = runState === "running";
     const answer = await courier.offer(
-      { type: "offer", guest: guestId, epoch, options: toOffered(options), description },
+      {
+        type: "offer",
+        guest: guestId,
+        epoch,
+        options: toOffered(options),
+        description,
+        redirect: this.deps.redirect?.offered ?? null,
+      },
       interrupt,
     );
     if (answer.type === "rejected") {

@@ -22,6 +22,8 @@ export async function begin(move: Move): Promise<void> {
   draft.phase = "preparing both machines";
   move.publish();
   const takesOffer = !move.deps.options.disable.includes("warm");
+  // Before either machine is touched, and long before the pause.
+  await move.interrupt.race(move.deps.redirect?.prepare() ?? Promise.resolve());
   await move.courier.say({ type: "begin", warm: takesOffer });
   await guest.source.begin(move.moveOptions());
   move.canThrottleCpu = move.mayThrottleCpu;

@@ -13,7 +13,7 @@ import type { Journal } from "../journal.ts";
 import type { KeptAfter, KeptMemory } from "../kept_images.ts";
 import type { ToSource } from "../messages.ts";
 import type { MigrationOptions } from "../options.ts";
-import type { ImageRecords, OwnershipRecord } from "../ports.ts";
+import type { ImageRecords, OwnershipRecord, RedirectPort } from "../ports.ts";
 import type { MigrationReport, QuestionAnswer } from "../report.ts";
 import { Courier, type Verdict } from "./courier.ts";
 import type { DiskPlanner } from "./disk_planner.ts";
@@ -58,6 +58,8 @@ export interface SourceActorDeps {
   readonly images: ImageRecords;
   /** What moves to this peer have had applied there. */
   readonly sentHints: SentHints;
+  /** How the machine's addresses follow it; without it they are nobody's concern. */
+  readonly redirect?: RedirectPort;
   /** Called with each new report. */
   readonly report: (report: MigrationReport) => void;
   readonly log: (level: "info" | "warn" | "error", message: string) => void;
@@ -106,6 +108,8 @@ export class Move {
   /** What the machine's driver asked to be remembered. */
   notes: Record<string, unknown> = {};
   wasRunning = true;
+  /** Of this pause: the machine's packets lead to the other site, or wait. */
+  redirected: Promise<void> = Promise.resolve();
   /** Source clock of the pause; null while the machine runs, or where it was found paused. */
   pausedAtMs: number | null = null;
   holdRequested: boolean;

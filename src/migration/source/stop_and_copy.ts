@@ -9,6 +9,7 @@ export async function stopAndCopy(move: Move): Promise<void> {
   const { guest, draft, journal, clock } = move.deps;
   const steering = new Steering(move);
   journal.write({ kind: "switchBegan" });
+  await move.deps.redirect?.arm();
   await guest.source.pause();
   draft.copyingPaused = true;
   notePause(move, clock.nowMs());

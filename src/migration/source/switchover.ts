@@ -42,6 +42,7 @@ export async function trySwitch(
   journal.write({ kind: "switchBegan" });
   move.holding = false;
   draft.phase = "pausing the machine";
+  await move.deps.redirect?.arm();
   const { pausedAtMs } = await move.whilePumping(move.pump!.source.pauseAtGate());
   notePause(move, pausedAtMs);
   if (move.names !== null) move.names.onlyOffered = true;
@@ -90,7 +91,8 @@ export async function giveAway(move: Move, undone = new Interrupt()): Promise<vo
   const { journal, epoch, options, draft, clock } = move.deps;
   const { pump, memoryChannel, diskChannel, pausedAtMs, wasRunning: run } = move;
   draft.phase = "sending the last pages";
-  await undone.race(move.whilePumping(Promise.all([pump!.source.finish(), pump!.drained])));
+  const given = Promise.all([pump!.source.finish(), pump!.drained, move.redirected]);
+  await undone.race(move.whilePumping(given));
   const lastSequences = { memory: memoryChannel!.lastSent, disk: diskChannel!.lastSent };
   // Where pages came out wrong before, the last ones are seen to be right: after the hand-over the
   // destination could only refuse.
@@ -131,6 +133,9 @@ export function notePause(move: Move, pausedAtMs: number): void {
   move.pausedAtMs = move.wasRunning ? pausedAtMs : null;
   draft.runState = "paused";
   journal.write({ kind: "paused", atWallMs: clock.wallMs() - (clock.nowMs() - pausedAtMs) });
+  move.redirected = move.deps.redirect?.switchOver() ?? Promise.resolve();
+  // Whoever gives the machine away waits for it; one that is given back does not ask.
+  move.redirected.catch(() => {});
   move.publish();
 }
 
@@ -149,6 +154,7 @@ async function undoSwitch(move: Move, rounds: readonly DiskRound[], reason: stri
   draft.runState = move.wasRunning ? "running" : "paused";
   move.pausedAtMs = null;
   journal.write({ kind: "switchUndone", reason });
+  move.deps.redirect?.switchUndone();
   draft.phase = "switch undone, copying again";
   move.publish();
   await Promise.all(rounds.map((round) => round.finish(false)));

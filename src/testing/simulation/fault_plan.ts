@@ -241,7 +241,7 @@ export function planFaults(dice: Dice, horizonMs: number, turn: number): Fault[]
       delayMs: kind === "startByHand" || dice.chance(0.6) && !isVerdict(kind)
         ? 0
         : dice.nextRatio() ** 2 * 600,
-      latestMs: waits ? undefined : horizonMs * dice.between(0.5, 0.9),
+      latestMs: waits ? undefined : horizonMs * dice.between(0.35, 0.75),
       // Most often the site at whose doing it is anchored.
       site: anchor.at !== "time" && (kind === "startByHand" || dice.chance(0.7))
         ? anchor.site

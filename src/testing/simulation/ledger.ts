@@ -71,6 +71,11 @@ export function processLedger(ledger: Ledger, process: SimProcess, watch: WriteW
     report: (migrationId) => read(() => ledger.report(migrationId)),
     claim: (ownership) => write("claim", () => ledger.claim(ownership), { ownership }),
     audit: (kind, body) => write("audit", () => ledger.audit(kind, body)),
+    createRedirect: (redirect, first) =>
+      write("createRedirect", () => ledger.createRedirect(redirect, first)),
+    appendRedirect: (migrationId, side, event) =>
+      write("appendRedirect", () => ledger.appendRedirect(migrationId, side, event)),
+    redirects: () => read(() => ledger.redirects()),
     acceptances: (peer, site) => read(() => ledger.acceptances(peer, site)),
     keyGeneration: (fingerprint) => read(() => ledger.keyGeneration(fingerprint)),
     keySeen: (fingerprint, generation) =>

@@ -301,7 +301,13 @@ export class Operator {
     const definition = guest?.definition as GuestDefinition | undefined;
     if (definition === undefined || !("qmp" in definition)) return;
     if (guest.role === "source" && !isLost && !isElsewhere) return;
-    if (!this.world.checks.hasOpenMove(site) || (machine !== null && !machine.isGone)) return;
+    if (!this.world.checks.hasOpenMove(site)) return;
+    if (machine?.isGone === false) {
+      // One that waits behind another monitor is in nobody's way, and of no use here.
+      const isOther = machine.monitor !== definition.qmp && machine.runState === "incoming";
+      if (!isOther || machine === truth) return;
+      machine.end("operator", { flushes: true });
+    }
     this.world.count("started again at the end");
     // Where it lives at the other site, this one only has to be seen to stand still.
     const role = isElsewhere ? "incoming" : guest.role;

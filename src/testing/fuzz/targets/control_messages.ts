@@ -44,7 +44,7 @@ const guest = "web";
 const layout = { pageBytes: 4096, section: 2, blocks: [{ name: "pc.ram", lengthBytes: 2 ** 28 }] };
 
 const MESSAGES: readonly (ToDestination | ToSource)[] = [
-  { type: "offer", guest, epoch, options: migrationOptions.parse({}), description },
+  { type: "offer", guest, epoch, options: migrationOptions.parse({}), description, redirect: null },
   { type: "plan", guest, epoch, description },
   { type: "begin", warm: true },
   { type: "handover", epoch, lastSequences: { memory: 5, disk: 6 }, run: true },

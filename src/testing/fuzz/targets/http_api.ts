@@ -32,6 +32,8 @@ const REQUESTS: readonly (readonly [string, string, unknown?])[] = [
   ["GET", "/v1/peers"],
   ["PATCH", "/v1/peers/east", { rate: 2048 }],
   ["GET", "/v1/redirects"],
+  ["GET", "/v1/guests/web/redirect-commands"],
+  ["POST", "/v1/redirects/m-1/answer", { keep: true, by: "me" }],
   ["POST", "/v1/plan", { guest: "web", to: "east" }],
   ["GET", "/v1/migrations"],
   ["POST", "/v1/migrations", {

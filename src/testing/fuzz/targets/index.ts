@@ -15,6 +15,7 @@ import { qmpAnswers, qmpLines, qmpSession } from "./qmp.ts";
 import { identityFiles, siteConfig, wanProfile } from "./settings_files.ts";
 import { imageRecord, storeFiles } from "./state_files.ts";
 import { referenceCalls, referenceMessages, referenceStream } from "./reference.ts";
+import { scenario } from "./scenario.ts";
 import { handshakeExchange, wireHandshake } from "./wire_handshake.ts";
 import { wireRecords } from "./wire_records.ts";
 import { wireSession } from "./wire_session.ts";
@@ -45,6 +46,7 @@ const TARGETS: Record<string, OpenTarget> = {
   "nbd-status": nbdStatus,
   "nbd-server": nbdServer,
   "wan-profile": wanProfile,
+  scenario,
   "site-config": siteConfig,
   "identity-files": identityFiles,
   "ledger-rows": ledgerRows,

@@ -1,0 +1,52 @@
+import type { ProbeSettings } from "../guest/addresses.ts";
+
+/** More than a status line needs. */
+const ANSWER_BYTES = 64;
+
+/** Asks a machine by one of its addresses, as a client would. Never rejects. */
+export type Probe = (ip: string, settings: ProbeSettings, timeoutMs: number) => Promise<boolean>;
+
+/** Text of a probe, for people. */
+export function probeText(ip: string, settings: ProbeSettings): string {
+  const host = ip.includes(":") ? `[${ip}]` : ip;
+  return settings.kind === "tcp"
+    ? `tcp ${host}:${settings.port}`
+    : `http://${host}:${settings.port}${settings.path}`;
+}
+
+/**
+ * `tcp`: a connection is taken. `http`: a request for the path is answered with a status below 500.
+ * Over kernel TCP from the gateway's own host, so by the way that its packets take.
+ */
+export const probe: Probe = async (ip, settings, timeoutMs) => {
+  const signal = AbortSignal.timeout(timeoutMs);
+  try {
+    using conn = await Deno.connect({ hostname: ip, port: settings.port, signal });
+    if (settings.kind === "tcp") return true;
+    // A read that waits for ever ends with its connection.
+    const late = () => conn.close();
+    signal.addEventListener("abort", late, { once: true });
+    try {
+      return await answersHttp(conn, ip, settings.path);
+    } finally {
+      signal.removeEventListener("abort", late);
+    }
+  } catch {
+    return false;
+  }
+};
+
+async function answersHttp(conn: Deno.Conn, ip: string, path: string): Promise<boolean> {
+  const host = ip.includes(":") ? `[${ip}]` : ip;
+  const request = `GET ${path} HTTP/1.0\r\nHost: ${host}\r\nConnection: close\r\n\r\n`;
+  await conn.write(new TextEncoder().encode(request));
+  const buffer = new Uint8Array(ANSWER_BYTES);
+  let text = "";
+  while (text.length < 13) {
+    const read = await conn.read(buffer);
+    if (read === null) break;
+    text += new TextDecoder().decode(buffer.subarray(0, read));
+  }
+  const status = /^HTTP\/1\.[01] (\d{3})/.exec(text);
+  return status !== null && Number(status[1]) < 500;
+}
