@@ -9,6 +9,7 @@ import {
 import { oneToken } from "../../src/http/testing/one_token.ts";
 import { systemClock } from "../../src/host/system_clock.ts";
 import type { MigrationReport } from "../../src/migration/report.ts";
+import type { RedirectView } from "../../src/redirect/view.ts";
 import { requires } from "../../src/testing/requirements.ts";
 import { Browser } from "./browser.ts";
 
@@ -16,6 +17,32 @@ const TOKEN = "a-token-of-the-site";
 /** Would change the title, were it ever taken for markup. */
 const HOSTILE =
   `<img src=x onerror="document.title='owned'"><script>document.title='owned'</script>`;
+
+/** A machine that cannot be reached where it went. */
+const REDIRECT: RedirectView = {
+  guest: "web",
+  migration: "done",
+  side: "old",
+  peer: "east",
+  state: "draining",
+  settled: true,
+  since: "2026-01-02T03:04:06.000Z",
+  means: ["tunnel", "announce"],
+  problem: HOSTILE,
+  addresses: [{
+    ...{ ip: "192.0.2.10", mac: null, subnet: null, gateway: null, name: HOSTILE, site: "east" },
+    traffic: {
+      toMachinePackets: 3,
+      toMachineBytes: 300,
+      fromMachinePackets: 2,
+      fromMachineBytes: 200,
+    },
+  }],
+  reach: { reached: false, blackoutMs: null, missing: ["192.0.2.10"] },
+  question: { askedAt: "2026-01-02T03:04:06.000Z", text: HOSTILE },
+  kept: { packets: 4, bytes: 400, droppedPackets: 1 },
+  history: [{ at: "2026-01-02T03:04:06.000Z", kind: "draining", detail: HOSTILE }],
+};
 
 /** The API on a free port, over a gateway that only remembers what it was asked. */
 function serve(reports: MigrationReport[]) {
@@ -33,9 +60,13 @@ function serve(reports: MigrationReport[]) {
     migrations: () => reports,
     migration: find,
     guests: () => Promise.resolve([sampleGuest("web")]),
+    redirects: () => Promise.resolve([REDIRECT]),
+    answerRedirect: (id, answer) => {
+      asked.push(["answerRedirect", id, answer]);
+      return Promise.resolve();
+    },
     ...actions,
   });
-  Object.assign(service, { redirects: () => [{ address: "192.0.2.10", state: HOSTILE }] });
   const app = createApp({
     service,
     authorized: oneToken(TOKEN),
@@ -84,14 +115,17 @@ Deno.test(
           ),
           click,
         ]);
-        assert.equal(answer.status(), 200);
+        assert.ok(answer.ok(), `${ending}: ${answer.status()}`);
       };
       const confirm = (name: string) =>
         page.getByRole("dialog").getByRole("button", { name }).click();
       await page.goto(url);
       await page.getByLabel("Token").fill(TOKEN);
       await page.keyboard.press("Enter");
-      await page.getByText("192.0.2.10").waitFor();
+      await page.getByText("192.0.2.10 (").waitFor();
+      await browser.assertAccessible("addresses");
+      await browser.assertFitsPhone("addresses");
+      await asks("/done/answer", press("Bring it back"));
 
       await page.goto(`${url}#/moves/copying`);
       await page.getByRole("heading", { name: "A question" }).waitFor();
@@ -122,6 +156,7 @@ Deno.test(
       await asks("/rollback", confirm("Roll back"));
 
       assert.deepEqual(asked, [
+        ["answerRedirect", "done", { keep: false, by: "operator" }],
         ["answer", "copying", { accept: false }],
         ["answer", "copying", { accept: true, maxDowntimeMs: 700 }],
         ["hold", "copying"],

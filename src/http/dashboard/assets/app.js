@@ -1,4 +1,5 @@
-import { Addresses, Machines, Peers } from "./around.js";
+import { Addresses } from "./addresses.js";
+import { Machines, Peers } from "./around.js";
 import { html, useEffect } from "./html.js";
 import { LogIn } from "./log_in.js";
 import { MoveView } from "./move.js";

@@ -79,28 +79,3 @@ export function Peers({ site }) {
     </section>
   `;
 }
-
-/** Addresses that follow their machine, where this gateway has such. */
-export function Addresses({ site }) {
-  const { redirects } = site.state;
-  if (redirects.length === 0) return null;
-  return html`
-    <section aria-labelledby="addresses">
-      <h2 id="addresses">Addresses</h2>
-      <ul class="cards">${redirects.map((redirect, at) =>
-        html`
-          <li class="card" key=${redirect.address ?? at}>
-            <${Facts} facts=${Object.entries(redirect).map((
-              [name, value],
-            ) => [name, shown(value)])} />
-          </li>
-        `
-      )}</ul>
-    </section>
-  `;
-}
-
-function shown(value) {
-  if (value === null) return "–";
-  return typeof value === "object" ? JSON.stringify(value) : String(value);
-}
