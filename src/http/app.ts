@@ -8,6 +8,7 @@ import { authenticate } from "./auth/authenticate.ts";
 import { expectedHost } from "./auth/expected_host.ts";
 import { ROUTE_ROLES, routesWithoutRole } from "./auth/route_roles.ts";
 import { strictHeaders } from "./auth/strict_headers.ts";
+import { dashboardRoutes } from "./dashboard/routes.ts";
 import { jsonBody } from "./json_body.ts";
 import { answerProblem, publicError } from "./problem.ts";
 import { type HttpDeps, router } from "./router.ts";
@@ -50,6 +51,7 @@ export function createApp(deps: HttpDeps): OpenAPIHono<ApiEnv> {
     type: "http",
     scheme: "bearer",
   });
+  app.route("/", dashboardRoutes());
   app.route("/", guestRoutes(deps));
   app.route("/", eventRoutes(deps));
   app.route("/", migrationRoutes(deps));

@@ -5,6 +5,9 @@ import { qemuVersion } from "./qemu_process.ts";
 /** The one command that provides everything on Debian. */
 export const SETUP_COMMAND = "sudo sh tests/setup/debian.sh";
 
+/** Where Debian's package has it. */
+export const CHROMIUM = "/usr/bin/chromium";
+
 /** What a test can need from the machine. */
 export type Requirement = keyof typeof CHECKS;
 
@@ -31,6 +34,8 @@ const CHECKS = {
   nbdkit: () => needsCommands("nbdkit"),
   iperf3: () => needsCommands("iperf3"),
   nftables: () => needsCommands("nft"),
+  /** A browser for the dashboard. */
+  chromium: () => exists(CHROMIUM) ? null : "chromium is not installed",
 } as const satisfies Record<string, () => string | null | Promise<string | null>>;
 
 /** What of `needs` this machine lacks: one short reason each, without repetition. */

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs what the tests need on Debian 12 or 13, as root: QEMU 10 and friends, and a kernel for
-# the test guest, which is only unpacked to /var/cache/causeway, not installed.
+# Installs what the tests need on Debian 12 or 13, as root: QEMU 10 and friends, a browser, and a
+# kernel for the test guest, which is only unpacked to /var/cache/causeway, not installed.
 #
 # Asks no questions, changes nothing that is there already (then it takes about 0.1 s), and reads the
 # mirror from the machine's own apt sources. It works on copies of Debian's entries with package
@@ -68,6 +68,7 @@ find_missing() {
   have xz || missing="$missing xz-utils"
   have ip || missing="$missing iproute2"
   have nft || missing="$missing nftables"
+  have chromium || missing="$missing chromium"
   have iperf3 || missing="$missing iperf3"
   have nbdkit || missing="$missing nbdkit"
   { have nbdinfo && have nbdcopy; } || missing="$missing libnbd-bin"

@@ -9,8 +9,10 @@ const LONGER: Record<string, number> = {
   "src/core/error_codes.ts": 600,
 };
 
-/** Streams recorded from real machines are not text. */
-const BINARY = /^tests\/golden\/.*\.(?:zst|bin|pcap)$/;
+/** Streams recorded from real machines, and pictures of the dashboard, are not text. */
+const BINARY = /^tests\/golden\/.*\.(?:zst|bin|pcap)$|^docs\/images\/[\w-]+\.png$/;
+/** A picture stays in the history for ever. */
+const PICTURE_BYTES_MAX = 150_000;
 /** Texts of others, word for word. */
 const VERBATIM = ["LICENSE", "deno.lock"];
 /** These name what they forbid. */
@@ -44,7 +46,16 @@ Deno.test("nothing says that it is unfinished", () => {
   assert.deepEqual(matches(ours, unfinished), []);
 });
 
-Deno.test("every file is text, apart from recorded streams", () => {
+Deno.test("pictures are small, and shown in a document", async () => {
+  const shown = documents.flatMap(({ text }) => text.match(/(?<=images\/)[\w-]+\.png/g) ?? []);
+  for (const path of paths.filter((path) => path.startsWith("docs/images/"))) {
+    assert.ok(shown.includes(path.slice("docs/images/".length)), `${path} is shown nowhere`);
+    const { size } = await Deno.stat(new URL(path, ROOT));
+    assert.ok(size <= PICTURE_BYTES_MAX, `${path}: ${size} bytes`);
+  }
+});
+
+Deno.test("every file is text, apart from recorded streams and pictures", () => {
   const binary = texts.filter(({ text }) => /[\0\uFFFD]/.test(text)).map(({ path }) => path);
   assert.deepEqual(binary, []);
 });

@@ -5,6 +5,9 @@ import type { Role } from "../../security/roles.ts";
  * to say who they are. `createApp` refuses to start with a route that is not here.
  */
 export const ROUTE_ROLES: Readonly<Record<string, Role | null>> = {
+  // The dashboard without anything to show: it asks for a token before it asks for more.
+  "GET /": null,
+  "GET /dashboard/{file}": null,
   // A supervisor's probe has no token; details are shown only with one.
   "GET /healthz": null,
   "GET /metrics": "read",

@@ -17,10 +17,12 @@ export const STRICT_HEADERS: Readonly<Record<string, string>> = {
   "x-frame-options": "DENY",
 };
 
-/** Sets them on every answer, errors included. */
+/** Sets them on every answer, errors included; a page has a policy of its own. */
 export function strictHeaders(): MiddlewareHandler {
   return async (c, next) => {
     await next();
+    const own = c.res.headers.get("content-security-policy");
     for (const [name, value] of Object.entries(STRICT_HEADERS)) c.header(name, value);
+    if (own !== null) c.header("content-security-policy", own);
   };
 }

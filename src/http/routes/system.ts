@@ -1,5 +1,6 @@
 import { createRoute, z } from "@hono/zod-openapi";
 import { renderMetrics } from "../metrics.ts";
+import { ROLES } from "../../security/roles.ts";
 import { clientAddress } from "../auth/authenticate.ts";
 import { type HttpDeps, PROBLEM_ANSWER, router } from "../router.ts";
 
@@ -17,6 +18,7 @@ const health = createRoute({
           schema: z.object({
             status: z.enum(["ok", "degraded"]),
             site: z.string().optional(),
+            role: z.enum(ROLES).optional().openapi({ description: "Of the token" }),
             checks: z.record(z.string(), z.string()).optional(),
           }).openapi("Health"),
         },
@@ -60,7 +62,8 @@ export function systemRoutes(deps: HttpDeps) {
       // Names of peers and guests are nobody's business who has no token.
       const header = c.req.header("authorization");
       const known = header !== undefined && deps.authorized(header, clientAddress(c.env)).caller;
-      return c.json(known ? { status, site: service.site, checks } : { status }, 200);
+      if (!known) return c.json({ status }, 200);
+      return c.json({ status, site: service.site, role: known.role, checks }, 200);
     })
     .openapi(metrics, (c) => {
       const text = renderMetrics({
