@@ -22,6 +22,12 @@ Deno.test({
       { namespace: site, name: "br0", addresses: ["10.1.0.1/24", "fd01::1/64"] },
       { namespace: neighbour, name: "eth0", addresses: ["10.1.0.9/24", "fd01::9/64"] },
     );
+    // An interface that is still looking for others with its address may hear nothing yet.
+    for (const [namespace, device] of [[site, "br0"], [neighbour, "eth0"]] as const) {
+      while ((await namespace.ip("-6", "addr", "show", "dev", device, "tentative")).trim() !== "") {
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
     for (const ip of IPS) {
       const entry = ["lladdr", ELSEWHERE, "dev", "eth0", "nud", "reachable"];
       await neighbour.ip("neigh", "replace", ip, ...entry);
