@@ -2,10 +2,6 @@ import assert from "node:assert/strict";
 import { LOADS } from "../../bench/converge/loads.ts";
 import { convergeLines, type ConvergeRun, keptBudget } from "../../bench/converge/report.ts";
 import { remedies } from "../../src/migration/control/wishes.ts";
-import { requires } from "../../src/testing/requirements.ts";
-
-const ROOT = `${import.meta.dirname}/../..`;
-const needs = await requires("qemu", "guestImage", "namespaces", "tun");
 
 const run: ConvergeRun = {
   load: "memory",
@@ -61,29 +57,3 @@ Deno.test("each remedy of a load is a list that a move takes, and each load has 
     }
   }
 });
-
-Deno.test(
-  "a move that is to give up ends as failed, and the machine runs on whole",
-  needs,
-  async () => {
-    const out = await Deno.makeTempDir();
-    try {
-      const { success, stderr } = await new Deno.Command(Deno.execPath(), {
-        args: ["task", "--quiet", "bench", "--quick", "--only", "converge", "--out", out],
-        cwd: ROOT,
-      }).output();
-      assert.ok(success, new TextDecoder().decode(stderr));
-      const { runs }: { runs: ConvergeRun[] } = JSON.parse(
-        await Deno.readTextFile(`${out}/converge.json`),
-      );
-      const [{ end, note, observedDowntimeMs, verified, decisions }] = runs;
-      assert.equal(end, "ended");
-      assert.match(note, /^not_converging: /);
-      assert.equal(observedDowntimeMs, null);
-      assert.match(verified, /^verify ok /);
-      assert.ok(decisions.every(({ action }) => action !== "switch"));
-    } finally {
-      await Deno.remove(out, { recursive: true });
-    }
-  },
-);

@@ -123,8 +123,21 @@ export class MonitorProxy implements AsyncDisposable {
     await Promise.all(passing);
   }
 
+  /** Null where the machine has ended. */
+  async #behind(): Promise<Deno.Conn | null> {
+    for (;;) {
+      try {
+        return await Deno.connect({ transport: "unix", path: this.target });
+      } catch (error) {
+        // QEMU's queue holds one; who has left it stays there until its main loop comes round.
+        if (!(error instanceof Deno.errors.WouldBlock)) return null;
+        await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+      }
+    }
+  }
+
   async #pass(conn: Deno.Conn): Promise<void> {
-    const behind = await Deno.connect({ transport: "unix", path: this.target }).catch(() => null);
+    const behind = await this.#behind();
     if (!behind) {
       // The machine has ended: then nobody listens here either.
       closeQuietly(conn);
