@@ -14,11 +14,8 @@ import { caseLines, judge, type RecordedRun, spread } from "../../bench/bytes/re
 import { withoutLoss } from "../../bench/bytes/arena.ts";
 import { loadProfile } from "../../src/emulator/load_profile.ts";
 import { randomPool } from "../../src/testing/guest_image/pools.ts";
-import { requires } from "../../src/testing/requirements.ts";
 
 const MEBIBYTE = 1024 * 1024;
-const ROOT = `${import.meta.dirname}/../..`;
-const needs = await requires("qemu", "guestImage", "namespaces", "tun");
 
 Deno.test("PackedSize is what batches of 1 MiB take, however the units are cut", () => {
   const bytes = randomPool().subarray(0, 2 * MEBIBYTE + 12_345).map((byte, at) =>
@@ -100,36 +97,6 @@ Deno.test("a profile without loss keeps delay and the length of its queue in tim
     withoutLoss(profile, null).forward.rateBitsPerSecond,
     profile.forward.rateBitsPerSecond,
   );
-});
-
-Deno.test("the byte bench moves a real machine in two ways and looks into it", needs, async () => {
-  const out = await Deno.makeTempFile({ suffix: ".json" });
-  try {
-    const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-      args: ["run", "--quiet", "--allow-all", "bench/bytes.ts", "--quick", "--json", out],
-      cwd: ROOT,
-    }).output();
-    const [printed, complaints] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
-    assert.ok(success, `${printed}\n${complaints}`);
-    assert.match(printed, /^ {2}causeway \/ the bound: \d/m);
-    const { runs, judgements } = JSON.parse(await Deno.readTextFile(out));
-    assert.deepEqual(runs.map((run: RecordedRun) => run.contestant), [
-      "causeway",
-      "qemu-multifd-zstd",
-    ]);
-    for (const { cost, verified } of runs as RecordedRun[]) {
-      assert.match(verified, /^verify ok /);
-      // Even packed, a Linux machine is some megabytes; the quick one has 192 MiB in all.
-      assert.ok(cost.wireBytes > 5e6 && cost.wireBytes < 200e6, `${cost.wireBytes}`);
-      assert.ok(cost.diskBytes! > 0 && cost.memoryBytes! > 0);
-    }
-    assert.deepEqual(judgements.map(({ of }: { of: string }) => of), [
-      "the bound",
-      "QEMU's better setting",
-    ]);
-  } finally {
-    await Deno.remove(out);
-  }
 });
 
 function run(
