@@ -138,7 +138,6 @@ const SPAWNING: Readonly<Record<string, readonly string[]>> = {
     "--allow-sys=statfs",
     "--allow-write=…",
   ],
-  "tests/bench/bytes_test.ts": ["--allow-all"],
   "tests/bench/faults_test.ts": ["--allow-all"],
   "tests/bench/fidelity_test.ts": ["--allow-all"],
   "tests/bench/soak_test.ts": ["--allow-all"],
