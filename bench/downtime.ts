@@ -94,7 +94,7 @@ async function run(profile: string, seed: number): Promise<void> {
     `${profile}, seed ${seed}: ${result.state} in ${(result.totalMs! / 1000).toFixed(0)} s; ` +
       `reported ${result.reportedDowntimeMs}, observed ${result.observedDowntimeMs}, ` +
       `predicted ${result.predictedDowntimeMs} ms (transfer ${parts?.transferMs}, ` +
-      `work ${parts?.workMs}, path ${parts?.pathMs}); noise ${result.noiseMs} ms, ` +
+      `work ${parts?.workMs}, path ${parts?.pathMs}, loss ${parts?.lossPercent} %); noise ${result.noiseMs} ms, ` +
       `${result.switchesUndone} undone, ${result.verify}`,
   );
 }

@@ -168,6 +168,7 @@ export class Controller {
       goodputBytesPerSecond: this.#estimator.goodput(measured, this.#rate.finalBytesPerSecond),
       dirtyMemoryBytesPerSecond: estimate?.dirtyMemoryBytesPerSecond ?? 0,
       dirtyDiskBytesPerSecond: estimate?.dirtyDiskBytesPerSecond ?? 0,
+      lossRatio: estimate?.lossRatio ?? measured.path.lossRatio,
       shortByMs: this.#switching.marginMs(this.#judgedMs),
     });
   }

@@ -2,6 +2,7 @@ import { type Backlog, backlogOf } from "./backlog.ts";
 import { type Flow, Flows, lookSpan } from "./flow.ts";
 import { Goodput } from "./goodput.ts";
 import { LeadTime } from "./lead.ts";
+import { LossSeen } from "./loss_seen.ts";
 import type { Measurement } from "./measurement.ts";
 
 /**
@@ -25,6 +26,8 @@ export interface Estimate {
   readonly dirtyDiskBytesPerSecond: number;
   /** Memory runs, and what is dirty of it is known: the machine could switch. */
   readonly isInStep: boolean;
+  /** Of the path's packets in the long run; null while unknown. */
+  readonly lossRatio: number | null;
 }
 
 /** Turns measurements into what decisions are made from; to be asked only while the link is there. */
@@ -32,6 +35,7 @@ export class Estimator {
   readonly #flows = new Flows();
   readonly #goodput = new Goodput();
   readonly #lead = new LeadTime();
+  readonly #loss = new LossSeen();
 
   /** @param capBytesPerSecond in force since the measurement before */
   observe(
@@ -42,6 +46,7 @@ export class Estimator {
     const { memory, stage, path } = measured;
     const flows = this.#flows;
     flows.advance(judgedMs, measured);
+    this.#loss.observe(judgedMs, path.lossRatio);
     const { appliedBytesPerSecond } = flows;
     const passAgeMs = flows.passAgeMs(judgedMs);
     const backlog = backlogOf(measured, { appliedBytesPerSecond, passAgeMs });
@@ -72,6 +77,7 @@ export class Estimator {
       dirtyDiskBytesPerSecond: dirty.disk,
       isInStep: memory !== null && memory.remainingBytes !== null &&
         memory.pass >= (measured.canHold ? IN_STEP_PASS : IN_STEP_PASS_UNHELD),
+      lossRatio: this.#loss.ratio,
     };
   }
 
@@ -94,6 +100,7 @@ export class Estimator {
   forget(): void {
     this.#flows.forget();
     this.#goodput.forget();
+    this.#loss.forget();
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Forecast } from "./action.ts";
-import { lossRecoveryMs } from "./loss_recovery.ts";
+import { pauseRecoveryMs } from "./loss_recovery.ts";
 
 /** Device state of a common machine with its description, uncompressed (QEMU: 58 to 160 KB). */
 export const DEVICE_STATE_BYTES = 160_000;
@@ -36,8 +36,8 @@ export function forecastDowntime(input: ForecastInput): Forecast {
   const { goodputBytesPerSecond, handoverWorkMs: workMs, roundTripMs, lossRatio } = input;
   const wireBytes = input.waitingBytes + DEVICE_STATE_WIRE_BYTES;
   const transferMs = wireBytes / Math.max(1, goodputBytesPerSecond) * 1000;
-  const pathMs = (roundTripMs ?? 0) / 2 +
-    lossRecoveryMs({ wireBytes, bytesPerSecond: goodputBytesPerSecond, roundTripMs, lossRatio });
+  const last = { wireBytes, bytesPerSecond: goodputBytesPerSecond, roundTripMs, lossRatio };
+  const pathMs = (roundTripMs ?? 0) / 2 + pauseRecoveryMs(last, DEVICE_STATE_WIRE_BYTES, workMs);
   const budgetedMs = transferMs + workMs;
   return { downtimeMs: budgetedMs + pathMs, budgetedMs, transferMs, workMs, pathMs, wireBytes };
 }

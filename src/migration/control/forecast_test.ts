@@ -40,8 +40,9 @@ Deno.test("a path that is likely to lose a packet of it takes a round trip more,
   const clean = forecastDowntime({ ...idle, waitingBytes });
   const lossy = forecastDowntime({ ...idle, waitingBytes, lossRatio: 0.01 });
   assert.equal(lossy.budgetedMs, clean.budgetedMs);
-  assert.ok(lossy.downtimeMs - clean.downtimeMs > 90);
-  assert.ok(lossy.downtimeMs - clean.downtimeMs <= 110);
+  // 110 ms after the loss, less what the source has to do meanwhile in any case.
+  assert.ok(lossy.downtimeMs - clean.downtimeMs > 45);
+  assert.ok(lossy.downtimeMs - clean.downtimeMs <= 65);
   assert.equal(lossy.downtimeMs, lossy.budgetedMs + lossy.pathMs);
 });
 

@@ -2,6 +2,11 @@
 const PACKET_BYTES = 1_200;
 /** From the loss of a packet until its repetition is there, beyond its own time: docs/results.md. */
 const ROUND_TRIPS = 1.1;
+/**
+ * Of the work of a hand-over, the share that is over before the last bytes leave the source: the
+ * machine stops and its devices are read.
+ */
+const SOURCE_WORK_SHARE = 0.5;
 
 /** The last bytes that cross before something can go on. */
 export interface LastBytes {
@@ -29,4 +34,24 @@ export function lossRecoveryMs(
   if (packetsAfter * PACKET_BYTES >= wireBytes) return 0;
   const afterMs = packetsAfter * PACKET_BYTES / Math.max(1, bytesPerSecond) * 1000;
   return Math.max(0, ROUND_TRIPS * roundTripMs - afterMs);
+}
+
+/**
+ * The same for a pause: pages and blocks leave at once, the device state when the machine has given
+ * it away. What was lost before is repeated meanwhile.
+ *
+ * @param last everything that crosses in the pause
+ * @param deviceBytes of it, what leaves last
+ * @param workMs of the whole hand-over, at both sites
+ */
+export function pauseRecoveryMs(
+  last: LastBytes,
+  deviceBytes: number,
+  workMs: number,
+  likelihood = 0.5,
+): number {
+  return Math.max(
+    lossRecoveryMs(last, likelihood) - SOURCE_WORK_SHARE * workMs,
+    lossRecoveryMs({ ...last, wireBytes: Math.min(deviceBytes, last.wireBytes) }, likelihood),
+  );
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type LastBytes, lossRecoveryMs } from "./loss_recovery.ts";
+import { type LastBytes, lossRecoveryMs, pauseRecoveryMs } from "./loss_recovery.ts";
 
 const satellite: LastBytes = {
   wireBytes: 300_000,
@@ -55,4 +55,15 @@ Deno.test("it is never less than nothing, nor more than the recovery, and grows 
       },
     ),
   );
+});
+
+Deno.test("what is lost early in a pause is repeated while the machine gives its state away", () => {
+  const all = lossRecoveryMs(satellite);
+  assert.equal(pauseRecoveryMs(satellite, 48_000, 90), all - 45);
+  // A path so lossy that the last packets are hit as well.
+  const worse = { ...satellite, lossRatio: 0.05 };
+  const ofDevice = lossRecoveryMs({ ...worse, wireBytes: 48_000 });
+  assert.ok(ofDevice > 0);
+  assert.equal(pauseRecoveryMs(worse, 48_000, 90), Math.max(ofDevice, lossRecoveryMs(worse) - 45));
+  assert.equal(pauseRecoveryMs({ ...satellite, lossRatio: 0 }, 48_000, 90), 0);
 });

@@ -32,6 +32,8 @@ export interface OutlookInput {
   readonly goodputBytesPerSecond: number;
   readonly dirtyMemoryBytesPerSecond: number;
   readonly dirtyDiskBytesPerSecond: number;
+  /** Of the path's packets in the long run; null while unknown. */
+  readonly lossRatio: number | null;
   /** By how much earlier forecasts of this move were too short. */
   readonly shortByMs: number;
 }
@@ -43,10 +45,9 @@ export function outlookOf(
   input: OutlookInput,
 ): Outlook {
   const { handoverWorkMs, path } = measured;
-  const { lossRatio } = path;
   // What waits in this move's own queue is counted as bytes.
   const roundTripMs = path.minRoundTripMs ?? path.roundTripMs;
-  const { goodputBytesPerSecond } = input;
+  const { goodputBytesPerSecond, lossRatio } = input;
   const marginMsMax = MARGIN_RATIO_MAX * Math.max(0, maxDowntimeMs - handoverWorkMs);
   const marginMs = Math.min(marginMsMax, input.shortByMs);
   const work = { goodputBytesPerSecond, handoverWorkMs };

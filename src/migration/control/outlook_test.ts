@@ -8,6 +8,7 @@ const input = {
   goodputBytesPerSecond: 10e6,
   dirtyMemoryBytesPerSecond: 0,
   dirtyDiskBytesPerSecond: 0,
+  lossRatio: 0,
   shortByMs: 0,
 };
 const pause = (parts: Partial<typeof input>, maxDowntimeMs = 300) =>

@@ -41,6 +41,7 @@ function look(
     dirtyMemoryBytesPerSecond: dirty,
     dirtyDiskBytesPerSecond: 0,
     isInStep: true,
+    lossRatio: 0,
   };
   const outlook = outlookOf(measured, { maxDowntimeMs: budgetMs }, {
     waitingBytes: to,
@@ -48,6 +49,7 @@ function look(
     goodputBytesPerSecond: 10e6,
     dirtyMemoryBytesPerSecond: dirty,
     dirtyDiskBytesPerSecond: 0,
+    lossRatio: 0,
     shortByMs: 0,
   });
   return { judgedMs, measured, isSlowed, isMachineSlowed, estimate, outlook };

@@ -1,5 +1,5 @@
 import { DEVICE_STATE_WIRE_BYTES } from "../forecast.ts";
-import { lossRecoveryMs } from "../loss_recovery.ts";
+import { pauseRecoveryMs } from "../loss_recovery.ts";
 import type { GateCheck } from "../gate.ts";
 import type { Measurement } from "../measurement.ts";
 import type { World } from "./world.ts";
@@ -74,12 +74,11 @@ export function pause(
   const addedMs = world.nowMs - fromMs + queueMs - foreignQueueMs + workMs;
   const { segment: { roundTripMs, bytesPerSecond }, model: { lossRatio } } = world.path;
   // As likely as not: drawn only where it matters, so that other worlds stay as they were.
-  const recoveryMs = lossRatio === 0 ? 0 : lossRecoveryMs({
-    wireBytes: world.path.sentBytes - sentBytes,
-    bytesPerSecond,
-    roundTripMs,
-    lossRatio,
-  }, world.random.nextRatio());
+  const wireBytes = world.path.sentBytes - sentBytes;
+  const last = { wireBytes, bytesPerSecond, roundTripMs, lossRatio };
+  const recoveryMs = lossRatio === 0
+    ? 0
+    : pauseRecoveryMs(last, DEVICE_STATE_WIRE_BYTES, workMs, world.random.nextRatio());
   const pathMs = roundTripMs / 2 + foreignQueueMs + recoveryMs;
   return {
     kind: "switched",
