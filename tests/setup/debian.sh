@@ -72,6 +72,8 @@ find_missing() {
   have iperf3 || missing="$missing iperf3"
   have nbdkit || missing="$missing nbdkit"
   { have nbdinfo && have nbdcopy; } || missing="$missing libnbd-bin"
+  { have named && have tsig-keygen; } || missing="$missing bind9"
+  { have nsupdate && have dig; } || missing="$missing bind9-dnsutils"
   installed busybox-static || missing="$missing busybox-static"
   have_qemu || missing_qemu="$missing_qemu qemu-system-x86"
   { have qemu-img && have qemu-nbd && have qemu-io; } || missing_qemu="$missing_qemu qemu-utils"
