@@ -93,6 +93,7 @@ export type MeansKind = MeansSettings["kind"];
 const port = z.number().int().min(1).max(65_535);
 /** A question that the machine answers while it is reached. */
 export const probeSettings = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("icmp") }),
   z.strictObject({ kind: z.literal("tcp"), port }),
   z.strictObject({
     kind: z.literal("http"),

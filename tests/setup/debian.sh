@@ -72,6 +72,7 @@ find_missing() {
   have iperf3 || missing="$missing iperf3"
   have nbdkit || missing="$missing nbdkit"
   { have nbdinfo && have nbdcopy; } || missing="$missing libnbd-bin"
+  have ping || missing="$missing iputils-ping"
   { have named && have tsig-keygen; } || missing="$missing bind9"
   { have nsupdate && have dig; } || missing="$missing bind9-dnsutils"
   installed busybox-static || missing="$missing busybox-static"
