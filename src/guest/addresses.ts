@@ -94,6 +94,8 @@ const port = z.number().int().min(1).max(65_535);
 /** A question that the machine answers while it is reached. */
 export const probeSettings = z.discriminatedUnion("kind", [
   z.strictObject({ kind: z.literal("icmp") }),
+  /** ARP, or a neighbour solicitation, on `device`. */
+  z.strictObject({ kind: z.literal("neighbour") }),
   z.strictObject({ kind: z.literal("tcp"), port }),
   z.strictObject({
     kind: z.literal("http"),

@@ -5,7 +5,11 @@ import { EchoProbe } from "./echo_probe.ts";
 const ANSWER_BYTES = 64;
 
 /** Asks a machine by one of its addresses, as a client would. Never rejects. */
-export type Probe = (ip: string, settings: ProbeSettings, timeoutMs: number) => Promise<boolean>;
+export type Probe<S = ProbeSettings> = (
+  ip: string,
+  settings: S,
+  timeoutMs: number,
+) => Promise<boolean>;
 
 /** Text of a probe, for people. */
 export function probeText(ip: string, settings: ProbeSettings): string {
@@ -13,6 +17,8 @@ export function probeText(ip: string, settings: ProbeSettings): string {
   switch (settings.kind) {
     case "icmp":
       return `icmp ${ip}`;
+    case "neighbour":
+      return `${ip.includes(":") ? "neighbour solicitation" : "arp"} ${ip}`;
     case "tcp":
       return `tcp ${host}:${settings.port}`;
     case "http":
@@ -26,7 +32,11 @@ const echo = new EchoProbe();
  * `icmp`: an echo request is answered. `tcp`: a connection is taken. `http`: a request for the path is answered with a status below 500.
  * From the gateway's own host by its kernel's routes, so by the way that its packets take.
  */
-export const probe: Probe = async (ip, settings, timeoutMs) => {
+export const probe: Probe<Exclude<ProbeSettings, { kind: "neighbour" }>> = async (
+  ip,
+  settings,
+  timeoutMs,
+) => {
   if (settings.kind === "icmp") return await echo.ask(ip, timeoutMs);
   const signal = AbortSignal.timeout(timeoutMs);
   try {
