@@ -282,6 +282,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
 
     peers: () => peers.views(),
     redirects: () => redirectViews(redirects, guests.list(), site),
+    onRedirect: (listener) => redirects.onChange(listener),
     async answerRedirect(migration, { keep, by }) {
       redirects.answer(migration, keep, by);
       audit("redirect_answered", { migration, keep, by });

@@ -435,6 +435,7 @@ Deno.test("the description of the API has every path of the contract", async () 
     "/v1/plan post",
     "/v1/profiles get",
     "/v1/redirects get",
+    "/v1/redirects/events get",
     "/v1/redirects/{id}/answer post",
     "/v1/tokens get,post",
     "/v1/tokens/{id} delete",

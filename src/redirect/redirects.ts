@@ -61,6 +61,7 @@ export class Redirects {
   readonly #all: Redirect[] = [];
 
   readonly #neighbours: NeighbourProbe;
+  readonly #listeners = new Set<(view: RedirectView) => void>();
 
   constructor(private readonly deps: RedirectsDeps) {
     this.#neighbours = new NeighbourProbe(deps.clock);
@@ -184,6 +185,12 @@ export class Redirects {
     );
   }
 
+  /** Tells each redirect whose record or figures have changed. @returns ends that */
+  onChange(listener: (view: RedirectView) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
   /** What moves of this machine would do here, by side, stage and means. */
   commands(guest: string, addresses: readonly MachineAddress[], settings: RedirectSettings) {
     return (["old", "new"] as const).flatMap((side) => {
@@ -196,6 +203,12 @@ export class Redirects {
   async close(): Promise<void> {
     await Promise.all(this.#all.map((redirect) => redirect.letGo()));
     await this.#neighbours.close();
+  }
+
+  #tell(redirect: Redirect): void {
+    if (this.#listeners.size === 0) return;
+    const view = viewOf(redirect, this.deps.site, redirect.lastTraffic);
+    for (const listener of this.#listeners) listener(view);
   }
 
   /** The machine runs here: nothing of its earlier moves away from here leads it elsewhere. */
@@ -238,7 +251,7 @@ export class Redirects {
           store.appendRedirect(subject.migration, subject.side, event);
           return { ...event, at: this.#now() };
         },
-        changed: () => {},
+        changed: (redirect) => this.#tell(redirect),
         log,
       },
     );
