@@ -100,7 +100,10 @@ export class DnsMeans implements Means {
       ttlSeconds: isGoing ? ttlSeconds ?? NaN : movingTtlSeconds,
       ips: leads ? set.ips : ["ADDRESSES-FOUND"],
     }));
-    return [server.text(sets).replaceAll(" NaN ", " TTL-FOUND-BEFORE ")];
+    const text = server.text(sets).replaceAll(" NaN ", " TTL-FOUND-BEFORE ");
+    return isGoing || leads || stage === "prepared"
+      ? [text]
+      : [`# unless it was done before: ${text}`];
   }
 
   traffic(): Promise<null> {

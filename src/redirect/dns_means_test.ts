@@ -202,6 +202,7 @@ Deno.test("a dry run prints the update of each stage, and no more of the key tha
   const told = (side: "old" | "new", stage: Stage) => means.commands(at(side, stage)).join();
   assert.match(told("old", "prepared"), /^nsupdate -v -t 5 -k \/etc\/causeway\/ddns\.key << /);
   assert.match(told("old", "prepared"), /update add web\.example\.org\. 5 A ADDRESSES-FOUND/);
+  assert.match(told("old", "redirecting"), /^# unless it was done before: nsupdate/);
   assert.match(told("new", "draining"), /update add web\.example\.org\. 5 AAAA fd01::5/);
   assert.match(told("new", "retired"), /TTL-FOUND-BEFORE A/);
 });
