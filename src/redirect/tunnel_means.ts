@@ -1,5 +1,5 @@
 import { type MachineAddress, type MeansSettings, sameForm } from "../guest/addresses.ts";
-import { ethernetHeader } from "./announcement.ts";
+import { ethernetHeader } from "./ethernet.ts";
 import { HostCommands } from "./host_commands.ts";
 import { isRedirected, type Means, type Target, type Traffic } from "./means.ts";
 import { type NetHelper, startNetHelper } from "./net_helper.ts";
