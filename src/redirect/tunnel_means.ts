@@ -73,8 +73,9 @@ export class TunnelMeans implements Means {
     }
     if (isRedirected(stage)) {
       end.mode = stage === "redirecting" ? "keep" : "pass";
-      await this.#routes.apply(target, carrier);
+      // The machine waits for them, and not for the routes, which are as they were in most cases.
       if (stage === "draining") end.release("peer");
+      await this.#routes.apply(target, carrier);
       return;
     }
     await this.#routes.apply(target, carrier);
