@@ -5,11 +5,14 @@
  *
  *     bench/share.ts [--parts fair,fixed,step,shares,probe] [--profiles A,B/lossless]
  *                    [--seconds 30] [--repeat 3] [--seed 1] [--json FILE] [--raise-priority]
+ *                    [--plot FILE.svg: of the first `step`]
  *
  * `--raise-priority` is for computers with other work: it puts the whole session first, so start it
  * with `setsid -w`.
  */
+import { dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { draw } from "../src/experiment/plots/draw.ts";
 import { raisePriority } from "../src/testing/priority.ts";
 import {
   fairCase,
@@ -20,6 +23,7 @@ import {
   stepCase,
 } from "./share/cases.ts";
 import { setting } from "./setting.ts";
+import { stepPlot } from "./share/step_plot.ts";
 
 const PARTS = ["fair", "fixed", "step", "shares", "probe"] as const;
 const { values } = parseArgs({
@@ -34,12 +38,14 @@ const { values } = parseArgs({
     repeat: { type: "string", default: "3" },
     seed: { type: "string", default: "1" },
     json: { type: "string" },
+    plot: { type: "string" },
     "raise-priority": { type: "boolean", default: false },
   },
 });
 if (values["raise-priority"]) await raisePriority(Deno.pid);
 const seconds = Number(values.seconds);
 const seeds = Array.from({ length: Number(values.repeat) }, (_, i) => Number(values.seed) + i);
+let plotted: string | null = null;
 const results: { part: string; profile: string; seed: number; result: unknown }[] = [];
 
 for (const part of values.parts.split(",")) {
@@ -66,6 +72,12 @@ for (const part of values.parts.split(",")) {
       if (part === "step") {
         const caps = [0.5, 0.1, 0.8, 0.3].map((share) => Math.round(share * linkBytesPerSecond));
         const result = await stepCase(options, caps, 1000 * Math.min(5, seconds));
+        if (values.plot !== undefined && plotted === null) {
+          plotted = resolve(values.plot);
+          const drawing = { path: plotted, spec: stepPlot(name, result) };
+          const problem = await draw(dirname(plotted), [drawing]);
+          if (problem !== null) console.error(`no plot: ${problem}`);
+        }
         note(
           result,
           result.steps.map(({ capBytesPerSecond, reachedAfterMs, keptRatio }) =>
