@@ -181,8 +181,8 @@ export class RedirectWorld implements AsyncDisposable {
    * Instead of `boot`: a machine that has no network of its own (the embedded one) with a host beside
    * it that answers for its addresses. For what the carrying itself does; `place` moves the host.
    */
-  async stand(drain: Drain, sites = [...this.configs.keys()]): Promise<NetworkNamespace> {
-    for (const name of sites) {
+  async stand(drain: Drain): Promise<NetworkNamespace> {
+    for (const name of this.configs.keys()) {
       await this.site(name).api.call("PUT", "/guests/g", {
         kind: "reference",
         role: name === "a" ? "source" : "incoming",
