@@ -3,7 +3,7 @@
  * machines on TAP, kernel TCP, IPv4 and IPv6, two gateway processes and an emulated WAN, in network
  * namespaces (src/testing/redirect_world.ts). Root only.
  *
- *     bench/redirect.ts [--profiles A,B] [--means tunnel,kernel] [--parts move,carry,kills]
+ *     bench/redirect.ts [--profiles A,B] [--means tunnel,kernel] [--parts move,carry,kills,blocked]
  *                       [--seconds 5] [--quick] [--json FILE]
  */
 import { parseArgs } from "node:util";
@@ -15,6 +15,7 @@ import type { NetworkNamespace } from "../src/testing/netns.ts";
 import { MACHINE, PORTS, RedirectWorld } from "../src/testing/redirect_world.ts";
 import { startTcpClient } from "../src/testing/tcp_client/client.ts";
 import type { ClientRecord, FlowRecord } from "../src/testing/tcp_client/record.ts";
+import { blocked } from "./redirect/blocked.ts";
 import { killed } from "./redirect/kills.ts";
 import { setting } from "./setting.ts";
 
@@ -69,6 +70,8 @@ for (const profile of profiles) {
           ? await moved(profile, means)
           : part === "kills"
           ? { kills: await killed(profile, means) }
+          : part === "blocked"
+          ? { blocked: await blocked(profile) }
           : await carried(profile, means);
         results.push({ ...of, ...result });
       } catch (error) {
