@@ -12,7 +12,7 @@ import {
   removeLeftovers,
   RUN_TOKEN_VARIABLE,
 } from "./runner/leftovers.ts";
-import { denoTestArgs, onlyMatching, type Part, planParts } from "./runner/parts.ts";
+import { denoTestArgs, groupParts, onlyMatching, type Part, planParts } from "./runner/parts.ts";
 import * as summary from "./runner/summary.ts";
 
 const USAGE = `Usage: deno task test [--only GLOB] [--filter TEXT]
@@ -33,7 +33,8 @@ const options = readOptions(Deno.args);
 const isCi = Deno.env.get("CI") === "true";
 const runToken = newRunToken();
 const skipReasonsPath = `${CACHE}/skip-reasons-${runToken}`;
-let running: Deno.ChildProcess | null = null;
+/** Of parts that run at this time, with what marks the processes of each. */
+const running = new Map<Deno.ChildProcess, string>();
 
 Deno.chdir(ROOT);
 tell(await registerRun(`${CACHE}/test-runs`, runToken), "Removed what an earlier run left");
@@ -47,7 +48,10 @@ await prepareMachine();
 await buildGuestImage();
 
 const results: PartResult[] = [];
-for (const part of await chooseParts()) results.push(await runPart(part));
+for (const group of groupParts(await chooseParts())) {
+  const last = group.length - 1;
+  results.push(...await Promise.all(group.map((part, at) => runPart(part, at < last))));
+}
 await reportSkips();
 report(results);
 await cleanUp();
@@ -108,28 +112,35 @@ async function testFiles(folder: string): Promise<string[]> {
   return files.sort();
 }
 
-async function runPart(part: Part): Promise<PartResult> {
-  console.log(`\n=== ${part.name} ===`);
+/** @param isAside its output is shown at its end, because another part shows its own */
+async function runPart(part: Part, isAside: boolean): Promise<PartResult> {
+  const title = `\n=== ${part.name} ===`;
+  console.log(isAside ? `${title}\n(beside the next part; its output follows)` : title);
   const startedMs = performance.now();
-  const reportPath = `${CACHE}/report-${runToken}.xml`;
-  running = new Deno.Command(Deno.execPath(), {
+  // A name of its own, by which what it leaves behind is told from what another part still uses.
+  const token = isAside ? newRunToken() : runToken;
+  if (isAside) await registerRun(`${CACHE}/test-runs`, token);
+  const reportPath = `${CACHE}/report-${token}.xml`;
+  const child = new Deno.Command(Deno.execPath(), {
     args: denoTestArgs(part, { filter: options.filter, reportPath }),
-    env: { [RUN_TOKEN_VARIABLE]: runToken, CAUSEWAY_SKIP_REASONS: skipReasonsPath },
+    env: { [RUN_TOKEN_VARIABLE]: token, CAUSEWAY_SKIP_REASONS: skipReasonsPath },
     stdin: "null",
     stdout: "piped",
   }).spawn();
-  const child = running;
+  running.set(child, token);
   const timer = setTimeout(() => {
     console.error(`\n${part.name} takes longer than ${part.timeLimitMs / 1000} s: ended`);
     child.kill("SIGKILL");
     // Children that hold its output would keep this part from ending.
-    void removeLeftovers(runToken);
+    void removeLeftovers(token);
   }, part.timeLimitMs);
-  const output = await passOn(child.stdout);
+  const output = await passOn(child.stdout, isAside);
   const { code } = await child.status;
   clearTimeout(timer);
-  running = null;
-  tell(await removeLeftovers(runToken), `Left behind by ${part.name}, removed`);
+  running.delete(child);
+  if (isAside) console.log(`${title}\n${output}`);
+  tell(await removeLeftovers(token), `Left behind by ${part.name}, removed`);
+  if (isAside) await Deno.remove(`${CACHE}/test-runs/${token}`).catch(() => {});
   const junit = await Deno.readTextFile(reportPath).catch(() => "");
   await Deno.remove(reportPath).catch(() => {});
   return {
@@ -140,12 +151,12 @@ async function runPart(part: Part): Promise<PartResult> {
   };
 }
 
-/** Shows output as it comes and returns all of it. */
-async function passOn(stream: ReadableStream<Uint8Array>): Promise<string> {
+/** Shows output as it comes, unless it is kept for later, and returns all of it. */
+async function passOn(stream: ReadableStream<Uint8Array>, isKept: boolean): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const chunk of stream) {
-    Deno.stdout.writeSync(chunk);
+    if (!isKept) Deno.stdout.writeSync(chunk);
     text += decoder.decode(chunk, { stream: true });
   }
   return text;
@@ -184,13 +195,17 @@ function tell(lines: readonly string[], title: string): void {
 }
 
 async function cleanUp(): Promise<void> {
-  try {
-    running?.kill("SIGKILL");
-  } catch {
-    // It has ended.
+  const tokens = new Set([runToken, ...running.values()]);
+  for (const child of running.keys()) {
+    try {
+      child.kill("SIGKILL");
+    } catch {
+      // It has ended.
+    }
   }
-  await removeLeftovers(runToken);
-  for (const path of [skipReasonsPath, `${CACHE}/test-runs/${runToken}`]) {
+  for (const token of tokens) await removeLeftovers(token);
+  const runs = [...tokens].map((token) => `${CACHE}/test-runs/${token}`);
+  for (const path of [skipReasonsPath, ...runs]) {
     await Deno.remove(path).catch(() => {});
   }
 }

@@ -74,6 +74,12 @@ function resolvePaths(file: ConfigFile, path: string): Config {
     ledgerFile: resolve(directory, file.ledgerFile),
     stateDirectory: resolve(directory, file.stateDirectory),
     sharedImages: file.sharedImages.map((image) => resolve(directory, image)),
+    nameServers: Object.fromEntries(
+      Object.entries(file.nameServers).map(([name, server]) => [
+        name,
+        { ...server, keyFile: resolve(directory, server.keyFile) },
+      ]),
+    ),
     allow: {
       ...file.allow,
       paths: file.allow.paths?.map((folder) => resolve(directory, folder)) ?? null,

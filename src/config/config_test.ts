@@ -116,6 +116,7 @@ Deno.test("loadConfig() resolves paths from the directory of the file", () =>
         peers: [{ name: "b", certificate: "peers/b.crt" }],
         sharedImages: ["base.raw", "/images/x"],
         allow: { paths: ["disks", "/vm"] },
+        nameServers: { main: { address: "[fd00::53]:53", zone: "example.org", keyFile: "k" } },
       }),
     );
     const config = await loadConfig(path);
@@ -125,6 +126,7 @@ Deno.test("loadConfig() resolves paths from the directory of the file", () =>
     assert.equal(config.peers[0].certificate, join(dir, "peers/b.crt"));
     assert.deepEqual(config.sharedImages, [join(dir, "base.raw"), "/images/x"]);
     assert.deepEqual(config.allow.paths, [join(dir, "disks"), "/vm"]);
+    assert.equal(config.nameServers.main.keyFile, join(dir, "k"));
   }));
 
 Deno.test("loadConfig() refuses a missing file, a directory and an endless one", () =>

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { DOMAIN_NAME, DOMAIN_NAME_RULE } from "../core/domain_name.ts";
 import { FINGERPRINT_PATTERN } from "../identity/fingerprint.ts";
 import { templateProblem } from "../security/launch_template.ts";
 import { parseHostPort } from "./address.ts";
@@ -110,6 +111,16 @@ export const limits = z.strictObject({
   udpRetryMs: z.number().int().min(1000).max(24 * HOUR_MS).default(60_000),
 });
 
+/** Where the means `dns` changes records of a zone, and with which key. */
+export const nameServer = z.strictObject({
+  /** The zone's primary. */
+  address: peerAddress,
+  zone: z.string().max(254).regex(DOMAIN_NAME, DOMAIN_NAME_RULE),
+  /** A TSIG key as `tsig-keygen` writes it; no more than its path is ever told. */
+  keyFile: filePath,
+});
+export type NameServerEntry = z.infer<typeof nameServer>;
+
 /** A command that makes sure that a machine cannot run at the other site, before it runs here. */
 export const fence = z.strictObject({
   /** Program and arguments; no shell in between. */
@@ -153,6 +164,8 @@ export const configFile = z.strictObject({
   compressionWorkers: z.number().int().min(0).max(64).nullable().default(null),
   /** Called before a machine is started here whose other site cannot be asked; null: nothing is. */
   fence: fence.nullable().default(null),
+  /** Name servers that machines of this site may name in the means `dns`. */
+  nameServers: z.record(siteName, nameServer).default({}),
   limits: limits.default(() => limits.parse({})),
 }).superRefine((config, context) => {
   const seen = new Set<string>();

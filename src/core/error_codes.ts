@@ -98,6 +98,21 @@ export const ERRORS = {
     meaning: "A disk and its counterpart at the destination have unequal sizes.",
     preflight: true,
   },
+  dns_server_unreachable: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "The name server of the means `dns` does not answer.",
+  },
+  dns_update_refused: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "The name server does not take the site's key, or does not let it change the name.",
+  },
+  dns_zone_mismatch: {
+    retry: "never",
+    httpStatus: 502,
+    meaning: "A name of the machine is outside the zone, or the server does not serve that zone.",
+  },
   epoch_fenced: {
     retry: "never",
     httpStatus: 409,

@@ -15,6 +15,8 @@ const SYMBOLS = {
   ppoll: { parameters: ["buffer", "usize", "buffer", "pointer"], result: "i32" },
   socket: { parameters: ["i32", "i32", "i32"], result: "i32" },
   sendto: { parameters: ["i32", "buffer", "usize", "i32", "buffer", "u32"], result: "i32" },
+  setsockopt: { parameters: ["i32", "i32", "i32", "buffer", "u32"], result: "i32" },
+  bind: { parameters: ["i32", "buffer", "u32"], result: "i32" },
   __errno_location: { parameters: [], result: "pointer" },
 } as const;
 
@@ -33,6 +35,39 @@ const POLLIN = 1;
 const AF_PACKET = 17;
 const SOCK_RAW = 3;
 const SOCK_CLOEXEC = 0o2000000;
+const SOCK_NONBLOCK = 0o4000;
+const ETH_P_ALL = 3;
+const SOL_SOCKET = 1;
+const SO_ATTACH_FILTER = 26;
+/**
+ * What passes to who listens for neighbours: ARP answers and neighbour advertisements, told apart from
+ * everything else on the device in the kernel. Classic BPF (linux/filter.h), `{ code, jt, jf, k }`:
+ * 0x28 and 0x30 load 2 bytes and one of the frame, 0x15 compares, 0x06 ends with how much passes.
+ */
+const NEIGHBOUR_FILTER: readonly (readonly [number, number, number, number])[] = [
+  [0x28, 0, 0, 12], // EtherType
+  [0x15, 0, 2, 0x0806], // ARP: on, or to 4
+  [0x28, 0, 0, 20], // operation
+  [0x15, 5, 6, 2], // an answer: passes, or not
+  [0x15, 0, 5, 0x86dd], // IPv6: on, or not
+  [0x30, 0, 0, 20], // next header
+  [0x15, 0, 3, 58], // ICMPv6: on, or not
+  [0x30, 0, 0, 54], // type
+  [0x15, 0, 1, 136], // an advertisement: passes, or not
+  [0x06, 0, 0, 0xffff],
+  [0x06, 0, 0, 0],
+];
+/** The same as struct sock_filter; of the module, so that it stays where a pointer has led. */
+const FILTER_BYTES = Uint8Array.from(
+  NEIGHBOUR_FILTER.flatMap(([code, ifTrue, ifFalse, value]) => {
+    const bytes = new Uint8Array(8);
+    const view = new DataView(bytes.buffer);
+    view.setUint16(0, code, true);
+    bytes.set([ifTrue, ifFalse], 2);
+    view.setUint32(4, value, true);
+    return [...bytes];
+  }),
+);
 /** struct sockaddr_ll: u16 family, u16 protocol, i32 device, u16, u8, u8, 8 bytes of address. */
 const SOCKADDR_LL_BYTES = 20;
 
@@ -83,12 +118,33 @@ export class Libc {
     return this.#check(fd, "socket AF_PACKET");
   }
 
+  /**
+   * A socket that reads ARP answers and neighbour advertisements of the device with this index, one
+   * whole frame each, without waiting. @throws {Error} naming the call and its errno
+   */
+  openNeighbours(deviceIndex: number): number {
+    // Nothing is received before it is bound: no frame passes by the filter.
+    const kind = SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK;
+    const fd = this.#check(this.#library.symbols.socket(AF_PACKET, kind, 0), "socket AF_PACKET");
+    // struct sock_fprog: u16 count, padding, pointer.
+    const program = new DataView(new ArrayBuffer(16));
+    program.setUint16(0, FILTER_BYTES.length / 8, true);
+    const pointer = Deno.UnsafePointer.value(Deno.UnsafePointer.of(FILTER_BYTES));
+    program.setBigUint64(8, BigInt(pointer), true);
+    const bytes = new Uint8Array(program.buffer);
+    const { setsockopt, bind } = this.#library.symbols;
+    this.#check(
+      setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, bytes, bytes.length),
+      "SO_ATTACH_FILTER",
+    );
+    const address = linkAddress(deviceIndex, ETH_P_ALL);
+    this.#check(bind(fd, address, address.length), "bind AF_PACKET");
+    return fd;
+  }
+
   /** Sends a whole frame out of the device with this index. @throws {Error} naming the errno */
   sendFrame(fd: number, deviceIndex: number, frame: Uint8Array): void {
-    const to = new Uint8Array(SOCKADDR_LL_BYTES);
-    const view = new DataView(to.buffer);
-    view.setUint16(0, AF_PACKET, true);
-    view.setInt32(4, deviceIndex, true);
+    const to = linkAddress(deviceIndex, 0);
     const bytes = frame as Uint8Array<ArrayBuffer>;
     const { sendto } = this.#library.symbols;
     this.#check(sendto(fd, bytes, BigInt(frame.length), 0, to, to.length), "sendto");
@@ -128,6 +184,15 @@ export class Libc {
         this.#library.symbols.ppoll(entries, BigInt(count), timeout, null),
     );
   }
+}
+
+/** struct sockaddr_ll; the protocol is in network order. */
+function linkAddress(deviceIndex: number, protocol: number): Uint8Array<ArrayBuffer> {
+  const view = new DataView(new ArrayBuffer(SOCKADDR_LL_BYTES));
+  view.setUint16(0, AF_PACKET, true);
+  view.setUint16(2, protocol);
+  view.setInt32(4, deviceIndex, true);
+  return new Uint8Array(view.buffer);
 }
 
 /** A set of descriptors to wait for, with its buffers made once. */

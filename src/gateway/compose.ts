@@ -47,6 +47,7 @@ export async function composeGateway(
     kept: config.limits,
     dataHosts: config.dataHosts,
     apiToken: { text: await readApiToken(config.apiTokenFile, log), path: config.apiTokenFile },
+    nameServers: config.nameServers,
     fence: config.fence === null ? undefined : (request) => {
       const { command, timeoutMs } = config.fence!;
       return runHook(command, timeoutMs, request);

@@ -36,6 +36,7 @@ import { catchUp, redirectCommands, redirectViews, requireOwnAddresses } from ".
 import type { Probe } from "../redirect/probes.ts";
 import { Redirects } from "../redirect/redirects.ts";
 import { TunnelHub } from "../redirect/tunnel_hub.ts";
+import type { NameServers } from "../redirect/name_server.ts";
 import { makeMeans } from "../redirect/make_means.ts";
 import type { GatewayService, GuestView } from "./service.ts";
 import { attachAllowed, NO_RULES, requireImagePath, type SiteRules } from "./site_rules.ts";
@@ -82,6 +83,8 @@ export interface GatewayDeps {
   readonly fence?: Fence;
   /** What makes addresses follow their machines; tests replace it. */
   readonly makeMeans?: typeof makeMeans;
+  /** `nameServers` of the configuration, by name. */
+  readonly nameServers?: NameServers;
   /** Asks machines whether they are reached; tests replace it. */
   readonly probe?: Probe;
   /** Opened after the machines of interrupted moves run again (design, rule 5). */
@@ -161,11 +164,12 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
     clock,
     log,
   });
+  const nameServers = deps.nameServers ?? {};
   const redirects = new Redirects({
     site,
     store: ledger,
     clock,
-    means: (subject) => (deps.makeMeans ?? makeMeans)(subject, clock, tunnels),
+    means: (subject) => (deps.makeMeans ?? makeMeans)(subject, clock, tunnels, nameServers),
     probe: deps.probe,
     log,
   });
@@ -278,6 +282,7 @@ export async function startGateway(deps: GatewayDeps): Promise<Gateway> {
 
     peers: () => peers.views(),
     redirects: () => redirectViews(redirects, guests.list(), site),
+    onRedirect: (listener) => redirects.onChange(listener),
     async answerRedirect(migration, { keep, by }) {
       redirects.answer(migration, keep, by);
       audit("redirect_answered", { migration, keep, by });

@@ -34,6 +34,8 @@ export interface GatewayService {
   peers(): PeerView[];
   /** What makes machines' addresses follow them at this site, the newest first. */
   redirects(): Promise<RedirectView[]>;
+  /** Tells each redirect that has changed. @returns ends that */
+  onRedirect(listener: (view: RedirectView) => void): () => void;
   /**
    * Answers what a redirect asks: to keep the machine where it is, or to bring it back, which is a
    * rollback of its move. `no_question`, and what `rollback` throws.

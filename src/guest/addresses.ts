@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { DOMAIN_NAME, DOMAIN_NAME_RULE } from "../core/domain_name.ts";
 import { formatIp, parseIp, parseSubnet, subnetHas } from "../core/ip_address.ts";
 
 const ip = z.string().max(64).refine((text) => parseIp(text) !== null, "an IPv4 or IPv6 address");
@@ -6,6 +7,8 @@ const mac = z.string()
   .regex(/^[0-9A-Fa-f]{2}(:[0-9A-Fa-f]{2}){5}$/, "a MAC address such as 52:54:00:12:34:56");
 /** A Linux network device: at most 15 characters, and never an option to a command. */
 const device = z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._@-]{0,14}$/, "the name of a device");
+
+const domainName = z.string().max(254).regex(DOMAIN_NAME, DOMAIN_NAME_RULE);
 
 /** One address of a machine, which follows it when it moves. */
 export const machineAddress = z.strictObject({
@@ -23,7 +26,7 @@ export const machineAddress = z.strictObject({
     description:
       "The machine's router, answered for at the new site while addresses are redirected",
   }),
-  name: z.string().min(1).max(253).optional().meta({ description: "Its name in the DNS" }),
+  name: domainName.optional().meta({ description: "Its name in the DNS" }),
 }).superRefine(({ ip, subnet, gateway }, context) => {
   const net = subnet === undefined ? null : parseSubnet(subnet);
   const address = parseIp(ip);
@@ -42,6 +45,24 @@ const announce = z.strictObject({
   /** How often, and how far apart; the first one goes at once. */
   rounds: z.number().int().min(1).max(50).default(5),
   intervalMs: z.number().int().min(10).max(10_000).default(200),
+});
+const ttlSeconds = z.number().int().min(0).max(7 * 86_400);
+const dns = z.strictObject({
+  kind: z.literal("dns"),
+  /** One of `nameServers` of the site's configuration, which has zone and key. */
+  nameServer: z.string().min(1).max(64)
+    .meta({ description: "One of `nameServers` in the site's configuration" }),
+  /** What the names lead to while the machine runs at this site. */
+  records: z.array(z.strictObject({ name: domainName, ip })).min(1).max(64).optional().meta({
+    description:
+      "The machine's names and addresses at this site; without it `addresses` with a name",
+  }),
+  /** From before a move until it is drained. */
+  movingTtlSeconds: ttlSeconds.default(5),
+  /** Between moves. */
+  ttlSeconds: ttlSeconds.optional().meta({
+    description: "Between moves; without it the one that was found before the move",
+  }),
 });
 const hook = z.strictObject({
   kind: z.literal("hook"),
@@ -64,7 +85,7 @@ const tunnel = z.strictObject({
 });
 
 /** One way to make a machine's addresses follow it, at this site. */
-export const meansSettings = z.discriminatedUnion("kind", [announce, hook, kernel, tunnel]);
+export const meansSettings = z.discriminatedUnion("kind", [announce, dns, hook, kernel, tunnel]);
 export type MeansSettings = z.infer<typeof meansSettings>;
 /** The name of one. */
 export type MeansKind = MeansSettings["kind"];
@@ -72,6 +93,9 @@ export type MeansKind = MeansSettings["kind"];
 const port = z.number().int().min(1).max(65_535);
 /** A question that the machine answers while it is reached. */
 export const probeSettings = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("icmp") }),
+  /** ARP, or a neighbour solicitation, on `device`. */
+  z.strictObject({ kind: z.literal("neighbour") }),
   z.strictObject({ kind: z.literal("tcp"), port }),
   z.strictObject({
     kind: z.literal("http"),

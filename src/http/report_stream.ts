@@ -6,7 +6,7 @@ import { ENDED_STATES, type MigrationReport } from "../migration/report.ts";
 export const KEEP_ALIVE_MS = 10_000;
 
 /** What a client that lost the stream waits before it asks again. */
-const RECONNECT_MS = 1_000;
+export const RECONNECT_MS = 1_000;
 
 /**
  * The reports of one migration as server-sent events: `report` for each, at once for the present

@@ -184,7 +184,7 @@ export class Pacer {
     if (isSettled) this.#allowance.noticeEmpty(this.#queue.ms);
     if (delivery !== null) this.#learnNoise(input, delivery, isSettled);
     this.#watchBacklog(input);
-    this.#watchQueue(nowMs);
+    this.#watchQueue(nowMs, isPaced);
     this.#watchProbe(nowMs, isPaced);
     if (this.#isRoom && this.#estimate.bytesPerSecond < ROOM_BYTES_PER_SECOND_MIN) {
       this.#estimate.assume(ROOM_BYTES_PER_SECOND_MIN);
@@ -302,7 +302,7 @@ export class Pacer {
     this.#limited(nowMs);
   }
 
-  #watchQueue(nowMs: number): void {
+  #watchQueue(nowMs: number, isPaced: boolean): void {
     if (this.#excessMs <= this.#allowedMs()) {
       this.#queuedSinceMs = null;
       return;
@@ -311,8 +311,11 @@ export class Pacer {
     const queuedMs = nowMs - this.#queuedSinceMs;
     const loopMs = this.#loopMs();
     // Programs pause as well; a queue that is ours stays.
-    const isSure = this.#isShort || (this.#phase === "startup" && !this.#isUnsure);
-    if (queuedMs > loopMs / 2 && isSure) this.#limited(nowMs);
+    const isStartup = this.#phase === "startup";
+    const isSure = this.#isShort || (isStartup && !this.#isUnsure);
+    // Before anything of ours fills the path its delay is a busy program's, or other traffic's.
+    const isOurs = !isStartup || isPaced;
+    if (queuedMs > loopMs / 2 && isSure && isOurs) this.#limited(nowMs);
     // A queue in spite of our restraint: the bottleneck has become slower, believe the latest.
     if (this.#isQueueLasting(nowMs)) this.#estimate.believeSince(nowMs - this.#lastingMs());
     if (queuedMs > Math.max(FOREIGN_MS_MIN, FOREIGN_ROUND_TRIPS * loopMs)) {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { loadProfile } from "../emulator/load_profile.ts";
 import type { WanProfile } from "../emulator/settings.ts";
+import { Pacer } from "./pacer.ts";
 import { PacedSender } from "./pacer_bucket.ts";
 import { type PacedPathOptions, simulatePacedPath } from "../testing/pacer_simulation.ts";
 
@@ -127,4 +128,28 @@ Deno.test("PacedSender catches up with a missed turn without a burst", () => {
   let caughtUp = afterPause;
   for (let ms = 29; ms < 48; ms++) caughtUp += sendFrom(ms);
   atLeast(caughtUp, 26_000, "bytes of the 28 ms since the pause began");
+});
+
+Deno.test("a busy program before anything was sent does not end the start", () => {
+  const phaseAfter = (isPaced: boolean) => {
+    const pacer = new Pacer();
+    for (let nowMs = 0; nowMs < 400; nowMs += 5) {
+      const lateMs = nowMs < 200 ? 0 : 15;
+      pacer.take({
+        nowMs,
+        transitMs: 2 + lateMs,
+        delivery: null,
+        minRoundTripMs: 4,
+        roundTripMs: 4 + lateMs,
+        arrivedBytes: 0,
+        arrivedAtMs: nowMs,
+        sentBytes: 0,
+        readBytes: 0,
+        isPaced,
+      });
+    }
+    return pacer.phase;
+  };
+  assert.equal(phaseAfter(false), "startup");
+  assert.equal(phaseAfter(true), "cruise");
 });

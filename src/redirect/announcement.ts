@@ -1,4 +1,5 @@
 import { formatIp, parseIp } from "../core/ip_address.ts";
+import { ethernet, ETHERTYPE_ARP, icmpv6Frame, macBytes, u16 } from "./ethernet.ts";
 
 /** That an address is at a MAC, for those who have it elsewhere in their tables. */
 export interface Announcement {
@@ -10,9 +11,6 @@ export interface Announcement {
 }
 
 const BROADCAST = "ff:ff:ff:ff:ff:ff";
-const ETHERTYPE_ARP = 0x0806;
-const ETHERTYPE_IPV6 = 0x86dd;
-const ICMPV6 = 58;
 const NEIGHBOUR_ADVERTISEMENT = 136;
 /** All nodes of the link (RFC 4291 section 2.7.1), and its MAC (RFC 2464 section 7). */
 const ALL_NODES = "ff02::1";
@@ -47,7 +45,6 @@ export function announcementFrame(
       ...address.bytes,
     ]);
   }
-  const target = parseIp(ALL_NODES)!.bytes;
   const body = [
     NEIGHBOUR_ADVERTISEMENT,
     0,
@@ -61,29 +58,13 @@ export function announcementFrame(
     1,
     ...from,
   ];
-  const sum = checksum([
-    ...address.bytes,
-    ...target,
-    ...u16(0),
-    ...u16(body.length),
-    ...u16(0),
-    ...u16(ICMPV6),
-    ...body,
-  ]);
-  [body[2], body[3]] = u16(sum);
-  return Uint8Array.from([
-    ...ethernet(macBytes(to ?? ALL_NODES_MAC), from, ETHERTYPE_IPV6),
-    0x60,
-    0,
-    0,
-    0,
-    ...u16(body.length),
-    ICMPV6,
-    255, // hop limit: neighbours drop anything else
-    ...address.bytes,
-    ...target,
-    ...body,
-  ]);
+  return icmpv6Frame({
+    toMac: to ?? ALL_NODES_MAC,
+    fromMac: mac,
+    from: address.bytes,
+    to: parseIp(ALL_NODES)!.bytes,
+    body,
+  });
 }
 
 /** The same in words, for a dry run. */
@@ -91,29 +72,4 @@ export function announcementText({ ip, mac, to }: Announcement, device: string):
   const parsed = parseIp(ip)!;
   const what = parsed.family === 4 ? "gratuitous ARP" : "unsolicited neighbour advertisement";
   return `${what}: ${formatIp(parsed)} is at ${mac}, on ${device} to ${to ?? "all"}`;
-}
-
-/** The Internet checksum (RFC 1071) of an even or odd number of bytes. */
-function checksum(bytes: readonly number[]): number {
-  let sum = 0;
-  for (let at = 0; at < bytes.length; at += 2) sum += bytes[at] * 256 + (bytes[at + 1] ?? 0);
-  while (sum > 0xffff) sum = (sum & 0xffff) + (sum >> 16);
-  return ~sum & 0xffff;
-}
-
-/** The header of an Ethernet frame. */
-export function ethernetHeader(to: string, from: string, type: number): Uint8Array {
-  return Uint8Array.from(ethernet(macBytes(to), macBytes(from), type));
-}
-
-function ethernet(to: readonly number[], from: readonly number[], type: number): number[] {
-  return [...to, ...from, ...u16(type)];
-}
-
-function macBytes(mac: string): number[] {
-  return mac.split(":").map((part) => parseInt(part, 16));
-}
-
-function u16(value: number): number[] {
-  return [value >> 8, value & 255];
 }

@@ -10,6 +10,13 @@ export interface HostDevice {
   readonly mac: string;
 }
 
+/** How a program has ended. */
+export interface CommandEnd {
+  readonly success: boolean;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
 /** Commands that look at the host's network and change it. */
 export class HostCommands {
   /** @param prefix goes before each program, such as `ip netns exec NAME` in tests */
@@ -17,7 +24,7 @@ export class HostCommands {
 
   /** Runs one program to its end. @throws {GatewayError} `redirect_failed`, with what it said */
   async run(command: readonly string[], input: string | null = null): Promise<string> {
-    const { success, stdout, stderr } = await this.#spawn(command, input);
+    const { success, stdout, stderr } = await this.attempt(command, input);
     if (success) return stdout;
     throw failed(command, stderr.trim() || "it failed and said nothing");
   }
@@ -39,7 +46,7 @@ export class HostCommands {
     await Promise.all(
       batches.map(async ({ family, lines }) => {
         const command = ["ip", family, "-force", "-batch", "-"];
-        const { stderr } = await this.#spawn(command, lines);
+        const { stderr } = await this.attempt(command, lines);
         const problem = stderr.split("\n").find((line) => line.trim() !== "" && !ABSENT.test(line));
         if (problem !== undefined) throw failed(command, problem.trim());
       }),
@@ -49,7 +56,7 @@ export class HostCommands {
   /** Null where there is no device of that name. */
   async deviceOf(name: string): Promise<HostDevice | null> {
     const command = ["ip", "-json", "link", "show", "dev", name];
-    const { success, stdout } = await this.#spawn(command, null);
+    const { success, stdout } = await this.attempt(command, null);
     if (!success) return null;
     const [{ ifindex, address }] = JSON.parse(stdout);
     return { index: ifindex, mac: address ?? "00:00:00:00:00:00" };
@@ -58,7 +65,7 @@ export class HostCommands {
   /** A setting of the kernel below `/proc/sys/net/`, trimmed; null where it does not exist. */
   async setting(path: string): Promise<string | null> {
     // By a program: the runtime opens nothing below /proc without every permission.
-    const { success, stdout } = await this.#spawn(["cat", `/proc/sys/net/${path}`], null);
+    const { success, stdout } = await this.attempt(["cat", `/proc/sys/net/${path}`], null);
     return success ? stdout.trim() : null;
   }
 
@@ -67,7 +74,8 @@ export class HostCommands {
     await this.run(["tee", `/proc/sys/net/${path}`], value);
   }
 
-  async #spawn(command: readonly string[], input: string | null) {
+  /** Runs one program to its end, however it ends. @throws {GatewayError} it cannot be run */
+  async attempt(command: readonly string[], input: string | null): Promise<CommandEnd> {
     const [program, ...args] = [...this.prefix, ...command];
     let child: Deno.ChildProcess;
     try {

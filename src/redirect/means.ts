@@ -29,6 +29,14 @@ export interface Traffic {
   readonly droppedPackets: number;
 }
 
+/** A value of one means in the ledger of its redirect. */
+export interface MeansMemory {
+  /** The last one that was written; null: none. */
+  read(): unknown;
+  /** Durable when it returns. @throws {GatewayError} `ledger_write_failed` */
+  write(value: Record<string, unknown>): void;
+}
+
 /**
  * One way to make addresses follow their machine, at one end of one move. `means_suite.ts` of the
  * tests says what all of them promise.
@@ -54,6 +62,8 @@ export interface Means {
   commands(target: Target): readonly string[];
   /** What it has carried so far; null for a means that carries nothing, or cannot count. */
   traffic(): Promise<Traffic | null>;
+  /** What it must know after a restart, of this redirect alone; given before anything else is called. */
+  useMemory?(memory: MeansMemory): void;
   /** Calls `listener` when what was applied is gone by itself; `apply` is called then. */
   onBroken?(listener: (problem: string) => void): void;
   /** The gateway stops: lets go of what belongs to its process, and undoes nothing else. */

@@ -17,6 +17,8 @@ export interface NetHelper {
   write(packet: Uint8Array): boolean;
   /** Sends an Ethernet frame out of a device. */
   sendFrame(deviceIndex: number, frame: Uint8Array): void;
+  /** Has answers of neighbours (ARP, neighbour advertisements) told that come by a device. */
+  listen(deviceIndex: number): void;
   /** Resolves (never rejects) with the process. */
   readonly ended: Promise<void>;
   /** Ends the process, and the TUN device with it. */
@@ -29,12 +31,14 @@ export interface NetHelper {
  * @param tun name of the device to make, or null
  * @param onPacket is given each packet of the device; valid until it returns
  * @param prefix goes before the command, such as `ip netns exec NAME` in tests
+ * @param onFrame is given each frame that `listen` asks for; valid until it returns
  * @throws {GatewayError} `redirect_failed`
  */
 export async function startNetHelper(
   tun: string | null,
   onPacket: (packet: Uint8Array) => void = () => {},
   prefix: readonly string[] = [],
+  onFrame: (frame: Uint8Array) => void = () => {},
 ): Promise<NetHelper> {
   const rights = ["run", "--quiet", "--no-prompt", "--no-config", "--allow-ffi"];
   const [program, ...args] = [...prefix, Deno.execPath(), ...rights, PROCESS_URL.href];
@@ -55,6 +59,7 @@ export async function startNetHelper(
     for await (const chunk of child.stdout) {
       messages.add(chunk, (type, body) => {
         if (type === NET_MESSAGES.packet) onPacket(body);
+        else if (type === NET_MESSAGES.frame) onFrame(body);
         else answered.resolve(JSON.parse(new TextDecoder().decode(body)));
       });
     }
@@ -81,6 +86,11 @@ export async function startNetHelper(
       new DataView(body.buffer).setInt32(0, deviceIndex);
       body.set(frame, 4);
       say(NET_MESSAGES.frame, body);
+    },
+    listen(deviceIndex) {
+      const body = new Uint8Array(4);
+      new DataView(body.buffer).setInt32(0, deviceIndex);
+      say(NET_MESSAGES.listen, body);
     },
     ended,
     close,

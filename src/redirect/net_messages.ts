@@ -5,10 +5,15 @@
 export const NET_MESSAGES = {
   /** An IP packet: to be written to the TUN device, or read from it. */
   packet: 1,
-  /** `{ i32 index of the device, Ethernet frame }`, to be sent as it is. */
+  /**
+   * To the process `{ i32 index of the device, Ethernet frame }`, to be sent as it is; from it an
+   * Ethernet frame that was heard.
+   */
   frame: 2,
   /** UTF-8 JSON: a `NetSetup`, answered by a `NetAnswer`. */
   text: 3,
+  /** `{ i32 index of the device }`: answers of neighbours are to be heard there from now on. */
+  listen: 4,
 } as const;
 
 export interface NetSetup {

@@ -28,6 +28,7 @@ function main(): void {
   const output = new Uint8Array(BATCH_PACKETS * (NET_HEADER_BYTES + PACKET_BYTES_MAX));
   let tunFd: number | null = null;
   let framesFd: number | null = null;
+  let neighboursFd: number | null = null;
 
   const heard = (type: number, body: Uint8Array) => {
     if (type === NET_MESSAGES.packet) {
@@ -41,6 +42,9 @@ function main(): void {
       } catch {
         // The device may be down or gone: the next round comes soon.
       }
+    } else if (type === NET_MESSAGES.listen) {
+      const index = new DataView(body.buffer, body.byteOffset).getInt32(0);
+      neighboursFd ??= libc.openNeighbours(index);
     } else {
       const { tun }: NetSetup = JSON.parse(new TextDecoder().decode(body));
       if (tun !== null) tunFd = libc.openTun(null, tun);
@@ -50,12 +54,14 @@ function main(): void {
   try {
     let poller = libc.poller([STDIN_FD]);
     for (;;) {
-      if (tunFd !== null && poller.fds.length === 1) poller = libc.poller([STDIN_FD, tunFd]);
+      const fds = [STDIN_FD, ...[tunFd, neighboursFd].filter((fd) => fd !== null)];
+      if (fds.length !== poller.fds.length) poller = libc.poller(fds);
       poller.wait(3_600_000);
-      if (tunFd !== null && poller.fds.length === 2 && poller.isReadable(1)) {
-        passOn(libc, tunFd, output);
-      }
-      if (!poller.isReadable(0)) continue;
+      const isReadable = (fd: number | null) =>
+        fd !== null && poller.fds.includes(fd) && poller.isReadable(poller.fds.indexOf(fd));
+      if (isReadable(tunFd)) passOn(libc, tunFd!, NET_MESSAGES.packet, output);
+      if (isReadable(neighboursFd)) passOn(libc, neighboursFd!, NET_MESSAGES.frame, output);
+      if (!isReadable(STDIN_FD)) continue;
       const byteCount = libc.read(STDIN_FD, chunk);
       if (byteCount <= 0) return;
       input.add(chunk.subarray(0, byteCount), heard);
@@ -66,13 +72,13 @@ function main(): void {
   }
 }
 
-/** Packets of the device go to the output, several in one write. */
-function passOn(libc: Libc, tunFd: number, output: Uint8Array): void {
+/** What a device has goes to the output, several packets or frames in one write. */
+function passOn(libc: Libc, fd: number, type: number, output: Uint8Array): void {
   let at = 0;
   for (let count = 0; count < BATCH_PACKETS; count++) {
-    const packetBytes = libc.read(tunFd, output.subarray(at + NET_HEADER_BYTES));
+    const packetBytes = libc.read(fd, output.subarray(at + NET_HEADER_BYTES));
     if (packetBytes <= 0) break;
-    at += writeHeader(output, at, NET_MESSAGES.packet, packetBytes);
+    at += writeHeader(output, at, type, packetBytes);
   }
   if (at > 0) writeAll(output.subarray(0, at));
 }

@@ -1,24 +1,43 @@
 import type { ProbeSettings } from "../guest/addresses.ts";
+import { EchoProbe } from "./echo_probe.ts";
 
 /** More than a status line needs. */
 const ANSWER_BYTES = 64;
 
 /** Asks a machine by one of its addresses, as a client would. Never rejects. */
-export type Probe = (ip: string, settings: ProbeSettings, timeoutMs: number) => Promise<boolean>;
+export type Probe<S = ProbeSettings> = (
+  ip: string,
+  settings: S,
+  timeoutMs: number,
+) => Promise<boolean>;
 
 /** Text of a probe, for people. */
 export function probeText(ip: string, settings: ProbeSettings): string {
   const host = ip.includes(":") ? `[${ip}]` : ip;
-  return settings.kind === "tcp"
-    ? `tcp ${host}:${settings.port}`
-    : `http://${host}:${settings.port}${settings.path}`;
+  switch (settings.kind) {
+    case "icmp":
+      return `icmp ${ip}`;
+    case "neighbour":
+      return `${ip.includes(":") ? "neighbour solicitation" : "arp"} ${ip}`;
+    case "tcp":
+      return `tcp ${host}:${settings.port}`;
+    case "http":
+      return `http://${host}:${settings.port}${settings.path}`;
+  }
 }
 
+const echo = new EchoProbe();
+
 /**
- * `tcp`: a connection is taken. `http`: a request for the path is answered with a status below 500.
- * Over kernel TCP from the gateway's own host, so by the way that its packets take.
+ * `icmp`: an echo request is answered. `tcp`: a connection is taken. `http`: a request for the path is answered with a status below 500.
+ * From the gateway's own host by its kernel's routes, so by the way that its packets take.
  */
-export const probe: Probe = async (ip, settings, timeoutMs) => {
+export const probe: Probe<Exclude<ProbeSettings, { kind: "neighbour" }>> = async (
+  ip,
+  settings,
+  timeoutMs,
+) => {
+  if (settings.kind === "icmp") return await echo.ask(ip, timeoutMs);
   const signal = AbortSignal.timeout(timeoutMs);
   try {
     using conn = await Deno.connect({ hostname: ip, port: settings.port, signal });

@@ -64,7 +64,13 @@ export class Redirect {
     this.#events = [...events];
     this.#state = state;
     for (const event of events) if (event.kind === "probed") deps.reach.leaveOut(event.silent);
-    for (const means of deps.means) means.onBroken?.((problem) => this.#broken(problem));
+    deps.means.forEach((means, index) => {
+      means.onBroken?.((problem) => this.#broken(problem));
+      means.useMemory?.({
+        read: () => this.#remembered(index),
+        write: (value) => this.#record({ kind: "remembered", means: index, value }),
+      });
+    });
   }
 
   get state(): RedirectState {
@@ -311,6 +317,13 @@ export class Redirect {
       }
       await clock.sleep(Math.min(LOOK_MS_MAX, idleMs / 4), signal).catch(() => {});
     }
+  }
+
+  #remembered(means: number): unknown {
+    const last = this.#events.findLast((each) =>
+      each.kind === "remembered" && each.means === means
+    );
+    return last?.kind === "remembered" ? last.value : null;
   }
 
   #record(event: RedirectEvent): void {

@@ -1,7 +1,14 @@
 import type { Clock } from "../core/clock.ts";
 import { GatewayError, toGatewayError } from "../core/errors.ts";
-import { type MachineAddress, type RedirectSettings, sameForm } from "../guest/addresses.ts";
+import {
+  carryingKind,
+  type MachineAddress,
+  type ProbeSettings,
+  type RedirectSettings,
+  sameForm,
+} from "../guest/addresses.ts";
 import type { Means } from "./means.ts";
+import { NeighbourProbe } from "./neighbour_probe.ts";
 import { type Probe, probe } from "./probes.ts";
 import { ReachWatch } from "./reach_watch.ts";
 import { Redirect } from "./redirect.ts";
@@ -53,7 +60,12 @@ export interface RedirectsDeps {
 export class Redirects {
   readonly #all: Redirect[] = [];
 
-  constructor(private readonly deps: RedirectsDeps) {}
+  readonly #neighbours: NeighbourProbe;
+  readonly #listeners = new Set<(view: RedirectView) => void>();
+
+  constructor(private readonly deps: RedirectsDeps) {
+    this.#neighbours = new NeighbourProbe(deps.clock);
+  }
 
   /** Reads the ledger; nothing is applied yet, so that the moves can first say how they ended. */
   load(): void {
@@ -173,6 +185,12 @@ export class Redirects {
     );
   }
 
+  /** Tells each redirect whose record or figures have changed. @returns ends that */
+  onChange(listener: (view: RedirectView) => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
   /** What moves of this machine would do here, by side, stage and means. */
   commands(guest: string, addresses: readonly MachineAddress[], settings: RedirectSettings) {
     return (["old", "new"] as const).flatMap((side) => {
@@ -184,6 +202,13 @@ export class Redirects {
   /** The gateway stops: nothing is undone. */
   async close(): Promise<void> {
     await Promise.all(this.#all.map((redirect) => redirect.letGo()));
+    await this.#neighbours.close();
+  }
+
+  #tell(redirect: Redirect): void {
+    if (this.#listeners.size === 0) return;
+    const view = viewOf(redirect, this.deps.site, redirect.lastTraffic);
+    for (const listener of this.#listeners) listener(view);
   }
 
   /** The machine runs here: nothing of its earlier moves away from here leads it elsewhere. */
@@ -214,15 +239,19 @@ export class Redirects {
         isHome: this.#isHome(subject),
         reach: new ReachWatch(
           subject.addresses,
-          subject.settings.probes ?? [],
+          probesOf(subject),
           clock,
-          this.deps.probe ?? probe,
+          this.deps.probe ??
+            ((ip, settings, timeoutMs) =>
+              settings.kind === "neighbour"
+                ? this.#neighbours.ask(ip, subject.settings.device, timeoutMs)
+                : probe(ip, settings, timeoutMs)),
         ),
         record: (event) => {
           store.appendRedirect(subject.migration, subject.side, event);
           return { ...event, at: this.#now() };
         },
-        changed: () => {},
+        changed: (redirect) => this.#tell(redirect),
         log,
       },
     );
@@ -246,4 +275,14 @@ export class Redirects {
   #now(): string {
     return new Date(this.deps.clock.wallMs()).toISOString();
   }
+}
+
+/**
+ * Where packets are carried away from, the machine is no neighbour after the move, and the gateway
+ * answers for it.
+ */
+function probesOf({ side, settings }: RedirectSubject): ProbeSettings[] {
+  const isCarriedAway = side === "old" && carryingKind(settings) !== null;
+  // Of a ledger from before there were probes: none.
+  return (settings.probes ?? []).filter(({ kind }) => kind !== "neighbour" || !isCarriedAway);
 }

@@ -51,6 +51,12 @@ export type RedirectEvent =
   | { readonly kind: "failed"; readonly problem: string }
   /** They are as the stage says. */
   | { readonly kind: "settled"; readonly output?: string }
+  /** What one of its means, by its place in the settings, has to know after a restart. */
+  | {
+    readonly kind: "remembered";
+    readonly means: number;
+    readonly value: Record<string, unknown>;
+  }
   /** Probes that the machine did not answer while it ran at the old site: they mean nothing. */
   | { readonly kind: "probed"; readonly silent: readonly string[] }
   /** Every other probe was answered; null where a restart hides when it began. */
@@ -81,6 +87,7 @@ export interface RedirectState {
 const REMARKS: readonly RedirectEvent["kind"][] = [
   "failed",
   "settled",
+  "remembered",
   "probed",
   "reached",
   "unreached",
@@ -116,6 +123,7 @@ export function nextRedirectState(state: RedirectState, event: RedirectEvent): R
   if (event.kind === "failed") return { ...state, problem: event.problem, settled: false };
   if (event.kind === "settled") return { ...state, problem: null, settled: true };
   switch (event.kind) {
+    case "remembered":
     case "probed":
       return state;
     case "reached":

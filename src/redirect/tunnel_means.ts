@@ -1,5 +1,5 @@
 import { type MachineAddress, type MeansSettings, sameForm } from "../guest/addresses.ts";
-import { ethernetHeader } from "./announcement.ts";
+import { ethernetHeader } from "./ethernet.ts";
 import { HostCommands } from "./host_commands.ts";
 import { isRedirected, type Means, type Target, type Traffic } from "./means.ts";
 import { type NetHelper, startNetHelper } from "./net_helper.ts";
@@ -73,8 +73,9 @@ export class TunnelMeans implements Means {
     }
     if (isRedirected(stage)) {
       end.mode = stage === "redirecting" ? "keep" : "pass";
-      await this.#routes.apply(target, carrier);
+      // The machine waits for them, and not for the routes, which are as they were in most cases.
       if (stage === "draining") end.release("peer");
+      await this.#routes.apply(target, carrier);
       return;
     }
     await this.#routes.apply(target, carrier);

@@ -156,6 +156,7 @@ function detailOf(event: RecordedEvent): string | null {
   if (event.kind === "failed") return event.problem;
   if (event.kind === "retiring") return event.reason;
   if (event.kind === "settled") return event.output ?? null;
+  if (event.kind === "remembered") return "what was there before was noted";
   if (event.kind === "probed") return `no answer before the move: ${event.silent.join(", ")}`;
   if (event.kind === "reached") return `after ${event.blackoutMs ?? "an unknown number of"} ms`;
   if (event.kind === "unreached") return event.missing.join(", ");

@@ -33,6 +33,9 @@ const CHECKS = {
   libnbd: () => needsCommands("nbdinfo", "nbdcopy"),
   nbdkit: () => needsCommands("nbdkit"),
   iperf3: () => needsCommands("iperf3"),
+  ping: () => needsCommands("ping"),
+  /** A name server and its clients. */
+  bind: () => needsCommands("named", "tsig-keygen", "nsupdate", "dig"),
   nftables: () => needsCommands("nft"),
   /** A browser for the dashboard. */
   chromium: () => exists(CHROMIUM) ? null : "chromium is not installed",

@@ -79,6 +79,8 @@ class RedirectedSites implements AsyncDisposable {
 Deno.test("addresses are prepared before the pause, switched inside it, drained and given up", async () => {
   await using it = await RedirectedSites.start();
   await it.register();
+  const told = new Set<string>();
+  it.sites.a.onRedirect(({ state }) => told.add(state));
   let runStateInside = "";
   it.worlds.a.inside = async ({ stage }) => {
     if (stage === "redirecting") runStateInside = (await it.sites.a.guest("g")).runState;
@@ -93,6 +95,8 @@ Deno.test("addresses are prepared before the pause, switched inside it, drained 
   }
   assert.deepEqual(it.rules("a"), ["old 10.1.0.5 through kernel"]);
   assert.deepEqual(it.rules("b"), ["new 10.1.0.5 through kernel"]);
+  await it.until("a", id, "retired");
+  assert.deepEqual([...told], ["prepared", "redirecting", "draining", "retired"]);
   for (const site of ["a", "b"] as const) {
     await it.until(site, id, "retired");
     assert.deepEqual(it.rules(site), []);

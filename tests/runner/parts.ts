@@ -12,6 +12,11 @@ export interface Part {
   readonly timeLimitMs: number;
 }
 
+/**
+ * Run at the same time: both mostly wait, for links, outages and machines to boot, and neither uses
+ * half of two cores.
+ */
+const SIDE_BY_SIDE = ["interop", "e2e"];
 const PARALLEL_FOLDERS = ["golden", "runner", "sim", "structure"];
 const MINUTE_MS = 60_000;
 const UNIT_PERMISSIONS = [
@@ -47,6 +52,14 @@ export function planParts(testFolders: readonly string[]): Part[] {
       timeLimitMs: 15 * MINUTE_MS,
     })),
   ];
+}
+
+/** The parts in the order in which they run; those of one group run at the same time. */
+export function groupParts(parts: readonly Part[]): Part[][] {
+  const isBeside = ({ name }: Part) => SIDE_BY_SIDE.includes(name);
+  const alone = parts.filter((part) => !isBeside(part)).map((part) => [part]);
+  const beside = parts.filter(isBeside);
+  return beside.length === 0 ? alone : [...alone, beside];
 }
 
 /** Leaves only the files that match the glob; parts that have none go. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { denoTestArgs, globPattern, onlyMatching, planParts } from "./parts.ts";
+import { denoTestArgs, globPattern, groupParts, onlyMatching, planParts } from "./parts.ts";
 
 Deno.test("planParts() runs pure folders with the unit tests and end-to-end tests last", () => {
   const parts = planParts(["e2e", "golden", "interop", "runner", "setup", "sim", "structure"]);
@@ -9,6 +9,18 @@ Deno.test("planParts() runs pure folders with the unit tests and end-to-end test
     ["setup", false, ["tests/setup"]],
     ["e2e", false, ["tests/e2e"]],
   ]);
+});
+
+Deno.test("groupParts() ends with what mostly waits, side by side", () => {
+  const names = (folders: string[]) =>
+    groupParts(planParts(folders)).map((group) => group.map(({ name }) => name));
+  assert.deepEqual(names(["bench", "e2e", "interop", "sim"]), [
+    ["unit"],
+    ["bench"],
+    ["interop", "e2e"],
+  ]);
+  assert.deepEqual(names(["bench", "e2e"]), [["unit"], ["bench"], ["e2e"]]);
+  assert.deepEqual(names(["bench"]), [["unit"], ["bench"]]);
 });
 
 Deno.test("planParts() leaves no folder out", () => {

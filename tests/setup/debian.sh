@@ -72,6 +72,9 @@ find_missing() {
   have iperf3 || missing="$missing iperf3"
   have nbdkit || missing="$missing nbdkit"
   { have nbdinfo && have nbdcopy; } || missing="$missing libnbd-bin"
+  have ping || missing="$missing iputils-ping"
+  { have named && have tsig-keygen; } || missing="$missing bind9"
+  { have nsupdate && have dig; } || missing="$missing bind9-dnsutils"
   installed busybox-static || missing="$missing busybox-static"
   have_qemu || missing_qemu="$missing_qemu qemu-system-x86"
   { have qemu-img && have qemu-nbd && have qemu-io; } || missing_qemu="$missing_qemu qemu-utils"
@@ -161,6 +164,21 @@ apt() {
     "$@"
 }
 
+# A package that brings a service with it (bind9) must not start that here, now or at the next boot.
+without_services() {
+  policy=/usr/sbin/policy-rc.d
+  if [ ! -e $policy ]; then
+    printf '#!/bin/sh\nexit 101\n' >$policy
+    chmod 755 $policy
+    trap 'rm -f /usr/sbin/policy-rc.d' EXIT
+  fi
+  had_named=$(have named && echo yes || true)
+  "$@"
+  if [ -z "$had_named" ] && have named && [ -d /run/systemd/system ]; then
+    systemctl -q disable named.service || say "named.service is enabled: disable it if you like"
+  fi
+}
+
 install() {
   say "installing $*"
   apt get -y --no-install-recommends -o Dpkg::Use-Pty=0 -o Dpkg::Options::=--force-confold \
@@ -202,7 +220,7 @@ main() {
   write_sources
   apt get -o APT::Update::Error-Mode=any update ||
     fail "Debian's mirror cannot be read" "Check network, proxy and clock; nothing was installed"
-  [ -z "$missing" ] || install $missing
+  [ -z "$missing" ] || without_services install $missing
   # From backports only QEMU and what it cannot do without.
   [ -z "$missing_qemu" ] || install ${backports:+-t "$backports"} $missing_qemu
   [ -z "$missing_kernel" ] || unpack_kernel

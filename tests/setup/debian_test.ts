@@ -4,7 +4,7 @@ import { requires } from "../../src/testing/requirements.ts";
 const SCRIPT = `${import.meta.dirname}/debian.sh`;
 const needs = await requires(
   ...["qemu", "qemuUtils", "guestImage", "cpio", "libnbd", "nbdkit"] as const,
-  ...["chromium", "iperf3", "nftables", "namespaces"] as const,
+  ...["chromium", "iperf3", "nftables", "namespaces", "bind", "ping"] as const,
 );
 const needsShell = Deno.build.os === "linux" ? {} : { ignore: true };
 

@@ -47,6 +47,44 @@ for (const profile of ["metro", "lte"]) {
   });
 }
 
+/** A move that begins beside a download which fills the path since long. */
+async function lateShares(profileName: string) {
+  const url = new URL(`../../wan-profiles/${profileName}.json`, import.meta.url);
+  const { forward, backward, ...rest } = parseProfile(await Deno.readTextFile(url), profileName);
+  const rule = new FairRate({ maxBytesPerSecond: null });
+  const result = simulatePacedPath({
+    profile: {
+      ...rest,
+      forward: { ...forward, lossRatio: 0 },
+      backward: { ...backward, lossRatio: 0 },
+    },
+    seconds: SECONDS,
+    seed: 1,
+    tcpFromMs: [0],
+    cap: (path, nowMs) =>
+      nowMs < TCP_FROM_MS ? 1_000 : rule.decide({
+        judgedMs: nowMs,
+        measured: measurement(nowMs, { path }),
+        appliedBytesPerSecond: path.goodputBytesPerSecond ?? 0,
+        waitingBytes: 1e9,
+        dirtyBytesPerSecond: null,
+      }).bytesPerSecond,
+  });
+  const [fromMs, untilMs] = [TCP_FROM_MS, SECONDS * 1000];
+  return {
+    tcp: result.tcpRatio(fromMs, untilMs),
+    sender: result.goodputRatio(untilMs - 5_000, untilMs),
+  };
+}
+
+for (const profile of ["continental", "transatlantic"]) {
+  Deno.test(`fair keeps a share beside a download that was there first: ${profile}`, async () => {
+    const { tcp, sender } = await lateShares(profile);
+    assert.ok(tcp >= 0.4, `${tcp} for the download`);
+    assert.ok(sender >= 0.03, `${sender} of the path for the sender`);
+  });
+}
+
 for (const profile of ["congested-dsl", "lossy-intercontinental", "transatlantic"]) {
   Deno.test(`fair takes little from a download that loss holds back: ${profile}`, async () => {
     const alone = await shares(profile, "none");

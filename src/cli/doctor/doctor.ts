@@ -9,6 +9,7 @@ import { EXIT } from "../exit_codes.ts";
 import { checkFiles } from "./files.ts";
 import { fail, failedBy, type Finding, findingLines, ok, warn } from "./finding.ts";
 import { checkMonitors, checkQemu, judgeGuests } from "./machines.ts";
+import { checkNameServers } from "./name_servers.ts";
 import { checkFreePorts, checkOwnLink, checkReceiveBuffers } from "./network.ts";
 import { checkPeers } from "./peer.ts";
 import { checkDisk, judgeLedger } from "./storage.ts";
@@ -53,6 +54,7 @@ async function examine(cli: Cli, peer: string | null): Promise<Finding[]> {
       : await ownLink(config, running.health.checks?.link ?? config.link),
     await checkReceiveBuffers(),
     await checkQemu(),
+    ...await checkNameServers(config),
     ...running === null
       ? await checkMonitors(ledger?.guests ?? [], cli.clock)
       : judgeGuests(running.guests),

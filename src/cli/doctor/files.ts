@@ -16,6 +16,11 @@ export async function checkFiles(config: Config): Promise<Finding[]> {
     await isThere(config.apiTokenFile)
       ? await secret("API token", config.apiTokenFile)
       : warn("permissions of the API token", `${config.apiTokenFile} is not there`, MOVED_AWAY),
+    ...await Promise.all(
+      Object.entries(config.nameServers).map(([name, { keyFile }]) =>
+        secret(`key of name server ${name}`, keyFile)
+      ),
+    ),
     await identity(config),
     await guarded("configuration", config.path, "fail"),
     await guarded("state directory", config.stateDirectory, "warn"),

@@ -18,6 +18,7 @@ export const ROUTE_ROLES: Readonly<Record<string, Role | null>> = {
   "GET /v1/migrations": "read",
   "GET /v1/migrations/{id}": "read",
   "GET /v1/migrations/{id}/events": "read",
+  "GET /v1/redirects/events": "read",
   "GET /v1/peers": "read",
   "GET /v1/profiles": "read",
   "GET /v1/redirects": "read",

@@ -1,4 +1,5 @@
 import { createRoute, z } from "@hono/zod-openapi";
+import { redirectStream } from "../redirect_stream.ts";
 import { type HttpDeps, PROBLEM_ANSWER, router } from "../router.ts";
 import { guestPath, migrationPath } from "../schemas/path.ts";
 import { redirectAnswer, redirectCommands, redirectView } from "../schemas/redirect.ts";
@@ -17,6 +18,23 @@ const list = createRoute({
     200: {
       description: "The redirects",
       content: { "application/json": { schema: z.array(redirectView) } },
+    },
+    ...PROBLEM_ANSWER,
+  },
+});
+
+const events = createRoute({
+  method: "get",
+  path: "/v1/redirects/events",
+  tags,
+  summary: "Server-sent events: `redirect` with each redirect, and again whenever it changes",
+  description:
+    "The data is a Redirect as `GET /v1/redirects` shows it. Every redirect that there " +
+    "is comes first; of changes that a slow client has not read, only the newest of each redirect.",
+  responses: {
+    200: {
+      description: "An event stream",
+      content: { "text/event-stream": { schema: z.string() } },
     },
     ...PROBLEM_ANSWER,
   },
@@ -57,12 +75,21 @@ const answer = createRoute({
 });
 
 /** `/v1/redirects`, its questions and its dry run. */
-export function redirectRoutes({ service }: HttpDeps) {
+export function redirectRoutes({ service, clock, closing }: HttpDeps) {
   return router()
     .openapi(answer, async (c) => {
       const { keep, by } = c.req.valid("json");
       await service.answerRedirect(c.req.valid("param").id, { keep, by: by ?? "operator" });
       return c.body(null, 204);
+    })
+    .openapi(events, (c) => {
+      const { ended } = c.var.caller;
+      const over = closing === undefined ? ended : AbortSignal.any([closing, ended]);
+      return c.body(redirectStream(service, clock, over), 200, {
+        "content-type": "text/event-stream; charset=utf-8",
+        // Reverse proxies that buffer would hold events back.
+        "x-accel-buffering": "no",
+      });
     })
     .openapi(list, async (c) => c.json(await service.redirects(), 200))
     .openapi(commands, (c) => c.json(service.redirectCommands(c.req.valid("param").id), 200));

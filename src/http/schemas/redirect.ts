@@ -3,7 +3,7 @@ import type { RedirectCommands } from "../../gateway/service.ts";
 import type { RedirectView } from "../../redirect/view.ts";
 
 const count = z.number().int();
-const meansKind = z.enum(["announce", "hook", "kernel", "tunnel"]);
+const meansKind = z.enum(["announce", "dns", "hook", "kernel", "tunnel"]);
 
 /** One end of a redirect as the API shows it. */
 export const redirectView: z.ZodType<RedirectView> = z.object({

@@ -214,6 +214,7 @@ export function fakeService(overrides: Partial<GatewayService> = {}) {
     change: acted("change"),
     answer: acted("answer"),
     deleteLeftovers: noted("deleteLeftovers", () => Promise.resolve({ deleted: ["/disk"] })),
+    onRedirect: () => () => {},
     onReport(_id, listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);

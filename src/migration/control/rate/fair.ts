@@ -2,6 +2,7 @@ import { FAIR_SHARE_LEAST, type RatePolicy } from "../wishes.ts";
 import { shownRate, whole } from "../words.ts";
 import { CapacitySeen } from "./capacity_seen.ts";
 import { type Congestion, CongestionSeen } from "./congestion_seen.ts";
+import { Exploration } from "./explore.ts";
 import type { RateDecision, RateInput, RateRule } from "./policy.ts";
 
 type Fair = Extract<RatePolicy, { policy: "fair" }>;
@@ -50,6 +51,7 @@ export class FairRate implements RateRule {
   readonly follows = true;
   readonly #capacity = new CapacitySeen();
   readonly #congestion = new CongestionSeen();
+  readonly #exploration = new Exploration();
   #bytesPerSecond: number | null = null;
   #isStarting = true;
   #isFalling = false;
@@ -77,13 +79,32 @@ export class FairRate implements RateRule {
     const congestion = this.#congestion.observe(judgedMs, path);
     const before = this.#bytesPerSecond ?? START_SHARE * capacity;
     let rate = before;
-    if (congestion.level === "congested") rate = this.#back(before, congestion, capacity, input);
-    else if (congestion.level === "near") this.#quietSinceMs = null;
+    const exploration = !this.#isStarting ? "no" : this.#exploration.look(
+      judgedMs,
+      congestion.level === "congested",
+      input.appliedBytesPerSecond,
+    );
+    const explores = exploration === "goesOn";
+    if (explores) {
+      const most = Math.max(before, this.#exploration.mostBytesPerSecond);
+      rate = Math.min(most, this.#grow(before, passedMs, Infinity, input));
+    } else if (exploration === "ended") {
+      // What arrives is the limit, or what others leave of it: the steps that follow find that out.
+      this.#isStarting = false;
+      this.#edgeBytesPerSecond = this.#exploration.bestBytesPerSecond;
+      rate = BACK_FIRST * this.#edgeBytesPerSecond;
+      // What it has put into the queue drains first.
+      const untilMs = judgedMs + DRAIN_MS_MAX + (path.roundTripMs ?? 0);
+      this.#step = { untilMs, peakMs: congestion.queueMs };
+    } else if (exploration === "hold") rate = before;
+    else if (congestion.level === "congested") {
+      rate = this.#back(before, congestion, capacity, input);
+    } else if (congestion.level === "near") this.#quietSinceMs = null;
     else rate = this.#grow(before, passedMs, isMeasured ? capacity : Infinity, input);
     const ratio = judgedMs % PROBE_EVERY_MS < PROBE_EVERY_MS - PROBE_MS ? MOST_RATIO : PROBE_RATIO;
     const most = Math.min(
       this.wish.maxBytesPerSecond ?? Infinity,
-      isMeasured ? capacity * ratio : Infinity,
+      isMeasured && !explores ? capacity * ratio : Infinity,
     );
     if (rate >= most) this.#isStarting = false;
     const least = Math.min(most, FAIR_SHARE_LEAST * capacity);

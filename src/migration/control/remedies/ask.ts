@@ -5,6 +5,9 @@ import { numbersOf, PASSED, type RemedyInput, type Turn } from "./remedy.ts";
 /** Room above the least pause that was forecast, so that the next trough fits as well. */
 const ROOM_RATIO = 1.15;
 const ROOM_MS = 20;
+/** And more with each question after an answered one: a set that is written over shows slowly. */
+const ROOM_GROWTH = 1.3;
+const ROOM_RATIO_MAX = 2;
 const STEP_MS = 10;
 /** A question whose number is this far off is put again, and not more often than this, ms. */
 const OFF_RATIO = 1.3;
@@ -15,6 +18,9 @@ export class Ask {
   #open: { readonly wantedMs: number; readonly budgetMs: number; readonly atMs: number } | null =
     null;
   #refusedAtBudgetMs: number | null = null;
+  /** With which a question was put last, and how often it has been raised since the first one. */
+  #askedAtBudgetMs: number | null = null;
+  #raised = 0;
 
   get isOpen(): boolean {
     return this.#open !== null;
@@ -23,9 +29,14 @@ export class Ask {
   turn(input: RemedyInput): Turn {
     const { judgedMs, leastBudgetedMs, wishes: { maxDowntimeMs: budgetMs } } = input;
     if (this.#refusedAtBudgetMs !== null && budgetMs <= this.#refusedAtBudgetMs) return PASSED;
+    if (this.#askedAtBudgetMs !== null && budgetMs > this.#askedAtBudgetMs) {
+      this.#raised++;
+      this.#askedAtBudgetMs = budgetMs;
+    }
+    const ratio = Math.min(ROOM_RATIO_MAX, ROOM_RATIO * ROOM_GROWTH ** this.#raised);
     const wantedMs = Math.max(
       budgetMs + STEP_MS,
-      Math.ceil((leastBudgetedMs * ROOM_RATIO + ROOM_MS) / STEP_MS) * STEP_MS,
+      Math.ceil((leastBudgetedMs * ratio + ROOM_MS) / STEP_MS) * STEP_MS,
     );
     const open = this.#open;
     if (open !== null) {
@@ -35,6 +46,7 @@ export class Ask {
     // A pause of the last seconds fits already: the next such moment is the switch's.
     if (open === null && leastBudgetedMs <= budgetMs) return { kind: "acting", action: null };
     this.#open = { wantedMs, budgetMs, atMs: judgedMs };
+    this.#askedAtBudgetMs = budgetMs;
     return {
       kind: "acting",
       action: {

@@ -9,6 +9,7 @@ import { ledgerFile, ledgerRows } from "./ledger_files.ts";
 import { memoryBatches } from "./memory_batches.ts";
 import { moveFrames } from "./move_frames.ts";
 import { nbdClient, nbdServer, nbdStatus } from "./nbd.ts";
+import { neighbourFrames } from "./neighbour_frames.ts";
 import { diskOffer, memoryOffer, needFrames, storeOffer } from "./offers.ts";
 import { qemuStream, returnPath } from "./qemu_stream.ts";
 import { qmpAnswers, qmpLines, qmpSession } from "./qmp.ts";
@@ -37,6 +38,7 @@ const TARGETS: Record<string, OpenTarget> = {
   "need-frames": needFrames,
   "move-frames": moveFrames,
   "control-messages": controlMessages,
+  "neighbour-frames": neighbourFrames,
   "qemu-stream": qemuStream,
   "return-path": returnPath,
   "qmp-lines": qmpLines,

@@ -1,0 +1,103 @@
+import { parseIp } from "../core/ip_address.ts";
+import { sameForm } from "../guest/addresses.ts";
+
+export type RecordType = "A" | "AAAA";
+
+/** Whom one name leads to by one type of record: what the DNS calls an RRset (RFC 2181 section 5). */
+export interface RecordSet {
+  /** Absolute and in lower case: `web.example.org.`. */
+  readonly name: string;
+  readonly type: RecordType;
+  /** Null where there are no such records. */
+  readonly ttlSeconds: number | null;
+  /** In canonical form, sorted. */
+  readonly ips: readonly string[];
+}
+
+/** What a server said to a question. */
+export interface DnsAnswer {
+  /** `NOERROR`, `REFUSED`…; null: no answer in what the command printed. */
+  readonly status: string | null;
+  /** It is a primary or secondary of the zone: its TTLs are those of the zone itself. */
+  readonly isAuthoritative: boolean;
+  readonly set: RecordSet;
+}
+
+/** One form for each name. */
+export function absoluteName(name: string): string {
+  return `${name.toLowerCase().replace(/\.$/, "")}.`;
+}
+
+/** True where the zone has the name, or is called so. */
+export function isInZone(name: string, zone: string): boolean {
+  const [inner, outer] = [absoluteName(name), absoluteName(zone)];
+  return outer === "." || inner === outer || inner.endsWith(`.${outer}`);
+}
+
+/** Groups what is to be found under names at a site. `ttlSeconds` is left open. */
+export function recordSets(
+  records: readonly { readonly name: string; readonly ip: string }[],
+): Pick<RecordSet, "name" | "type" | "ips">[] {
+  const sets = new Map<string, { name: string; type: RecordType; ips: Set<string> }>();
+  for (const record of records) {
+    const name = absoluteName(record.name);
+    const type = parseIp(record.ip)?.family === 6 ? "AAAA" : "A";
+    const set = sets.get(`${name} ${type}`) ?? { name, type, ips: new Set<string>() };
+    set.ips.add(sameForm(record.ip));
+    sets.set(`${name} ${type}`, set);
+  }
+  return [...sets.values()].map((set) => ({ ...set, ips: [...set.ips].sort() }));
+}
+
+/**
+ * Reads what `dig +noall +comments +answer` prints for one name and type. Other records in the answer
+ * (aliases, signatures) are left out.
+ */
+export function parseDig(text: string, name: string, type: RecordType): DnsAnswer {
+  const status = /->>HEADER<<- .*?status: ([A-Z]+)/.exec(text)?.[1] ?? null;
+  const flags = /^;; flags:([a-z ]*);/m.exec(text)?.[1].split(" ") ?? [];
+  const found = text.split("\n").flatMap((line) => {
+    const [owner, ttl, , kind, ip] = line.trim().split(/\s+/);
+    if (line.startsWith(";") || kind !== type || owner.toLowerCase() !== name) return [];
+    return parseIp(ip ?? "") === null || !/^\d+$/.test(ttl) ? [] : [{ ttl: Number(ttl), ip }];
+  });
+  return {
+    status,
+    isAuthoritative: flags.includes("aa"),
+    set: {
+      name,
+      type,
+      ttlSeconds: found.length === 0 ? null : Math.min(...found.map(({ ttl }) => ttl)),
+      ips: found.map(({ ip }) => sameForm(ip)).sort(),
+    },
+  };
+}
+
+/** True where an update would change nothing. */
+export function isSameSet(one: RecordSet, other: RecordSet): boolean {
+  return one.ttlSeconds === other.ttlSeconds && one.ips.join() === other.ips.join();
+}
+
+/**
+ * The lines of `nsupdate` that replace sets, all in one message: the server does all of it or none
+ * (RFC 2136 section 3.4). It is refused where the records are not those any more that were read.
+ *
+ * @param found what was read of each set in `wanted`, in that order; null: whatever is there (a dry run)
+ */
+export function updateLines(
+  server: { readonly host: string; readonly port: number; readonly zone: string },
+  found: readonly RecordSet[] | null,
+  wanted: readonly RecordSet[],
+): string {
+  const conditions = (found ?? []).flatMap(({ name, type, ips }) =>
+    ips.length === 0
+      ? [`prereq nxrrset ${name} ${type}`]
+      : ips.map((ip) => `prereq yxrrset ${name} ${type} ${ip}`)
+  );
+  const changes = wanted.flatMap(({ name, type, ttlSeconds, ips }) => [
+    `update delete ${name} ${type}`,
+    ...ips.map((ip) => `update add ${name} ${ttlSeconds} ${type} ${ip}`),
+  ]);
+  const to = [`server ${server.host} ${server.port}`, `zone ${absoluteName(server.zone)}`];
+  return [...to, ...conditions, ...changes, "send", ""].join("\n");
+}
