@@ -3,8 +3,8 @@
  * machines on TAP, kernel TCP, IPv4 and IPv6, two gateway processes and an emulated WAN, in network
  * namespaces (src/testing/redirect_world.ts). Root only.
  *
- *     bench/redirect.ts [--profiles A,B] [--means tunnel,kernel] [--parts move,carry] [--seconds 5]
- *                       [--quick] [--json FILE]
+ *     bench/redirect.ts [--profiles A,B] [--means tunnel,kernel] [--parts move,carry,kills,blocked]
+ *                       [--seconds 5] [--quick] [--json FILE]
  */
 import { parseArgs } from "node:util";
 import { loadProfile } from "../src/emulator/load_profile.ts";
@@ -15,6 +15,8 @@ import type { NetworkNamespace } from "../src/testing/netns.ts";
 import { MACHINE, PORTS, RedirectWorld } from "../src/testing/redirect_world.ts";
 import { startTcpClient } from "../src/testing/tcp_client/client.ts";
 import type { ClientRecord, FlowRecord } from "../src/testing/tcp_client/record.ts";
+import { blocked } from "./redirect/blocked.ts";
+import { killed } from "./redirect/kills.ts";
 import { setting } from "./setting.ts";
 
 const PROFILES = ["metro", "transatlantic", "lossy-intercontinental"];
@@ -66,6 +68,10 @@ for (const profile of profiles) {
         const of = { part, profile, means, roundTripMs };
         const result = part === "move"
           ? await moved(profile, means)
+          : part === "kills"
+          ? { kills: await killed(profile, means) }
+          : part === "blocked"
+          ? { blocked: await blocked(profile) }
           : await carried(profile, means);
         results.push({ ...of, ...result });
       } catch (error) {

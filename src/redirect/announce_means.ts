@@ -78,8 +78,10 @@ export class AnnounceMeans implements Means {
   }
 
   async apply(target: Target): Promise<void> {
+    const { stage, side, settings } = target;
+    // Where nothing is carried a drain is over at once, and the machine not announced often enough.
+    if (stage === "retired" && side === "new") await this.#repeated;
     await this.#quiet();
-    const { stage, settings } = target;
     if (stage === "retired") return await this.letGo();
     const device = await this.#device(settings.device);
     // Made ready before the pause: it takes some tens of milliseconds to start.

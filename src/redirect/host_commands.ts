@@ -38,8 +38,13 @@ export class HostCommands {
 
   /** Runs `ip` commands that remove; what was not there is no failure. */
   async ipRemove(commands: readonly (readonly string[])[]): Promise<void> {
+    // `ip neigh` ends the whole batch where there is nothing to remove, `-force` or not: what comes
+    // after it would stay.
+    const alone = commands.filter(([, object]) => object === "neigh");
+    const others = commands.filter(([, object]) => object !== "neigh");
+    const batches = [...byFamily(others), ...alone.flatMap((command) => byFamily([command]))];
     await Promise.all(
-      byFamily(commands).map(async ({ family, lines }) => {
+      batches.map(async ({ family, lines }) => {
         const command = ["ip", family, "-force", "-batch", "-"];
         const { stderr } = await this.attempt(command, lines);
         const problem = stderr.split("\n").find((line) => line.trim() !== "" && !ABSENT.test(line));

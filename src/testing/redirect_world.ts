@@ -1,50 +1,47 @@
 import { initSite } from "../config/init.ts";
 import { trustPeer } from "../config/trust.ts";
-import { loadProfile } from "../emulator/load_profile.ts";
-import { startTunLink, type TunLink } from "../emulator/tun_link.ts";
+import type { TunLink } from "../emulator/tun_link.ts";
 import type { MeansSettings, ProbeSettings } from "../guest/addresses.ts";
 import type { GuestDefinition } from "../guest/definition.ts";
 import type { RedirectView } from "../redirect/view.ts";
+import { startEchoProbe } from "./echo_probe/probe.ts";
 import { guestImage } from "./guest_image/build.ts";
 import { guestArgv } from "./guest_image/guest_argv.ts";
 import { GuestChannel } from "./guest_image/guest_channel.ts";
-import {
-  addBridge,
-  addTap,
-  connect,
-  createNamespace,
-  type NetworkNamespace,
-  plug,
-} from "./netns.ts";
+import { connect, createNamespace, type NetworkNamespace, plug } from "./netns.ts";
 import { machinePids } from "./real_sites.ts";
+import {
+  addThird,
+  HTTP_PORT,
+  LAN,
+  layOut,
+  LINK_PORT,
+  MAC,
+  openDoor,
+  ROUTER,
+  type SiteName,
+  stretch,
+  TAP,
+  WAN,
+  WAN_ADDRESSES,
+} from "./redirect_layout.ts";
 import { Serving, SiteApi } from "./site_process.ts";
 
-export type SiteName = "a" | "b";
+export { type SiteName } from "./redirect_layout.ts";
+
+/** What leads the machine's packets to the other site; on a `stretched` network nothing has to. */
+export type Carrying = "kernel" | "tunnel" | "stretched";
 /** What the machine's clients know. It belongs to site a. */
 export const MACHINE = { ipv4: "10.1.0.5", ipv6: "fd01::5" } as const;
 /** Of the services inside the machine. */
 export const PORTS = { echo: 7, download: 19, connect: 80 } as const;
 
-const LAN = "br0";
-const TAP = "tap0";
-const WAN = "wan0";
-const MAC = "52:54:00:01:00:05";
-const ROUTER = { ipv4: "10.1.0.1", ipv6: "fd01::1" } as const;
-const WAN_ADDRESSES = {
-  a: { ipv4: "192.0.2.1", ipv6: "fd02::1" },
-  b: { ipv4: "192.0.2.2", ipv6: "fd02::2" },
-} as const;
-const LAN_ADDRESSES = {
-  a: [`${ROUTER.ipv4}/24`, `${ROUTER.ipv6}/64`],
-  b: ["10.2.0.1/24", "fd03::1/64"],
-} as const;
-const LINK_PORT = 7420;
-const HTTP_PORT = 7421;
 const BOOT_TIMEOUT_MS = 90_000;
 
-interface World {
-  readonly client: NetworkNamespace;
-  readonly wan: TunLink;
+/** When old flows are given up; see `redirect.drain` of a definition. */
+export interface Drain {
+  readonly idleMs: number;
+  readonly limitMs: number | null;
 }
 
 /** One site: a router with the gateway on it, and a network for machines behind. */
@@ -69,44 +66,63 @@ export class RedirectWorld implements AsyncDisposable {
     readonly directory: string,
     readonly client: NetworkNamespace,
     readonly wan: TunLink,
-    private readonly carrying: MeansSettings,
+    private readonly carrying: readonly MeansSettings[],
     private readonly made: AsyncDisposableStack,
-    private readonly configs: Readonly<Record<SiteName, SiteSetup>>,
+    private readonly configs: ReadonlyMap<SiteName, SiteSetup>,
   ) {}
 
-  /** @param carrying the means that carries packets; announcements go with it */
-  static async start(profile: string, carrying: "kernel" | "tunnel"): Promise<RedirectWorld> {
+  /**
+   * @param carrying the means that carries packets; announcements go with it
+   * @param third with a site c beyond b, which the client reaches by a cable of its own as well
+   */
+  static async start(
+    profile: string,
+    carrying: Carrying,
+    { third = false }: { readonly third?: boolean } = {},
+  ): Promise<RedirectWorld> {
     await using made = new AsyncDisposableStack();
     const directory = await Deno.makeTempDir({ prefix: "cw-r-" });
     made.defer(() => Deno.remove(directory, { recursive: true }).catch(() => {}));
-    for (const site of ["a", "b"]) {
+    const names: readonly SiteName[] = third ? ["a", "b", "c"] : ["a", "b"];
+    for (const site of names) {
       made.defer(async () => {
         for (const pid of await machinePids(`${directory}/${site}`)) Deno.kill(pid, "SIGKILL");
       });
     }
     const { client, sites, wan } = await layOut(made, profile);
+    if (carrying === "stretched") await stretch(sites);
+    if (third) sites.c = await addThird(made, client, sites.b);
     const setup = async (name: SiteName): Promise<SiteSetup> => {
       const dir = `${directory}/${name}`;
       const link = `${WAN_ADDRESSES[name].ipv4}:${LINK_PORT}`;
       const made = await initSite({ site: name, dir, link, http: `127.0.0.1:${HTTP_PORT}` });
-      return { ...made, dir, link, namespace: sites[name] };
+      return { ...made, dir, link, namespace: sites[name]! };
     };
-    const [a, b] = [await setup("a"), await setup("b")];
-    const certificate = b.certificatePath;
-    await trustPeer({ config: a.configPath, peer: "b", certificate, address: b.link });
-    await trustPeer({ config: b.configPath, peer: "a", certificate: a.certificatePath });
+    const configs = new Map<SiteName, SiteSetup>();
+    for (const name of names) configs.set(name, await setup(name));
+    const trust = async (dialling: SiteName, dialled: SiteName) => {
+      const [from, to] = [configs.get(dialling)!, configs.get(dialled)!];
+      const certificate = to.certificatePath;
+      await trustPeer({ config: from.configPath, peer: dialled, certificate, address: to.link });
+      const back = from.certificatePath;
+      await trustPeer({ config: to.configPath, peer: dialling, certificate: back });
+    };
+    await trust("a", "b");
+    if (third) await trust("c", "b");
     const world = new RedirectWorld(
       directory,
       client,
       wan,
       carrying === "tunnel"
-        ? { kind: "tunnel", mtuBytes: 1500, keptBytesMax: 4 * 1024 * 1024 }
-        : { kind: "kernel", device: WAN, via: {} },
+        ? [{ kind: "tunnel", mtuBytes: 1500, keptBytesMax: 4 * 1024 * 1024 }]
+        : carrying === "kernel"
+        ? [{ kind: "kernel", device: WAN, via: {} }]
+        : [],
       made.move(),
-      { a, b },
+      configs,
     );
     try {
-      await Promise.all([world.startGateway("b"), world.startGateway("a")]);
+      await Promise.all(names.map((name) => world.startGateway(name)));
       return world;
     } catch (error) {
       await world[Symbol.asyncDispose]();
@@ -120,7 +136,7 @@ export class RedirectWorld implements AsyncDisposable {
 
   /** Starts a site's gateway; again after it was killed. */
   async startGateway(name: SiteName): Promise<void> {
-    const { dir, configPath, apiTokenPath, namespace } = this.configs[name];
+    const { dir, configPath, apiTokenPath, namespace } = this.configs.get(name)!;
     const gateway = this.made.use(
       await Serving.startIn(namespace.name, "gateway", "--config", configPath),
     );
@@ -137,7 +153,7 @@ export class RedirectWorld implements AsyncDisposable {
   }
 
   /** Boots the machine at a, has it wait at b, and starts its services. */
-  async boot(drain: { idleMs: number; limitMs: number | null }): Promise<void> {
+  async boot(drain: Drain): Promise<void> {
     for (const name of ["a", "b"] as const) {
       const definition = await this.#definition(name, drain);
       await this.site(name).api.call("PUT", "/guests/g", definition);
@@ -165,8 +181,8 @@ export class RedirectWorld implements AsyncDisposable {
    * Instead of `boot`: a machine that has no network of its own (the embedded one) with a host beside
    * it that answers for its addresses. For what the carrying itself does; `place` moves the host.
    */
-  async stand(drain: { idleMs: number; limitMs: number | null }): Promise<NetworkNamespace> {
-    for (const name of ["a", "b"] as const) {
+  async stand(drain: Drain): Promise<NetworkNamespace> {
+    for (const name of this.configs.keys()) {
       await this.site(name).api.call("PUT", "/guests/g", {
         kind: "reference",
         role: name === "a" ? "source" : "incoming",
@@ -201,8 +217,11 @@ export class RedirectWorld implements AsyncDisposable {
   }
 
   /** Starts a move of the machine; resolves with its id. */
-  async move(from: SiteName, wishes: Record<string, unknown> = {}): Promise<string> {
-    const to = from === "a" ? "b" : "a";
+  async move(
+    from: SiteName,
+    wishes: Record<string, unknown> = {},
+    to: SiteName = from === "a" ? "b" : "a",
+  ): Promise<string> {
     const body = { guest: "g", to, maxDowntimeMs: 800, ...wishes };
     return (await this.site(from).api.call<{ id: string }>("POST", "/migrations", body)).id;
   }
@@ -263,6 +282,18 @@ export class RedirectWorld implements AsyncDisposable {
     return [found, ...processes.filter((each) => each !== null)].join("\n");
   }
 
+  /** ICMP echoes of the client reach the machine's address within some seconds. */
+  async answers(): Promise<void> {
+    const deadlineMs = performance.now() + 15_000;
+    for (;;) {
+      await using probe = startEchoProbe(this.client, MACHINE.ipv4, 20);
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      const { answeredAtMs } = await probe.finish();
+      if (answeredAtMs.filter((atMs) => atMs !== null).length >= 5) return;
+      if (performance.now() > deadlineMs) throw new Error("Nothing answers");
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     for (const channel of this.#channels.values()) channel.close();
     await this.made.disposeAsync();
@@ -270,10 +301,10 @@ export class RedirectWorld implements AsyncDisposable {
 
   async #definition(
     name: SiteName,
-    drain: { idleMs: number; limitMs: number | null },
+    drain: Drain,
   ): Promise<GuestDefinition> {
-    const base = `${this.configs[name].dir}/vm`;
-    const namespace = this.configs[name].namespace.name;
+    const base = `${this.configs.get(name)!.dir}/vm`;
+    const namespace = this.configs.get(name)!.namespace.name;
     const argv = guestArgv({
       image: await guestImage(),
       memoryMiB: 160,
@@ -300,7 +331,7 @@ export class RedirectWorld implements AsyncDisposable {
 
   #follows(
     name: SiteName,
-    drain: { idleMs: number; limitMs: number | null },
+    drain: Drain,
     probes: ProbeSettings[],
   ) {
     const other = WAN_ADDRESSES[name === "a" ? "b" : "a"];
@@ -312,7 +343,7 @@ export class RedirectWorld implements AsyncDisposable {
       redirect: {
         device: LAN,
         means: [
-          this.carrying.kind === "kernel" ? { ...this.carrying, via: other } : this.carrying,
+          ...this.carrying.map((each) => each.kind === "kernel" ? { ...each, via: other } : each),
           { kind: "announce" as const, rounds: 3, intervalMs: 100 },
         ],
         drain,
@@ -330,61 +361,4 @@ interface SiteSetup {
   readonly configPath: string;
   readonly certificatePath: string;
   readonly apiTokenPath: string;
-}
-
-async function layOut(
-  made: AsyncDisposableStack,
-  profile: string,
-): Promise<World & { sites: Record<SiteName, NetworkNamespace> }> {
-  const client = made.use(await createNamespace("client"));
-  const site = async (name: SiteName) => {
-    const namespace = made.use(await createNamespace(`site-${name}`));
-    await addBridge({ namespace, name: LAN, addresses: LAN_ADDRESSES[name] });
-    await addTap({ namespace, name: TAP }, LAN);
-    await namespace.run(
-      ...["sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"],
-      ...[`net.ipv6.conf.${LAN}.proxy_ndp=1`, `net.ipv4.neigh.${LAN}.proxy_delay=0`],
-    );
-    return namespace;
-  };
-  const sites = { a: await site("a"), b: await site("b") };
-  await connect(
-    { namespace: client, name: "eth0", addresses: ["10.0.0.2/24", "fd00::2/64"] },
-    { namespace: sites.a, name: "client", addresses: ["10.0.0.1/24", "fd00::1/64"] },
-  );
-  await client.ip("route", "add", "default", "via", "10.0.0.1");
-  await client.ip("-6", "route", "add", "default", "via", "fd00::1");
-  const end = (name: SiteName) => ({
-    netns: sites[name].name,
-    device: WAN,
-    address: [`${WAN_ADDRESSES[name].ipv4}/24`, `${WAN_ADDRESSES[name].ipv6}/64`],
-  });
-  const wan = made.use(
-    await startTunLink({
-      profile: await loadProfile(profile),
-      seed: 1,
-      left: end("a"),
-      right: end("b"),
-    }),
-  );
-  return { client, sites, wan };
-}
-
-/** Lets this process reach the API inside a namespace. */
-async function openDoor(namespace: NetworkNamespace, path: string): Promise<AsyncDisposable> {
-  const script = new URL("../../bench/bytes/door.ts", import.meta.url).pathname;
-  const [program, ...args] = namespace.argv(
-    ...[Deno.execPath(), "run", "--no-config", "--no-check", "--quiet", "--allow-all", script],
-    ...[path, "127.0.0.1", String(HTTP_PORT)],
-  );
-  const door = new Deno.Command(program, { args, stdout: "piped" }).spawn();
-  const reader = door.stdout.getReader();
-  await reader.read();
-  return {
-    async [Symbol.asyncDispose]() {
-      door.kill("SIGKILL");
-      await reader.cancel().catch(() => {});
-      await door.status;
-    },
-  };
 }

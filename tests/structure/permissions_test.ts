@@ -102,6 +102,7 @@ const SPAWNING: Readonly<Record<string, readonly string[]>> = {
   "src/emulator/tun_link.ts": ["--allow-ffi"],
   "src/redirect/net_helper.ts": ["--allow-ffi"],
   "src/testing/echo_probe/probe.ts": ["--allow-ffi"],
+  "src/testing/frame_capture/capture.ts": ["--allow-ffi"],
   // As the tasks `gateway` and `causeway`.
   "src/cli/demo/children.ts": [
     "--allow-env=CAUSEWAY_CONFIG,INIT_CWD",
@@ -111,7 +112,7 @@ const SPAWNING: Readonly<Record<string, readonly string[]>> = {
     "--allow-run",
     "--allow-write",
   ],
-  "src/testing/redirect_world.ts": ["--allow-all"],
+  "src/testing/redirect_layout.ts": ["--allow-all"],
   "src/testing/tcp_client/client.ts": ["--allow-net"],
   // Two gateways and the emulator, or real machines in namespaces of their own.
   "src/experiment/cell_process.ts": [
