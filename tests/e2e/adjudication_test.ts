@@ -117,13 +117,16 @@ Deno.test("a machine that ended as it was started at the destination is a doubt 
 
 Deno.test("a destination that restarts without the machine that it owns hears the verdict of the source's operator", async () => {
   await using sites = await ReferenceSites.start();
-  const reached = sites.faults.at("b", "destination.start", async () => {
+  const crashed = Promise.withResolvers<void>();
+  sites.faults.at("b", "destination.start", async () => {
     await sites.killMachine("b");
     void sites.sites.crashSite("b");
+    crashed.resolve();
     return await new Promise(() => {});
   });
   const id = await sites.move();
-  await within(20_000, "the crash", reached);
+  // Not when the call is reached: the next gateway would be the one that crashes.
+  await within(20_000, "the crash", crashed.promise);
   await sites.sites.startSite("b");
   await sites.sites.until("a", id, ({ state }) => state === "inDoubt");
   await sites.a.adjudicate(id, { ...decision("a", true), by: "operator@a" });
