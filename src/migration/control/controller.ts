@@ -169,6 +169,7 @@ export class Controller {
       dirtyMemoryBytesPerSecond: estimate?.dirtyMemoryBytesPerSecond ?? 0,
       dirtyDiskBytesPerSecond: estimate?.dirtyDiskBytesPerSecond ?? 0,
       lossRatio: estimate?.lossRatio ?? measured.path.lossRatio,
+      appliedBytesPerSecond: estimate?.appliedBytesPerSecond ?? 0,
       shortByMs: this.#switching.marginMs(this.#judgedMs),
     });
   }

@@ -22,6 +22,8 @@ export interface ForecastInput {
   readonly goodputBytesPerSecond: number;
   readonly handoverWorkMs: number;
   readonly roundTripMs: number | null;
+  /** At which the link is used while the machine runs; 0 where that is not known. */
+  readonly sentBeforeBytesPerSecond?: number;
   /** Of the path's packets; null while unknown. */
   readonly lossRatio: number | null;
 }
@@ -36,7 +38,14 @@ export function forecastDowntime(input: ForecastInput): Forecast {
   const { goodputBytesPerSecond, handoverWorkMs: workMs, roundTripMs, lossRatio } = input;
   const wireBytes = input.waitingBytes + DEVICE_STATE_WIRE_BYTES;
   const transferMs = wireBytes / Math.max(1, goodputBytesPerSecond) * 1000;
-  const last = { wireBytes, bytesPerSecond: goodputBytesPerSecond, roundTripMs, lossRatio };
+  const { sentBeforeBytesPerSecond } = input;
+  const last = {
+    wireBytes,
+    bytesPerSecond: goodputBytesPerSecond,
+    sentBeforeBytesPerSecond,
+    roundTripMs,
+    lossRatio,
+  };
   const pathMs = (roundTripMs ?? 0) / 2 + pauseRecoveryMs(last, DEVICE_STATE_WIRE_BYTES, workMs);
   const budgetedMs = transferMs + workMs;
   return { downtimeMs: budgetedMs + pathMs, budgetedMs, transferMs, workMs, pathMs, wireBytes };

@@ -12,6 +12,8 @@ const SOURCE_WORK_SHARE = 0.5;
 export interface LastBytes {
   readonly wireBytes: number;
   readonly bytesPerSecond: number;
+  /** At which the link was used before: what is on its way then may be lost as well. */
+  readonly sentBeforeBytesPerSecond?: number;
   readonly roundTripMs: number | null;
   /** Of packets, on the way there; null while unknown. */
   readonly lossRatio: number | null;
@@ -26,14 +28,18 @@ export interface LastBytes {
  * gives the median. On a long path this is nearly all or nothing, and a mean would never come true.
  */
 export function lossRecoveryMs(
-  { wireBytes, bytesPerSecond, roundTripMs, lossRatio }: LastBytes,
+  last: LastBytes,
   likelihood = 0.5,
 ): number {
+  const { wireBytes, bytesPerSecond, sentBeforeBytesPerSecond = 0, roundTripMs, lossRatio } = last;
   if (lossRatio === null || lossRatio <= 0 || roundTripMs === null) return 0;
   const packetsAfter = Math.log1p(-likelihood) / Math.log1p(-Math.min(0.99, lossRatio));
-  if (packetsAfter * PACKET_BYTES >= wireBytes) return 0;
-  const afterMs = packetsAfter * PACKET_BYTES / Math.max(1, bytesPerSecond) * 1000;
-  return Math.max(0, ROUND_TRIPS * roundTripMs - afterMs);
+  const bytesAfter = packetsAfter * PACKET_BYTES;
+  const inside = Math.min(wireBytes, bytesAfter);
+  if (bytesAfter > wireBytes && sentBeforeBytesPerSecond <= 0) return 0;
+  const afterS = inside / Math.max(1, bytesPerSecond) +
+    (bytesAfter - inside) / Math.max(1, sentBeforeBytesPerSecond);
+  return Math.max(0, ROUND_TRIPS * roundTripMs - afterS * 1000);
 }
 
 /**
@@ -52,6 +58,10 @@ export function pauseRecoveryMs(
 ): number {
   return Math.max(
     lossRecoveryMs(last, likelihood) - SOURCE_WORK_SHARE * workMs,
-    lossRecoveryMs({ ...last, wireBytes: Math.min(deviceBytes, last.wireBytes) }, likelihood),
+    lossRecoveryMs({
+      ...last,
+      wireBytes: Math.min(deviceBytes, last.wireBytes),
+      sentBeforeBytesPerSecond: 0,
+    }, likelihood),
   );
 }

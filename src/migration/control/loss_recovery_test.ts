@@ -23,6 +23,15 @@ Deno.test("a loss that is more likely than not costs a round trip, a rarer one n
   assert.equal(lossRecoveryMs({ ...satellite, wireBytes: 60_000 }), 0);
 });
 
+Deno.test("what was on its way before may be lost as well, the less of it the longer ago", () => {
+  // 50 packets in the pause, and the link half used before it.
+  const few = { ...satellite, wireBytes: 60_000, sentBeforeBytesPerSecond: 1_250_000 };
+  const busy = lossRecoveryMs(few);
+  assert.ok(busy > 450 && busy < 600, `${busy}`);
+  assert.ok(lossRecoveryMs({ ...few, sentBeforeBytesPerSecond: 300_000 }) < busy - 100);
+  assert.equal(lossRecoveryMs({ ...few, sentBeforeBytesPerSecond: 50_000 }), 0);
+});
+
 Deno.test("the figure is the median of what a path with independent losses does", () => {
   let state = 1;
   const random = () => (state = (Math.imul(state, 1664525) + 1013904223) >>> 0) / 2 ** 32;

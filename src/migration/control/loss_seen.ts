@@ -3,7 +3,7 @@ const SAMPLE_MS = 1_000;
 const SAMPLES_MAX = 60;
 
 /**
- * What the path itself loses, in the long run: the lower quartile of the last minute's means. Losses
+ * What the path itself loses, in the long run: the mean of the lower half of the last minute's means. Losses
  * come in some seconds and not in others by chance, and in some because the move's own queue ran
  * over, which a pause does not do: a forecast by the latest mean would have a recovery in it that
  * does not come.
@@ -16,7 +16,8 @@ export class LossSeen {
   get ratio(): number | null {
     if (this.#samples.length === 0) return null;
     const sorted = this.#samples.toSorted((a, b) => a - b);
-    return sorted[(sorted.length - 1) >> 2];
+    const lower = sorted.slice(0, (sorted.length + 1) >> 1);
+    return lower.reduce((sum, ratio) => sum + ratio) / lower.length;
   }
 
   observe(judgedMs: number, lossRatio: number | null): void {

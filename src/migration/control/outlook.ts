@@ -34,6 +34,8 @@ export interface OutlookInput {
   readonly dirtyDiskBytesPerSecond: number;
   /** Of the path's packets in the long run; null while unknown. */
   readonly lossRatio: number | null;
+  /** At which the link is used while the machine runs. */
+  readonly appliedBytesPerSecond: number;
   /** By how much earlier forecasts of this move were too short. */
   readonly shortByMs: number;
 }
@@ -54,7 +56,13 @@ export function outlookOf(
   const budgetMs = measured.isRunning ? maxDowntimeMs : Infinity;
   const waitingBytes = atPause(input);
   return {
-    forecast: forecastDowntime({ ...work, waitingBytes, roundTripMs, lossRatio }),
+    forecast: forecastDowntime({
+      ...work,
+      waitingBytes,
+      roundTripMs,
+      lossRatio,
+      sentBeforeBytesPerSecond: input.appliedBytesPerSecond,
+    }),
     budgetMs,
     usableMs: budgetMs - marginMs,
     fitBytes: bytesThatFit(budgetMs - marginMs, work),

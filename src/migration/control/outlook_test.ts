@@ -9,6 +9,7 @@ const input = {
   dirtyMemoryBytesPerSecond: 0,
   dirtyDiskBytesPerSecond: 0,
   lossRatio: 0,
+  appliedBytesPerSecond: 0,
   shortByMs: 0,
 };
 const pause = (parts: Partial<typeof input>, maxDowntimeMs = 300) =>

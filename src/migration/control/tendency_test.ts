@@ -50,6 +50,7 @@ function look(
     dirtyMemoryBytesPerSecond: dirty,
     dirtyDiskBytesPerSecond: 0,
     lossRatio: 0,
+    appliedBytesPerSecond: 0,
     shortByMs: 0,
   });
   return { judgedMs, measured, isSlowed, isMachineSlowed, estimate, outlook };

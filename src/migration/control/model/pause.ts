@@ -43,7 +43,9 @@ export function pause(
   budgetMs: number | null,
   pausedAtMs: number | null,
 ): PauseEnd {
+  const beforeBytes = world.path.sentBytes;
   for (let ms = 0; ms < RELEASE_MS; ms += STEP_MS) world.step(STEP_MS);
+  const sentBeforeBytesPerSecond = (world.path.sentBytes - beforeBytes) * 1000 / RELEASE_MS;
   const fromMs = pausedAtMs ?? world.nowMs;
   world.isPaused = true;
   world.memory.sync();
@@ -75,7 +77,7 @@ export function pause(
   const { segment: { roundTripMs, bytesPerSecond }, model: { lossRatio } } = world.path;
   // As likely as not: drawn only where it matters, so that other worlds stay as they were.
   const wireBytes = world.path.sentBytes - sentBytes;
-  const last = { wireBytes, bytesPerSecond, roundTripMs, lossRatio };
+  const last = { wireBytes, bytesPerSecond, sentBeforeBytesPerSecond, roundTripMs, lossRatio };
   const recoveryMs = lossRatio === 0
     ? 0
     : pauseRecoveryMs(last, DEVICE_STATE_WIRE_BYTES, workMs, world.random.nextRatio());
