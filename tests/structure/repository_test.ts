@@ -47,7 +47,9 @@ Deno.test("nothing says that it is unfinished", () => {
 });
 
 Deno.test("pictures are small, and shown in a document", async () => {
-  const shown = documents.flatMap(({ text }) => text.match(/(?<=images\/)[\w-]+\.png/g) ?? []);
+  const shown = documents.flatMap(({ text }) =>
+    text.match(/(?<=images\/)[\w/-]+\.(?:png|svg)/g) ?? []
+  );
   for (const path of paths.filter((path) => path.startsWith("docs/images/"))) {
     assert.ok(shown.includes(path.slice("docs/images/".length)), `${path} is shown nowhere`);
     const { size } = await Deno.stat(new URL(path, ROOT));
