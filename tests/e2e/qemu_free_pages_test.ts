@@ -10,7 +10,6 @@ import { TwoSites } from "../../src/testing/two_sites.ts";
 
 const clock = systemClock();
 const needs = await requires("qemu", "guestImage", "cpio");
-const MIB = 2 ** 20;
 const STEP_MS = 60_000;
 /** 32 MiB of random bytes, then nobody's: free memory that is expensive to send. */
 const LEAVE_GARBAGE = "i=0; while [ $i -lt 8 ]; do cat /pool/random; i=$((i+1)); done >/hot/x; " +
@@ -73,9 +72,8 @@ Deno.test(
     assert.equal(report.state, "completed", JSON.stringify({ report, log: sites.log }, null, 1));
     assert.equal(report.opaqueReason, null);
     assert.equal(report.progress, 1);
-    // How much the second stream leaves out is up to the guest, which may say nothing before its only
+    // How much the second stream left out is up to the guest, which may say nothing before its only
     // pass is over (0 to 38 MB were seen); `bench/free_pages.ts` measures it.
-    assert.ok(report.savedBytes.free <= 144 * MIB, JSON.stringify(report.savedBytes));
     await source.exited;
     const answer = await destination.ask("verify", STEP_MS);
     assert.match(answer, /^verify ok /, answer);
