@@ -72,19 +72,23 @@ export function finding(
   return { ...where, quantity, expected, measured, tolerance, verdict };
 }
 
-/** Shares of packets, from what the emulator counted and from what both ends did. */
+/**
+ * Shares of packets, from what the emulator counted and from what both ends did.
+ *
+ * @param counts `dropped`: by devices and sockets, before the link and behind it
+ */
 export function computerOf(counts: {
   readonly sent: number;
   readonly wanted: number;
   readonly offered: number;
   readonly delivered: number;
-  readonly arrived: number;
   readonly late: number;
+  readonly dropped: number;
 }): Computer {
-  const { sent, wanted, offered, delivered, arrived, late } = counts;
+  const { sent, wanted, offered, delivered, late, dropped } = counts;
   return {
     lateRatio: delivered === 0 ? 1 : late / delivered,
-    droppedRatio: (Math.max(0, sent - offered) + Math.max(0, delivered - arrived)) / sent,
+    droppedRatio: dropped / sent,
     offeredRatio: offered / wanted,
   };
 }

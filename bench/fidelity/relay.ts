@@ -98,13 +98,15 @@ async function crossing(
   const after = await readCounters(counters);
   const arrivals = server.take();
   const of = (value: (counters: RelayCounters) => number) => value(after) - value(before);
+  const offered = of(({ forward }) => forward.offeredPackets);
+  const delivered = of(({ forward }) => forward.deliveredPackets);
   return {
     sendSeconds,
     arrivals,
     sent: flow.packets,
-    arrived: arrivals.length,
-    offered: of(({ forward }) => forward.offeredPackets),
-    delivered: of(({ forward }) => forward.deliveredPackets),
+    dropped: Math.max(0, flow.packets - offered) + Math.max(0, delivered - arrivals.length),
+    offered,
+    delivered,
     queued: of(({ forward }) => forward.droppedPackets.queue),
     late: of(({ latePackets }) => latePackets),
   };
@@ -120,7 +122,8 @@ interface Crossing {
   readonly sendSeconds: number;
   readonly arrivals: readonly Arrival[];
   readonly sent: number;
-  readonly arrived: number;
+  /** By sockets, before the relay or behind it. */
+  readonly dropped: number;
   readonly offered: number;
   readonly delivered: number;
   readonly queued: number;

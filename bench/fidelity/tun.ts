@@ -13,6 +13,7 @@ import {
   medianOf,
   roundTripMsOf,
 } from "./judge.ts";
+import { type UdpCounts, udpCounts } from "./drops.ts";
 import { type FidelityOptions, paceFor } from "./options.ts";
 
 /** More than the link carries, so that its queue is never empty. */
@@ -36,23 +37,26 @@ export async function measureTun(
   const where = { emulator: "tun", profile: profile.name } as const;
   const roundTripMs = medianOf(await pingMs(a.netns, b.address, pings));
 
-  const beforeUdp = await arena.counters();
+  const count = async (): Promise<Counts> => ({
+    link: await arena.counters(),
+    from: await udpCounts(a.netns),
+    to: await udpCounts(b.netns),
+  });
+  const beforeUdp = await count();
   const udp = await udpRate(ends, rate * OFFERED_RATIO, seconds);
-  const afterUdp = await arena.counters();
+  const afterUdp = await count();
   const tcp = await tcpRate(ends, seconds);
   const pace = paceFor(rate);
-  const beforeLoss = await arena.counters();
+  const beforeLoss = await count();
   const loss = await udpPackets(ends, { ...pace, packets: lossPackets });
-  const afterLoss = await arena.counters();
+  const afterLoss = await count();
 
   const wantedUdp = rate * seconds / 8 / FULL_BYTES;
   const udpComputer = computer(beforeUdp, afterUdp, udp, wantedUdp);
   const lossComputer = computer(beforeLoss, afterLoss, loss, lossPackets);
-  const link = crossing(beforeLoss, afterLoss);
+  const { unsent, arrived, queued } = crossing(beforeLoss, afterLoss);
   // What the queue and the computer dropped is no loss of the line.
-  const lost = loss.sentPackets - loss.arrivedPackets - link.queued -
-    Math.max(0, loss.sentPackets - link.offered) -
-    Math.max(0, link.delivered - loss.arrivedPackets);
+  const lost = loss.sentPackets - unsent - queued - arrived;
   return [
     finding({ ...where, computer: udpComputer }, "round trip", {
       expected: roundTripMsOf(profile),
@@ -76,31 +80,41 @@ export async function measureTun(
   ];
 }
 
+/** What the emulator and both kernels have counted so far. */
+interface Counts {
+  readonly link: TunCounters;
+  readonly from: UdpCounts;
+  readonly to: UdpCounts;
+}
+
 function computer(
-  before: TunCounters,
-  after: TunCounters,
-  { sentPackets, arrivedPackets }: IperfResult,
+  before: Counts,
+  after: Counts,
+  { sentPackets }: IperfResult,
   wanted: number,
 ): Computer {
-  const { offered, delivered, late } = crossing(before, after);
+  const { offered, delivered, late, unsent, unread } = crossing(before, after);
   return computerOf({
     sent: sentPackets,
     wanted,
     offered,
     delivered,
-    arrived: arrivedPackets,
     late,
+    dropped: unsent + unread,
   });
 }
 
 /** From left to right between two counts. */
-function crossing(before: TunCounters, after: TunCounters) {
-  const of = (value: (counters: TunCounters) => number) => value(after) - value(before);
+function crossing(before: Counts, after: Counts) {
+  const of = (value: (counts: Counts) => number) => value(after) - value(before);
   return {
-    offered: of(({ forward }) => forward.offeredPackets),
-    delivered: of(({ forward }) => forward.deliveredPackets),
-    queued: of(({ forward }) => forward.droppedPackets.queue),
-    late: of(({ latePackets }) => latePackets),
+    offered: of(({ link }) => link.forward.offeredPackets),
+    delivered: of(({ link }) => link.forward.deliveredPackets),
+    queued: of(({ link }) => link.forward.droppedPackets.queue),
+    late: of(({ link }) => link.latePackets),
+    unsent: of(({ from }) => from.unsent),
+    arrived: of(({ to }) => to.arrived),
+    unread: of(({ to }) => to.unread),
   };
 }
 

@@ -27,14 +27,14 @@ Deno.test("fidelity is judged within 3 % of a rate, 10 % of a loss, 2 ms of a de
 });
 
 Deno.test("what is away on a computer that was too busy is no finding", () => {
-  const counts = { sent: 1000, wanted: 1000, offered: 1000, delivered: 990, arrived: 990, late: 0 };
+  const counts = { sent: 1000, wanted: 1000, offered: 1000, delivered: 990, late: 0, dropped: 0 };
   const verdict = (changes: Partial<typeof counts>) =>
     finding({ ...WHERE, computer: computerOf({ ...counts, ...changes }) }, "delay", {
       expected: 40,
       measured: 50,
     }).verdict;
   assert.equal(verdict({}), "away");
-  for (const busy of [{ late: 30 }, { arrived: 980 }, { offered: 900, sent: 900 }]) {
+  for (const busy of [{ late: 30 }, { dropped: 10 }, { offered: 900, sent: 900 }]) {
     assert.equal(verdict(busy), "unsure");
   }
 });
