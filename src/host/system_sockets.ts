@@ -47,6 +47,8 @@ export interface SocketEnds {
 export interface SystemSockets {
   /** Descriptor of the first socket with these ends; null where this process has none. */
   find(ends: SocketEnds): number | null;
+  /** True where this descriptor is a socket with these ends: it may have become another one's. */
+  is(fd: number, ends: SocketEnds): boolean;
   /** False where the system refuses. */
   set(fd: number, level: number, option: number, value: Uint8Array<ArrayBuffer>): boolean;
   /** Null where the system refuses; else what it wrote, at most `bytesMax`. */
@@ -78,6 +80,7 @@ function socketsOf(symbols: Symbols): SystemSockets {
   };
   return {
     find: (ends) => find(symbols, get, ends),
+    is: (fd, ends) => is(symbols, get, fd, ends),
     set: (fd, level, option, value) =>
       symbols.setsockopt(fd, level, option, value, value.length) === 0,
     get,
@@ -99,22 +102,30 @@ function loadSymbols(): Symbols | null {
 
 /** Several descriptors of one socket are the same to it. */
 function find(symbols: Symbols, get: SystemSockets["get"], ends: SocketEnds): number | null {
-  const { type, localPort, remote } = ends;
-  const name = new Uint8Array(SOCKADDR_BYTES_MAX);
-  const length = new Uint32Array(1);
-  const wanted = remote && normalAddress(remote.address);
-  for (let fd = 0; fd < DESCRIPTORS_MAX; fd++) {
-    length[0] = SOCKADDR_BYTES_MAX;
-    if (symbols.getsockname(fd, name, length) !== 0) continue;
-    if (addressOf(name) === null || portOf(name) !== localPort) continue;
-    length[0] = SOCKADDR_BYTES_MAX;
-    const isConnected = symbols.getpeername(fd, name, length) === 0;
-    if (isConnected !== (remote !== null)) continue;
-    if (remote !== null && (portOf(name) !== remote.port || addressOf(name) !== wanted)) continue;
-    const value = get(fd, SOL_SOCKET, SO_TYPE, 4);
-    if (value !== null && value[0] === SOCKET_TYPES[type]) return fd;
-  }
+  for (let fd = 0; fd < DESCRIPTORS_MAX; fd++) if (is(symbols, get, fd, ends)) return fd;
   return null;
+}
+
+function is(
+  symbols: Symbols,
+  get: SystemSockets["get"],
+  fd: number,
+  { type, localPort, remote }: SocketEnds,
+): boolean {
+  const name = new Uint8Array(SOCKADDR_BYTES_MAX);
+  const length = new Uint32Array([SOCKADDR_BYTES_MAX]);
+  if (symbols.getsockname(fd, name, length) !== 0) return false;
+  if (addressOf(name) === null || portOf(name) !== localPort) return false;
+  length[0] = SOCKADDR_BYTES_MAX;
+  const isConnected = symbols.getpeername(fd, name, length) === 0;
+  if (isConnected !== (remote !== null)) return false;
+  if (remote !== null) {
+    if (portOf(name) !== remote.port || addressOf(name) !== normalAddress(remote.address)) {
+      return false;
+    }
+  }
+  const value = get(fd, SOL_SOCKET, SO_TYPE, 4);
+  return value !== null && value[0] === SOCKET_TYPES[type];
 }
 
 /** Port of a `sockaddr_in` or `sockaddr_in6`; both have it in network order at 2. */

@@ -166,7 +166,7 @@ export class CarrierChoice {
     if (carrier?.kind === "tls") this.#congestionControl = carrier.congestionControl ?? null;
     const kind = carrier?.kind;
     if (mode !== "auto" || (kind !== "quic" && kind !== "tls") || this.#isDiallingBeside) return;
-    const { goodputBytesPerSecond, lossRatio } = link.path();
+    const { goodputBytesPerSecond, lossRatio, minRoundTripMs } = link.path();
     // By the carrier's own count: whole frames are too coarse on a slow path.
     const carriedBytesPerSecond = carrier!.path().goodputBytesPerSecond;
     const verdict = this.#judge.observe({
@@ -176,6 +176,7 @@ export class CarrierChoice {
       goodputBytesPerSecond: carriedBytesPerSecond ?? goodputBytesPerSecond,
       cpuShare,
       lossRatio,
+      minRoundTripMs,
       congestionControl: this.#congestionControl,
       canTry: !this.#udpIsBlocked,
     });
@@ -240,7 +241,7 @@ export class CarrierChoice {
   #reasonForTls(): string {
     return this.#udpIsBlocked
       ? "UDP gave no answer where TCP did"
-      : "it measured better than QUIC before";
+      : "it was better than QUIC before";
   }
 
   /** Notices when another connection carries the link. */

@@ -32,7 +32,11 @@ class ChoiceWorld {
   #cpuMs = 0;
   #cpuAtMs = 0;
 
-  constructor(mode: CarrierMode = "auto", passes: Partial<Record<CarrierKind, boolean>> = {}) {
+  constructor(
+    mode: CarrierMode = "auto",
+    passes: Partial<Record<CarrierKind, boolean>> = {},
+    private readonly congestionControl: string | null = null,
+  ) {
     Object.assign(this.#passes, passes);
     this.choice = new CarrierChoice({
       peerName: "destination",
@@ -41,7 +45,7 @@ class ChoiceWorld {
       udpRetryMs: UDP_RETRY_MS,
       dial: (kind, signal) => this.#dial(kind, signal),
       cpuMs: () => this.#cpu(),
-      expectedControl: null,
+      expectedControl: congestionControl,
       onChange: (change) => this.changes.push(change),
     });
     const { clock } = this;
@@ -127,6 +131,10 @@ class ChoiceWorld {
       { peerName: "source", peerIncarnation: "s1" },
     );
     this.#pairs.push({ kind, pair });
+    const { congestionControl } = this;
+    if (kind === "tls") {
+      for (const end of [pair.a, pair.b]) Object.assign(end, { congestionControl });
+    }
     if (kind === "quic" && this.udpOnlyHandshakes) pair.stall(true);
     void clock.sleep(10).then(() => this.destination.attach(pair.b));
     return pair.a;
@@ -243,6 +251,18 @@ Deno.test("a carrier that measures better is kept, and one that does not is left
   assert.deepEqual(vain.changes.map(({ kind }) => kind), ["quic", "tls", "quic"]);
   assert.match(vain.reason!, /did not measure better/);
   await vain.close();
+});
+
+Deno.test("over a short path the frames go on over TCP with BBR, and over UDP where TCP ends", async () => {
+  const world = new ChoiceWorld("auto", {}, "bbr");
+  await world.busy(10_000);
+  assert.deepEqual([world.kind, world.kindAtPeer], ["tls", "tls"]);
+  assert.match(world.reason!, /TCP has BBR here, and the path is short: a round trip of 2\d ms/);
+  world.let("tls", false);
+  await world.busy(10_000);
+  assert.deepEqual([world.kind, world.kindAtPeer], ["quic", "quic"]);
+  assert.match(world.reason!, /TCP gave no answer where UDP did/);
+  await world.close();
 });
 
 Deno.test("a configured carrier is the only one that is dialled", async () => {

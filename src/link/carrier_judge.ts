@@ -20,8 +20,21 @@ const COST_GAIN = 0.7;
 /** QUIC that takes a whole core is limited by it; below this rate it takes far less by itself. */
 const CPU_SHARE_BUSY = 0.85;
 const CPU_GOODPUT_MIN = 20e6;
-/** Where TCP has BBR it is compared after so many figures of QUIC: short moves are left alone. */
-export const FIGURES_BEFORE_BBR = 4;
+/**
+ * Where TCP has BBR it is compared after so many figures of QUIC: a trial costs seconds of a slower
+ * link, and most moves are over before.
+ */
+export const FIGURES_BEFORE_BBR = 12;
+/** Over a path this long TCP takes longer to find the rate than a trial lasts. */
+export const FAR_ROUND_TRIP_MS = 250;
+/**
+ * Up to this round trip a kernel that has BBR paces better than a program, which is late by as much
+ * as the path's queue is long; see decision 028. From so much more on it does not, and there TLS is
+ * left again that was taken for the path being short.
+ */
+export const SHORT_ROUND_TRIP_MS = 50;
+const SHORT_NO_MORE_MS = 75;
+
 /** Loss at which UDP may be what somebody in between throttles. */
 const LOSS_SUSPECT = 0.05;
 /** Loss from which on TCP is worth a trial only where it is known to have BBR. */
@@ -37,6 +50,8 @@ export interface CarrierSample {
   /** CPU of this process since the last look, in cores; null where it cannot be told. */
   readonly cpuShare: number | null;
   readonly lossRatio: number | null;
+  /** Least of late; null while unknown. */
+  readonly minRoundTripMs: number | null;
   /** What TCP has here, or would have, as far as known. */
   readonly congestionControl: string | null;
   /** False while the other kind is known not to pass: figures are taken and nothing is tried. */
@@ -80,6 +95,8 @@ export class CarrierJudge {
   #trial: Trial | null = null;
   #nextTrialMs = -Infinity;
   #vainTrials = 0;
+  /** TLS is used for the path being short, and not for what was measured. */
+  #isForShort = false;
 
   /** Takes in one look; a verdict when something should change, or a trial has ended. */
   observe(sample: CarrierSample): Verdict | null {
@@ -93,6 +110,8 @@ export class CarrierJudge {
     }
     if (!sample.isBusy || nowMs - this.#changedMs < SETTLE_MS) this.#stretch = [];
     else this.#stretch.push(sample);
+    const byLength = this.#byLength(sample);
+    if (byLength !== null) return byLength;
     const first = this.#stretch[0];
     if (first && nowMs - first.nowMs >= MEASURE_MS) {
       const figure = figureOf(this.#stretch, nowMs);
@@ -114,6 +133,34 @@ export class CarrierJudge {
     this.#pauseTrials(nowMs, false);
   }
 
+  /** Short paths are left to the kernel without a comparison: most moves over them are over before. */
+  #byLength(
+    { nowMs, kind, minRoundTripMs, congestionControl, canTry }: CarrierSample,
+  ): Verdict | null {
+    if (minRoundTripMs === null || this.#trial !== null) return null;
+    const length = `a round trip of ${Math.round(minRoundTripMs)} ms`;
+    if (kind === "quic") {
+      this.#isForShort = false;
+      const isTried = this.#figures.has("tls") || nowMs < this.#nextTrialMs;
+      if (minRoundTripMs > SHORT_ROUND_TRIP_MS || congestionControl !== "bbr") return null;
+      if (isTried || !canTry) return null;
+      this.#isForShort = true;
+      return {
+        kind: "tls",
+        reason: `TCP has BBR here, and the path is short: ${length}`,
+        isTrial: false,
+      };
+    }
+    if (!this.#isForShort) return null;
+    if (congestionControl !== "bbr") {
+      this.cancel(nowMs);
+      const control = congestionControl ?? "unknown";
+      return { kind: "quic", reason: `TCP has no BBR here: ${control}`, isTrial: false };
+    }
+    if (minRoundTripMs < SHORT_NO_MORE_MS) return null;
+    return { kind: "quic", reason: `the path is not short any more: ${length}`, isTrial: false };
+  }
+
   /** Whether the other kind is to be tried, or was better all along. */
   #consider(sample: CarrierSample, figure: Figure): Verdict | null {
     const { nowMs, kind } = sample;
@@ -126,8 +173,10 @@ export class CarrierJudge {
         return { kind: other, reason: `it measured better: ${gain}`, isTrial: false };
       }
     }
-    // Whoever has not left QUIC for TCP has no reason to compare.
-    const whyQuic = known === undefined ? null : "it was long ago that it measured worse";
+    // Whoever has not left QUIC for what was measured has no reason to compare.
+    const whyQuic = known === undefined || this.#isForShort
+      ? null
+      : "it was long ago that it measured worse";
     const why = kind === "quic"
       ? whyTryTls(sample, figure, this.#figuresSinceChange >= FIGURES_BEFORE_BBR)
       : whyQuic;
@@ -171,7 +220,8 @@ function whyTryTls(sample: CarrierSample, figure: Figure, isLong: boolean): stri
   if (lossRatio !== null && lossRatio >= LOSS_SUSPECT) {
     return `UDP loses ${(lossRatio * 100).toFixed(1)} %`;
   }
-  return isLong && sample.congestionControl === "bbr" ? "TCP has BBR here" : null;
+  const isFar = sample.minRoundTripMs !== null && sample.minRoundTripMs >= FAR_ROUND_TRIP_MS;
+  return isLong && !isFar && sample.congestionControl === "bbr" ? "TCP has BBR here" : null;
 }
 
 /** How `one` is better than `other`; null where it is not. */

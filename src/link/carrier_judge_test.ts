@@ -3,9 +3,11 @@ import type { CarrierKind } from "./carrier.ts";
 import {
   CarrierJudge,
   type CarrierSample,
+  FAR_ROUND_TRIP_MS,
   FIGURES_BEFORE_BBR,
   MEASURE_MS,
   SETTLE_MS,
+  SHORT_ROUND_TRIP_MS,
   TRIAL_MS_MAX,
   TRIAL_PAUSE_MS,
   type Verdict,
@@ -21,6 +23,7 @@ class World {
   isBusy = true;
   canTry = true;
   congestionControl: string | null = "bbr";
+  minRoundTripMs = 100;
   nowMs = 0;
 
   constructor(kind: CarrierKind, readonly behaviour: Record<CarrierKind, Behaviour>) {
@@ -29,8 +32,9 @@ class World {
 
   run(ms: number): void {
     for (const endMs = this.nowMs + ms; this.nowMs < endMs; this.nowMs += 1_000) {
-      const { kind, isBusy, canTry, congestionControl, nowMs } = this;
-      const sample = { nowMs, kind, isBusy, canTry, congestionControl, ...this.behaviour[kind] };
+      const { kind, isBusy, canTry, congestionControl, minRoundTripMs, nowMs } = this;
+      const now = { nowMs, kind, isBusy, canTry, congestionControl, minRoundTripMs };
+      const sample = { ...now, ...this.behaviour[kind] };
       const verdict = this.judge.observe(sample);
       if (verdict === null) continue;
       this.verdicts.push({ ...verdict, atMs: nowMs });
@@ -66,6 +70,16 @@ Deno.test("where TCP has BBR a long transfer is compared, and goes on over what 
   const alike = new World("quic", { quic: calm, tls: { ...calm, lossRatio: null } });
   alike.run(TRIAL_PAUSE_MS);
   assert.deepEqual(alike.kinds, ["tls?", "quic"]);
+});
+
+Deno.test("over a path so long that TCP takes longer to find the rate than a trial lasts there is none", () => {
+  const world = new World("quic", {
+    quic: { ...calm, goodputBytesPerSecond: 2e6 },
+    tls: { ...calm, lossRatio: null },
+  });
+  world.minRoundTripMs = FAR_ROUND_TRIP_MS;
+  world.run(600_000);
+  assert.deepEqual(world.kinds, []);
 });
 
 Deno.test("QUIC that is limited by a core is compared with TLS, which stays where it is better", () => {
@@ -180,4 +194,57 @@ Deno.test("a trial whose connection fails counts as one that changed nothing", (
   world.judge.cancel(world.nowMs);
   world.run(TRIAL_PAUSE_MS - 60_000);
   assert.deepEqual(world.kinds, ["tls?"]);
+});
+
+Deno.test("a short path is TCP's at once where that has BBR, idle or not, and nowhere else", () => {
+  const world = new World("quic", { quic: calm, tls: calm });
+  world.minRoundTripMs = SHORT_ROUND_TRIP_MS;
+  world.isBusy = false;
+  world.run(600_000);
+  assert.deepEqual(world.kinds, ["tls"]);
+  assert.equal(world.verdicts[0].atMs, 0);
+  assert.match(world.verdicts[0].reason, /TCP has BBR here, and the path is short: .* 50 ms/);
+  for (const congestionControl of ["cubic", null]) {
+    const without = new World("quic", { quic: calm, tls: calm });
+    without.minRoundTripMs = 4;
+    without.congestionControl = congestionControl;
+    without.run(60_000);
+    assert.deepEqual(without.kinds, []);
+  }
+});
+
+Deno.test("TLS that was taken for a short path is left when the path gets long, not at any change", () => {
+  const world = new World("quic", { quic: calm, tls: calm });
+  world.isBusy = false;
+  world.minRoundTripMs = 4;
+  world.run(5_000);
+  world.minRoundTripMs = SHORT_ROUND_TRIP_MS + 10;
+  world.run(60_000);
+  assert.deepEqual(world.kinds, ["tls"]);
+  world.minRoundTripMs = 100;
+  world.run(60_000);
+  assert.deepEqual(world.kinds, ["tls", "quic"]);
+  assert.match(world.verdicts[1].reason, /not short any more: a round trip of 100 ms/);
+});
+
+Deno.test("a kernel that was thought to have BBR and has not is left at once, and not tried again", () => {
+  const world = new World("quic", { quic: calm, tls: calm });
+  world.minRoundTripMs = 4;
+  world.run(1_000);
+  world.congestionControl = "cubic";
+  world.run(60_000);
+  assert.deepEqual(world.kinds, ["tls", "quic"]);
+  assert.match(world.verdicts[1].reason, /TCP has no BBR here: cubic/);
+});
+
+Deno.test("a short path over which TCP does not pass stays with QUIC until the next try is due", () => {
+  const world = new World("quic", { quic: calm, tls: calm });
+  world.minRoundTripMs = 4;
+  world.run(1_000);
+  world.kind = "quic";
+  world.judge.cancel(world.nowMs);
+  world.run(TRIAL_PAUSE_MS - 60_000);
+  assert.deepEqual(world.kinds, ["tls"]);
+  world.run(120_000);
+  assert.deepEqual(world.kinds, ["tls", "tls"]);
 });

@@ -3,10 +3,12 @@
  * sockets stay as the system makes them, and `ip route … congctl bbr` does the same for a whole route.
  */
 import type { TLSSocket } from "node:tls";
-import { int, type SystemSockets, systemSockets } from "../host/system_sockets.ts";
+import { int, type SocketEnds, type SystemSockets, systemSockets } from "../host/system_sockets.ts";
+import { readTcpInfo, TCP_INFO_BYTES, type TcpCounts } from "./tcp_info.ts";
 
 /** <linux/in.h>, <linux/tcp.h>. */
 const IPPROTO_TCP = 6;
+const TCP_INFO = 11;
 const TCP_CONGESTION = 13;
 const TCP_NOTSENT_LOWAT = 25;
 
@@ -23,7 +25,12 @@ export const NOT_SENT_BYTES = 128 * 1024;
 export interface TunedSocket {
   /** The congestion control that it has now; null where that cannot be told. */
   readonly congestionControl: string | null;
+  /** What TCP has counted of it; null where that cannot be told, or it is gone. */
+  counts(): TcpCounts | null;
 }
+
+/** Of a socket that cannot be asked. */
+export const UNTUNED: TunedSocket = { congestionControl: null, counts: () => null };
 
 /** Sets what a socket of a carrier should have, as far as the system allows. */
 export interface TcpTuner {
@@ -40,13 +47,21 @@ function tune(
   sockets: SystemSockets,
   { localPort, remotePort, remoteAddress }: Parameters<TcpTuner["tune"]>[0],
 ): TunedSocket {
-  if (!localPort || !remotePort || !remoteAddress) return { congestionControl: null };
+  if (!localPort || !remotePort || !remoteAddress) return UNTUNED;
   const remote = { address: remoteAddress, port: remotePort };
-  const fd = sockets.find({ type: "tcp", localPort, remote });
-  if (fd === null) return { congestionControl: null };
+  const ends: SocketEnds = { type: "tcp", localPort, remote };
+  const fd = sockets.find(ends);
+  if (fd === null) return UNTUNED;
   // Refused where the module is not loaded, and to others than root where it is not allowed.
   sockets.set(fd, IPPROTO_TCP, TCP_CONGESTION, new TextEncoder().encode("bbr"));
   sockets.set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, int(NOT_SENT_BYTES));
   const name = sockets.get(fd, IPPROTO_TCP, TCP_CONGESTION, NAME_BYTES_MAX);
-  return { congestionControl: name && new TextDecoder().decode(name).replace(/\0.*$/s, "") };
+  return {
+    congestionControl: name && new TextDecoder().decode(name).replace(/\0.*$/s, ""),
+    counts: () => {
+      if (!sockets.is(fd, ends)) return null;
+      const info = sockets.get(fd, IPPROTO_TCP, TCP_INFO, TCP_INFO_BYTES);
+      return info && readTcpInfo(info);
+    },
+  };
 }

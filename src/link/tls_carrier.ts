@@ -2,12 +2,14 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import { RECORD_BYTES_MAX } from "../wire/limits.ts";
 import type { Bundle } from "./bundle_dial.ts";
+import { FAR_ROUND_TRIP_MS } from "./carrier_judge.ts";
 import { askCongestionControl } from "./congestion_control.ts";
 import { decodePathDatagram, encodeFeedback, encodePing } from "./path_datagram.ts";
 import { PathReceiver } from "./path_receiver.ts";
 import type { PathMeasurement } from "./peer_link.ts";
 import { CLOSE_MS_MAX, HEARTBEAT_MS } from "./quic_carrier.ts";
 import { nextRecordNumber, RecordAssembler } from "./quic_chunks.ts";
+import { SentAgain, type TcpCounts } from "./tcp_info.ts";
 import { PATH_RECORD_NUMBER, type TlsLane, type TlsLaneEvents } from "./tls_lane.ts";
 import { TLS_WINDOW_BYTES_MAX, TlsPath } from "./tls_path.ts";
 import { TLS_CHUNK_BYTES_MAX, TlsShape } from "./tls_shape.ts";
@@ -18,8 +20,6 @@ const FEEDBACK_MS_MIN = 5;
 const FEEDBACK_MS_MAX = 50;
 /** A cap may be changed while a record waits for it. */
 const CAP_LOOK_MS = 100;
-/** From this round trip on one connection with BBR takes some ten seconds to find the rate. */
-const LONG_ROUND_TRIP_MS = 250;
 /** One lane gets this many times its share of the window, so that others fill in for a held-up one. */
 const LANE_SHARES = 2;
 
@@ -51,6 +51,7 @@ export class TlsCarrier implements Bundle<TlsLane> {
   readonly #path = new TlsPath();
   readonly #receiver = new PathReceiver();
   readonly #shape: TlsShape;
+  readonly #sentAgain = new SentAgain();
   readonly #handler = Promise.withResolvers<(record: Uint8Array) => Promise<void> | void>();
   readonly #gone = Promise.withResolvers<{ reason: string }>();
   readonly #ends = Promise.withResolvers<void>();
@@ -154,13 +155,13 @@ export class TlsCarrier implements Bundle<TlsLane> {
     const { estimate } = this.#path;
     const nowMs = this.#clock.nowMs();
     const { lastRoundTripMs, minRoundTripMs } = estimate;
-    // What TCP keeps to itself is null.
+    // What TCP keeps to itself is null; what it sends again is known where the system can be asked.
     return {
       roundTripMs: estimate.roundTripMs,
       minRoundTripMs,
       bottleneckBytesPerSecond: this.#path.bottleneckBytesPerSecond,
       goodputBytesPerSecond: estimate.goodputBytesPerSecond(nowMs),
-      lossRatio: null,
+      lossRatio: this.#sentAgain.ratio,
       queueMs: lastRoundTripMs === null ? null : lastRoundTripMs - (minRoundTripMs ?? 0),
       jitterMs: null,
       silentMs: nowMs - this.#lastHeardMs,
@@ -260,7 +261,7 @@ export class TlsCarrier implements Bundle<TlsLane> {
   }
 
   #learnCongestionControl(lane: TlsLane): void {
-    this.#congestionControl ??= lane.congestionControl;
+    this.#congestionControl ??= lane.tuned.congestionControl;
     if (this.#congestionControl !== null || lane.index === 0 || this.#bulk.length > 1) return;
     void askCongestionControl(lane.stream.socket).then((name) => this.#congestionControl ??= name);
   }
@@ -268,11 +269,11 @@ export class TlsCarrier implements Bundle<TlsLane> {
   /**
    * The bulk lanes that are used. BBR fills a path with one connection, and several of them fill its
    * queue as well (12 % of the packets dropped with two, 4 % with one); only a very long path takes
-   * one too long to fill. Any other control needs all.
+   * one some ten seconds to fill. Any other control needs all.
    */
   get #used(): TlsLane[] {
     const lanes = this.#bulk;
-    const isShort = (this.#path.estimate.minRoundTripMs ?? 0) < LONG_ROUND_TRIP_MS;
+    const isShort = (this.#path.estimate.minRoundTripMs ?? 0) < FAR_ROUND_TRIP_MS;
     return this.#congestionControl === "bbr" && isShort ? lanes.slice(0, 1) : lanes;
   }
 
@@ -368,6 +369,17 @@ export class TlsCarrier implements Bundle<TlsLane> {
       return this.#die(`nothing was heard for ${Math.round(silentMs)} ms`);
     }
     this.#urgent?.sendPathMessage(encodePing(nowMs));
+    this.#countSentAgain();
+  }
+
+  #countSentAgain(): void {
+    const counts = this.#bulk.map((lane) => lane.tuned.counts()).filter((each) => each !== null);
+    const sum = (of: (counts: TcpCounts) => number) => counts.map(of).reduce((a, b) => a + b, 0);
+    if (counts.length === 0) return;
+    this.#sentAgain.take({
+      sentBytes: sum(({ sentBytes }) => sentBytes),
+      sentAgainBytes: sum(({ sentAgainBytes }) => sentAgainBytes),
+    });
   }
 
   /** The peer ends all its lanes, and closes them when ours end: not before all of its are read. */

@@ -5,7 +5,7 @@ import { GatewayError } from "../core/errors.ts";
 import { isIssuedBy, type PemPair } from "../identity/certificate.ts";
 import { serverName } from "../identity/fingerprint.ts";
 import { ALPN } from "./quic_connect.ts";
-import { tcpTuner } from "./tcp_tuning.ts";
+import { tcpTuner, type TunedSocket, UNTUNED } from "./tcp_tuning.ts";
 
 /** Keeps lanes without traffic known to the firewalls in between. */
 const KEEP_ALIVE_MS = 10_000;
@@ -19,16 +19,12 @@ export function peerLeaf(socket: TLSSocket): Uint8Array | null {
   return raw ? new Uint8Array(raw) : null;
 }
 
-/**
- * Sets the options of a socket that is to carry records: BBR where this process may.
- *
- * @returns its congestion control; null where the C library cannot be asked
- */
-export function prepareSocket(socket: TLSSocket): string | null {
+/** Sets the options of a socket that is to carry records: BBR where this process may. */
+export function prepareSocket(socket: TLSSocket): TunedSocket {
   // A chunk is what should leave at once; the kernel need not wait for more.
   socket.setNoDelay(true);
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
-  return tcpTuner()?.tune(socket).congestionControl ?? null;
+  return tcpTuner()?.tune(socket) ?? UNTUNED;
 }
 
 /**

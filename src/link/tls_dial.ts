@@ -22,11 +22,11 @@ export async function dialTls(options: DialOptions, shown: PemPair): Promise<Tls
     protocol: "TCP",
     async connect(laneIndex) {
       const socket = await connectTls(target, peer, shown, givenUp.signal);
-      const congestionControl = prepareSocket(socket);
+      const tuned = prepareSocket(socket);
       const stream = tlsStream(socket);
       open.add(stream);
       void stream.closed.then(() => open.delete(stream));
-      return { stream, lane: new TlsLane(laneIndex, stream, congestionControl) };
+      return { stream, lane: new TlsLane(laneIndex, stream, tuned) };
     },
     refuse: ({ stream }, reason) => stream.abort(reason),
     newCarrier: (peerIncarnation) =>

@@ -1,6 +1,7 @@
 import { frameInvalid } from "../wire/bytes.ts";
 import { CHUNK_HEADER_BYTES, endChunk, LaneReader, putChunk } from "./quic_chunks.ts";
 import type { RecordAssembler } from "./quic_chunks.ts";
+import { type TunedSocket, UNTUNED } from "./tcp_tuning.ts";
 import { TLS_CHUNK_BYTES_MAX } from "./tls_shape.ts";
 import { type TlsStream, UNREAD_BYTES_MAX } from "./tls_stream.ts";
 
@@ -36,8 +37,8 @@ export class TlsLane {
   constructor(
     readonly index: number,
     readonly stream: TlsStream,
-    /** Of its socket; null where the C library cannot be asked. */
-    readonly congestionControl: string | null,
+    /** What the system says of its socket. */
+    readonly tuned: TunedSocket = UNTUNED,
   ) {
     stream.unreadBytesMax = UNREAD_BYTES_MAX;
   }
