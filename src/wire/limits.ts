@@ -29,13 +29,16 @@ export const FRAME_COST_BYTES = 256;
 export const QUEUE_BYTES_MIN = 512 * KIB;
 export const QUEUE_MS = 100;
 
-/** While both wait, one disk frame goes after this much memory, so that disks never starve. */
-export const MEMORY_RUN_BYTES = 2 * MIB;
 /**
- * A memory frame counts as at least this much of a run. Frames of changes have 1 KiB: 2 MiB of them
+ * While both wait, one disk frame goes after this much memory, so that disks never starve. It was
+ * four times as much: over 20 Mbit/s a round of 2 MB took 9 s then, and was the last to arrive.
+ */
+export const MEMORY_RUN_BYTES = 512 * KIB;
+/**
+ * A memory frame counts as at least this much of a run. Frames of changes have 1 KiB: 512 KiB of them
  * take minutes, in which a busy gateway, that has one waiting at each look, sent no disk frame.
  */
-export const MEMORY_RUN_FRAME_BYTES_MIN = 128 * KIB;
+export const MEMORY_RUN_FRAME_BYTES_MIN = 32 * KIB;
 
 /** An acknowledgement of bulk frames waits for this many payload bytes, or this long. */
 export const ACK_BYTES = 256 * KIB;

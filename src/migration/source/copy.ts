@@ -77,8 +77,10 @@ function createEncoder({ deps, courier, warm, names }: Move): MemoryEncoder {
 /**
  * One round of all disks while the machine runs (or stands still for the whole copy). It ends when
  * the destination has recorded it, and only then does its bitmap go.
+ *
+ * @param handed called when the link has all of it: its end is a round trip away
  */
-export async function diskRound(move: Move): Promise<void> {
+export async function diskRound(move: Move, handed: () => void = () => {}): Promise<void> {
   const { guest, draft, clock } = move.deps;
   const startedMs = clock.nowMs();
   const rounds = await beginRound(move);
@@ -87,6 +89,7 @@ export async function diskRound(move: Move): Promise<void> {
   const number = move.round;
   const end = new TextEncoder().encode(JSON.stringify({ round: number }));
   await move.interrupt.race(channel.send(FRAME_TYPES.diskRoundEnd, end));
+  handed();
   await move.interrupt.race(move.changes.until(() => move.courier.recordedRound >= number));
   for (const { diskId, extents } of rounds) {
     draft.diskVerified(diskId, totalBytes(extents, "data"));

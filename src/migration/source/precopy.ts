@@ -21,7 +21,7 @@ export async function precopy(move: Move): Promise<void> {
   const steering = new Steering(move);
   const rounds = new DiskRounds(move, steering);
   move.deps.draft.phase = "copying the disks";
-  await rounds.make();
+  await rounds.makeFirst();
   move.disksInStep = true;
   let parked: MemoryPump | null = null;
   for (;;) {
@@ -40,6 +40,7 @@ export async function precopy(move: Move): Promise<void> {
     } else if ((turn === "switch" || turn === "forcedSwitch") && move.pump !== null) {
       // A machine that stands still anyway has no pause to keep short.
       const forced = turn === "forcedSwitch" || !move.wasRunning;
+      await rounds.firstRecorded();
       const undone = await trySwitch(move, forced, steering);
       if (undone === null) return;
       steering.switchUndone(undone.foundMs);
@@ -61,18 +62,41 @@ async function parkMemory(move: Move): Promise<MemoryPump> {
 /** The rounds over the disks beside everything else. */
 class DiskRounds {
   #endedAtMs = 0;
+  /** The first, until its end is on record. */
+  #first: Promise<void> | null = null;
 
   constructor(private readonly move: Move, private readonly steering: Steering) {}
 
-  async make(): Promise<void> {
-    await this.steering.beside(diskRound(this.move));
-    this.#endedAtMs = this.move.deps.clock.nowMs();
+  /**
+   * Until the link has all of it: memory follows while its end, a round trip away, is waited for, so
+   * that the link is not idle meanwhile.
+   */
+  async makeFirst(): Promise<void> {
+    const { interrupt } = this.move;
+    const handed = Promise.withResolvers<void>();
+    this.#first = diskRound(this.move, handed.resolve).then(() => this.#ended());
+    this.#first.catch((error) => interrupt.raise(error));
+    await this.steering.beside(Promise.race([handed.promise, this.#first]));
+  }
+
+  /** There is no later round, and no switch, before. */
+  async firstRecorded(): Promise<void> {
+    if (this.#first !== null) await this.steering.beside(this.#first);
   }
 
   async makeIfDue(): Promise<void> {
+    if (this.#first !== null) return;
     const { guest, clock } = this.move.deps;
     const backlogBytes = dirtyBytes(await guest.source.dirtyDisks());
     const isDue = clock.nowMs() - this.#endedAtMs > ROUND_INTERVAL_MS;
-    if (backlogBytes > ROUND_BACKLOG_BYTES || (backlogBytes > 0 && isDue)) await this.make();
+    if (backlogBytes > ROUND_BACKLOG_BYTES || (backlogBytes > 0 && isDue)) {
+      await this.steering.beside(diskRound(this.move));
+      this.#ended();
+    }
+  }
+
+  #ended(): void {
+    this.#first = null;
+    this.#endedAtMs = this.move.deps.clock.nowMs();
   }
 }
