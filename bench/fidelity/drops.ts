@@ -2,7 +2,10 @@ import { DEVICE } from "../bytes/arena.ts";
 
 /** What a namespace's kernel has counted of UDP so far. */
 export interface UdpCounts {
-  /** Datagrams that came out of the link, whether their socket had room for them or not. */
+  /**
+   * Datagrams that came out of the link, whether their socket had room for them or not, or was closed
+   * by then: the receiving end of a test may end some ms before the last of them.
+   */
   readonly arrived: number;
   /** Of them, those that no socket had room for. */
   readonly unread: number;
@@ -15,9 +18,10 @@ export interface UdpCounts {
  * crosses the same link over TCP, some 20 to 40 packets.
  */
 export async function udpCounts(netns: string): Promise<UdpCounts> {
-  const { InDatagrams: read, InErrors: unread } = udpOf(await textIn(netns, "/proc/net/snmp"));
+  const udp = udpOf(await textIn(netns, "/proc/net/snmp"));
+  const { InDatagrams: read, InErrors: unread, NoPorts: late } = udp;
   const dropped = await textIn(netns, `/sys/class/net/${DEVICE}/statistics/tx_dropped`);
-  return { arrived: read + unread, unread, unsent: Number(dropped) };
+  return { arrived: read + unread + late, unread, unsent: Number(dropped) };
 }
 
 /** The two lines of UDP in `/proc/net/snmp`: names, then values. */
