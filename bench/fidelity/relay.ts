@@ -3,6 +3,7 @@ import type { WanProfile } from "../../src/emulator/settings.ts";
 import { growReceiveBuffer } from "../../src/host/receive_buffer.ts";
 import { Serving } from "../../src/testing/site_process.ts";
 import { computerOf, type Finding, finding, lossOf, medianOf } from "./judge.ts";
+import { filledShare } from "./filled.ts";
 import { type FidelityOptions, paceFor } from "./options.ts";
 
 const HEADER_BYTES = 28;
@@ -44,6 +45,12 @@ export async function measureRelay(
     });
     // Offered more slowly than the link's own rate, it would not have filled.
     const wanted = rate * rated.sendSeconds / 8 / FULL_BYTES;
+    const filled = filledShare(rated.sentAtMs, {
+      packetBytes: FULL_BYTES,
+      rateBitsPerSecond: rate,
+      queueBytes: profile.forward.queueBytes,
+      fromMs: rated.sentAtMs[0] + SETTLE_MS,
+    });
 
     const { packetBytes, packetsPerSecond } = paceFor(rate);
     const lossy = await crossing({ client, server, counters, tailMs }, {
@@ -62,7 +69,7 @@ export async function measureRelay(
         measured: delayMs,
       }),
       finding({ ...where, computer: rateComputer }, "rate, UDP", {
-        expected: rate,
+        expected: rate * filled,
         measured: rateOf(rated.arrivals, FULL_BYTES),
       }),
       finding({ ...where, computer: lossComputer }, "loss", {
@@ -92,7 +99,7 @@ async function crossing(
   server.take();
   const before = await readCounters(counters);
   const startMs = performance.now();
-  await client.send(flow);
+  const sentAtMs = await client.send(flow);
   const sendSeconds = (performance.now() - startMs) / 1000;
   await pause(tailMs);
   const after = await readCounters(counters);
@@ -102,6 +109,7 @@ async function crossing(
   const delivered = of(({ forward }) => forward.deliveredPackets);
   return {
     sendSeconds,
+    sentAtMs,
     arrivals,
     sent: flow.packets,
     dropped: Math.max(0, flow.packets - offered) + Math.max(0, delivered - arrivals.length),
@@ -120,6 +128,7 @@ interface Flow {
 
 interface Crossing {
   readonly sendSeconds: number;
+  readonly sentAtMs: readonly number[];
   readonly arrivals: readonly Arrival[];
   readonly sent: number;
   /** By sockets, before the relay or behind it. */
@@ -179,19 +188,23 @@ class Sender implements Disposable {
     this.#to = { transport: "udp", hostname, port: Number(port) };
   }
 
-  /** Evenly, some in each millisecond. */
-  async send({ packets, packetBytes, perSecond }: Flow): Promise<void> {
+  /** Evenly, some in each millisecond. @returns when each left, ms */
+  async send({ packets, packetBytes, perSecond }: Flow): Promise<readonly number[]> {
     const bytes = new Uint8Array(packetBytes - HEADER_BYTES);
     const view = new DataView(bytes.buffer);
     const startMs = performance.now();
+    const sentAtMs: number[] = [];
     for (let sent = 0; sent < packets;) {
       const due = Math.min(packets, (performance.now() - startMs) * perSecond / 1000);
       for (; sent < due; sent++) {
-        view.setFloat64(0, performance.now());
+        const nowMs = performance.now();
+        sentAtMs.push(nowMs);
+        view.setFloat64(0, nowMs);
         await this.#socket.send(bytes, this.#to);
       }
       await pause(1);
     }
+    return sentAtMs;
   }
 
   [Symbol.dispose](): void {

@@ -6,6 +6,7 @@ import {
   lossOf,
   toleranceOf,
 } from "../../bench/fidelity/judge.ts";
+import { filledShare } from "../../bench/fidelity/filled.ts";
 import { paceFor } from "../../bench/fidelity/options.ts";
 import { loadProfile } from "../../src/emulator/load_profile.ts";
 import { requires } from "../../src/testing/requirements.ts";
@@ -45,6 +46,18 @@ Deno.test("lossOf() adds single losses, bursts and corruption as chances, not as
   const { forward } = await loadProfile("leo-satellite");
   assert.ok(Math.abs(lossOf(forward) - 0.004) < 0.0005, `${lossOf(forward)}`);
   assert.equal(lossOf({ ...forward, burstLoss: null, lossRatio: 0.5, corruptRatio: 0.5 }), 0.75);
+});
+
+Deno.test("bursts further apart than the queue is long leave a link idle, however much is offered", () => {
+  // 1 MB/s: a packet of 1000 bytes each ms; 3 of them wait.
+  const link = { packetBytes: 1000, rateBitsPerSecond: 8e6, queueBytes: 3000, fromMs: 0 };
+  const bursts = (everyMs: number, packets: number) =>
+    Array.from({ length: 100 * packets }, (_, i) => Math.floor(i / packets) * everyMs);
+  assert.equal(filledShare(bursts(1, 2), link), 1);
+  assert.equal(filledShare(bursts(3, 10), link), 1);
+  const apart = filledShare(bursts(6, 10), link);
+  assert.ok(Math.abs(apart - 0.5) < 0.02, `${apart}`);
+  assert.ok(filledShare(bursts(6, 10), { ...link, fromMs: 300 }) < 0.52);
 });
 
 Deno.test("packets are small enough that 100,000 of them pass a slow link within a minute", () => {
