@@ -109,6 +109,8 @@ export const limits = z.strictObject({
   keptDepartureMs: z.number().int().min(0).max(KEPT_MS_MAX).default(24 * HOUR_MS),
   /** How often UDP is tried again while a link goes over TCP because UDP did not pass. */
   udpRetryMs: z.number().int().min(1000).max(24 * HOUR_MS).default(60_000),
+  /** Up to this round trip a link goes over TCP with BBR; 0: for no path's length. */
+  shortRoundTripMs: z.number().int().min(0).max(250).default(50),
 });
 
 /** Where the means `dns` changes records of a zone, and with which key. */

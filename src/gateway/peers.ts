@@ -37,6 +37,8 @@ export interface LinkLimits {
   readonly unacknowledgedBytesMax: number;
   /** How often UDP is tried again while it does not pass; default `UDP_RETRY_MS`. */
   readonly udpRetryMs?: number;
+  /** See `CarrierJudge`. */
+  readonly shortRoundTripMs?: number;
 }
 
 /** Where the configuration is not asked. */
@@ -247,6 +249,7 @@ export class PeerRegistry {
       clock,
       mode: carrier ?? "auto",
       udpRetryMs: limits?.udpRetryMs ?? UDP_RETRY_MS,
+      shortRoundTripMs: limits?.shortRoundTripMs,
       // The address is read at each dial: it may be added or changed later.
       dial: async (kind, signal) => (await this.#endpoint).dial(peerName, signal, kind),
       cpuMs: cpuMs ?? null,

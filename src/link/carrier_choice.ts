@@ -24,6 +24,8 @@ export interface CarrierChoiceOptions {
   readonly mode: CarrierMode;
   /** How often UDP is tried again while it does not pass. */
   readonly udpRetryMs: number;
+  /** See `CarrierJudge`. */
+  readonly shortRoundTripMs?: number;
   readonly dial: DialKind;
   /** CPU time of this process so far, ms; null where it cannot be told. */
   readonly cpuMs: (() => number) | null;
@@ -55,7 +57,7 @@ export interface CarrierInUse {
 export class CarrierChoice {
   readonly #options: CarrierChoiceOptions;
   readonly #race: CarrierRace;
-  readonly #judge = new CarrierJudge();
+  readonly #judge: CarrierJudge;
   /** Why a connection that was dialled here was made. */
   readonly #reasons = new WeakMap<Carrier, string>();
   readonly #closed = new AbortController();
@@ -79,6 +81,7 @@ export class CarrierChoice {
     this.#options = options;
     this.#race = new CarrierRace(options.clock, options.dial);
     this.#wanted = options.mode === "auto" ? "quic" : options.mode;
+    this.#judge = new CarrierJudge(options.shortRoundTripMs);
     this.#udpRetryMs = options.udpRetryMs;
     this.#congestionControl = options.expectedControl;
   }

@@ -33,7 +33,7 @@ export const FAR_ROUND_TRIP_MS = 250;
  * left again that was taken for the path being short.
  */
 export const SHORT_ROUND_TRIP_MS = 50;
-const SHORT_NO_MORE_MS = 75;
+const SHORT_NO_MORE_RATIO = 1.5;
 
 /** Loss at which UDP may be what somebody in between throttles. */
 const LOSS_SUSPECT = 0.05;
@@ -98,6 +98,9 @@ export class CarrierJudge {
   /** TLS is used for the path being short, and not for what was measured. */
   #isForShort = false;
 
+  /** @param shortMs round trip up to which a path is short, ms; 0: none is */
+  constructor(private readonly shortMs = SHORT_ROUND_TRIP_MS) {}
+
   /** Takes in one look; a verdict when something should change, or a trial has ended. */
   observe(sample: CarrierSample): Verdict | null {
     const { nowMs, kind } = sample;
@@ -142,7 +145,7 @@ export class CarrierJudge {
     if (kind === "quic") {
       this.#isForShort = false;
       const isTried = this.#figures.has("tls") || nowMs < this.#nextTrialMs;
-      if (minRoundTripMs > SHORT_ROUND_TRIP_MS || congestionControl !== "bbr") return null;
+      if (minRoundTripMs > this.shortMs || congestionControl !== "bbr") return null;
       if (isTried || !canTry) return null;
       this.#isForShort = true;
       return {
@@ -157,7 +160,7 @@ export class CarrierJudge {
       const control = congestionControl ?? "unknown";
       return { kind: "quic", reason: `TCP has no BBR here: ${control}`, isTrial: false };
     }
-    if (minRoundTripMs < SHORT_NO_MORE_MS) return null;
+    if (minRoundTripMs < SHORT_NO_MORE_RATIO * this.shortMs) return null;
     return { kind: "quic", reason: `the path is not short any more: ${length}`, isTrial: false };
   }
 

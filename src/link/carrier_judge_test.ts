@@ -17,7 +17,7 @@ type Behaviour = Pick<CarrierSample, "goodputBytesPerSecond" | "cpuShare" | "los
 
 /** Looks once a second and follows every verdict, as the choice does. */
 class World {
-  readonly judge = new CarrierJudge();
+  readonly judge: CarrierJudge;
   readonly verdicts: (Verdict & { atMs: number })[] = [];
   kind: CarrierKind;
   isBusy = true;
@@ -26,8 +26,13 @@ class World {
   minRoundTripMs = 100;
   nowMs = 0;
 
-  constructor(kind: CarrierKind, readonly behaviour: Record<CarrierKind, Behaviour>) {
+  constructor(
+    kind: CarrierKind,
+    readonly behaviour: Record<CarrierKind, Behaviour>,
+    shortMs?: number,
+  ) {
     this.kind = kind;
+    this.judge = new CarrierJudge(shortMs);
   }
 
   run(ms: number): void {
@@ -211,6 +216,11 @@ Deno.test("a short path is TCP's at once where that has BBR, idle or not, and no
     without.run(60_000);
     assert.deepEqual(without.kinds, []);
   }
+  const never = new World("quic", { quic: calm, tls: calm }, 0);
+  never.minRoundTripMs = 0.2;
+  never.isBusy = false;
+  never.run(600_000);
+  assert.deepEqual(never.kinds, []);
 });
 
 Deno.test("TLS that was taken for a short path is left when the path gets long, not at any change", () => {

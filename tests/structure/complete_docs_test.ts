@@ -18,6 +18,7 @@ async function rows(path: string): Promise<string[][]> {
 function shown(name: string, value: unknown): string {
   if (typeof value !== "number") return JSON.stringify(value);
   if (name.endsWith("Ms")) {
+    if (value < MINUTE_MS) return `${value} ms`;
     return value < HOUR_MS ? `${value / MINUTE_MS} min` : `${value / HOUR_MS} h`;
   }
   if (name.endsWith("BytesMax") && value % GIB === 0) return `${value / GIB} GiB`;
