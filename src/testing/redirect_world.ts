@@ -74,11 +74,15 @@ export class RedirectWorld implements AsyncDisposable {
   /**
    * @param carrying the means that carries packets; announcements go with it
    * @param third with a site c beyond b, which the client reaches by a cable of its own as well
+   * @param limits of the sites' configurations
    */
   static async start(
     profile: string,
     carrying: Carrying,
-    { third = false }: { readonly third?: boolean } = {},
+    { third = false, limits = {} }: {
+      readonly third?: boolean;
+      readonly limits?: Readonly<Record<string, number>>;
+    } = {},
   ): Promise<RedirectWorld> {
     await using made = new AsyncDisposableStack();
     const directory = await Deno.makeTempDir({ prefix: "cw-r-" });
@@ -96,6 +100,9 @@ export class RedirectWorld implements AsyncDisposable {
       const dir = `${directory}/${name}`;
       const link = `${WAN_ADDRESSES[name].ipv4}:${LINK_PORT}`;
       const made = await initSite({ site: name, dir, link, http: `127.0.0.1:${HTTP_PORT}` });
+      const config = JSON.parse(await Deno.readTextFile(made.configPath));
+      config.limits = limits;
+      await Deno.writeTextFile(made.configPath, JSON.stringify(config));
       return { ...made, dir, link, namespace: sites[name]! };
     };
     const configs = new Map<SiteName, SiteSetup>();
