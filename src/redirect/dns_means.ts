@@ -132,7 +132,10 @@ export class DnsMeans implements Means {
     const { movingTtlSeconds } = this.settings;
     await this.#change(own, (found, index) => ({
       ...found,
-      ttlSeconds: this.#lowered(found).ttlSeconds ?? movingTtlSeconds,
+      // One that is high again was lowered by the other site, whose drain is over: nobody else would
+      // restore it.
+      ttlSeconds: (this.#restores(memory, found) ? this.#lowered(found) : found).ttlSeconds ??
+        movingTtlSeconds,
       ips: own[index].ips,
     }));
     this.#isLowered = true;
@@ -155,6 +158,13 @@ export class DnsMeans implements Means {
           : null);
       return wanted === null ? found : { ...found, ttlSeconds: wanted };
     });
+  }
+
+  /** Whether this site is the one that has lowered a set, or has added it. */
+  #restores({ sets }: Memory, { name, type }: RecordSet): boolean {
+    const before = sets.find((set) => set.name === name && set.type === type)?.ttlSeconds ?? null;
+    return before === null || before > this.settings.movingTtlSeconds ||
+      this.settings.ttlSeconds !== undefined;
   }
 
   #lowered(found: RecordSet): RecordSet {

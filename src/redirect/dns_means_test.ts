@@ -83,6 +83,22 @@ Deno.test("a move to other addresses: lowered, led there at the arrival, and the
   assert.equal(await seen("old", "retired"), "A 3600 10.2.0.5, AAAA 3600 fd02::5");
 });
 
+Deno.test("an arrival that is written after the other site's drain keeps the TTL that is restored", async () => {
+  const zone = new MemoryZone(["web.example.org. 3600 A 10.2.0.5"]);
+  const home = [{ name: "web.example.org", ip: "10.1.0.5" }];
+  const there = [{ name: "web.example.org", ip: "10.2.0.5" }];
+  const [old, fresh] = [site(zone, { records: there }).means, site(zone, { records: home }).means];
+  await old.apply(at("old", "prepared"));
+  await fresh.apply(at("new", "prepared"));
+  assert.equal(zone.text, "web.example.org. A 5 10.2.0.5");
+  await old.apply(at("old", "draining"));
+  // The new site's name server was away until now.
+  await old.apply(at("old", "retired"));
+  await fresh.apply(at("new", "draining"));
+  await fresh.apply(at("new", "retired"));
+  assert.equal(zone.text, "web.example.org. A 3600 10.1.0.5");
+});
+
 Deno.test("inside the pause nothing is asked of the name server", async () => {
   const zone = new MemoryZone(HERE);
   const { means } = site(zone);
