@@ -35,10 +35,13 @@ const CASES: Record<string, (world: World) => Promise<void>> = {
     const busy = await watch();
     for (const what of ["memory", "disk"]) await process.ask(`rate ${what} 0`);
     const [short, long] = busy.sample.memory.windows;
-    assert.ok(short.distinctBytes <= long.distinctBytes * 1.3, "less changes in less time");
     // Files of 1 MiB, chosen at random, a twentieth of the writes storing what was there.
-    const written = busy.memory * long.ms / (short.ms + long.ms);
-    const files = FILES * (1 - ((FILES - 1) / FILES) ** written);
+    const filesOf = (written: number) => FILES * (1 - ((FILES - 1) / FILES) ** written);
+    // Of the short one only that: on a busy computer a machine does not write evenly.
+    const most = (filesOf(busy.memory) + 8) * MEBIBYTE;
+    assert.ok(short.distinctBytes > 0 && short.distinctBytes < most, `${short.distinctBytes}`);
+    assert.ok(short.ms < long.ms, `${short.ms} and ${long.ms} ms`);
+    const files = filesOf(busy.memory * long.ms / (short.ms + long.ms));
     assert.ok(long.distinctBytes > 0.4 * files * MEBIBYTE, `${long.distinctBytes} of ${files}`);
     assert.ok(long.distinctBytes < (files + 8) * MEBIBYTE, `${long.distinctBytes} of ${files}`);
     assert.ok(idle.sample.memory.windows[1].distinctBytes < long.distinctBytes / 2);
