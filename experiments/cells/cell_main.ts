@@ -1,9 +1,11 @@
 import type { CellAnswer, CellOrder } from "../../src/experiment/cell_process.ts";
 import type { CellFigures } from "../../src/experiment/row.ts";
+import { endDescendants } from "./descendants.ts";
 
 /**
  * What every process of a cell does: reads its order, runs it, prints the answer as its last line.
- * SIGTERM takes everything down that `owned` has got, and ends it without an answer.
+ * SIGTERM takes everything down that `owned` has got, ends what was being started, and ends it without
+ * an answer.
  */
 export async function runCell(
   work: (order: CellOrder, owned: AsyncDisposableStack) => Promise<CellFigures>,
@@ -16,6 +18,8 @@ export async function runCell(
       if (stopped) return;
       stopped = true;
       await owned.disposeAsync().catch(() => {});
+      // What was about to be owned would outlive this process, with its output open.
+      await endDescendants().catch(() => {});
       Deno.exit(130);
     });
   }

@@ -8,6 +8,8 @@ import type { Scenario } from "./schema.ts";
 const ROOT = `${import.meta.dirname}/../..`;
 /** After this a cell that was told to stop is killed. */
 const STOP_MS = 30_000;
+/** After its end its output ends, unless it has left something behind that holds it open. */
+const OUTPUT_MS = 5_000;
 
 /** What the process of a cell reads, as one line of JSON on its standard input. */
 export interface CellOrder {
@@ -87,12 +89,29 @@ async function inProcess(order: CellOrder, signal: AbortSignal): Promise<CellAns
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(JSON.stringify(order))).catch(() => {});
     await writer.close().catch(() => {});
-    const { code, stdout, stderr } = await child.output();
-    return answerOf(code, stdout, stderr);
+    const left = new AbortController();
+    const leftBehind = child.status.then(async ({ code }): Promise<CellAnswer> => {
+      await pause(OUTPUT_MS, left.signal);
+      return { error: `The process of the cell ended with code ${code} and left others behind` };
+    });
+    const answered = child.output().then(({ code, stdout, stderr }) =>
+      answerOf(code, stdout, stderr)
+    );
+    return await Promise.race([answered, leftBehind]).finally(() => left.abort());
   } finally {
     signal.removeEventListener("abort", onAbort);
     clearTimeout(killer);
   }
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      resolve();
+    }, { once: true });
+  });
 }
 
 function answerOf(code: number, stdout: Uint8Array, stderr: Uint8Array): CellAnswer {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { endDescendants } from "../../experiments/cells/descendants.ts";
 import { readResults } from "../../src/experiment/row_store.ts";
 
 const ROOT = new URL("../../", import.meta.url).pathname;
@@ -56,6 +57,21 @@ async function bare(...args: string[]): Promise<Deno.Command> {
 async function rowCount(out: string): Promise<number> {
   return await readResults(out).then(({ rows }) => rows.length, () => 0);
 }
+
+Deno.test("what a cell was starting when it was told to stop is ended, and holds no output open", async () => {
+  const script = "sleep 300 & sh -c 'sleep 300' & echo started; wait";
+  const child = new Deno.Command("sh", {
+    args: ["-c", script],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "null",
+  }).spawn();
+  const reader = child.stdout.getReader();
+  assert.equal(new TextDecoder().decode((await reader.read()).value), "started\n");
+  await endDescendants(child.pid);
+  assert.equal((await reader.read()).done, true, "the output has ended");
+  await child.status;
+});
 
 Deno.test("an experiment with real gateways is interrupted, continued and reported", async () => {
   const directory = await Deno.makeTempDir();
