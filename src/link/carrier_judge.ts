@@ -155,10 +155,10 @@ export class CarrierJudge {
       };
     }
     if (!this.#isForShort) return null;
-    if (congestionControl !== "bbr") {
+    // Null: not known yet.
+    if (congestionControl !== null && congestionControl !== "bbr") {
       this.cancel(nowMs);
-      const control = congestionControl ?? "unknown";
-      return { kind: "quic", reason: `TCP has no BBR here: ${control}`, isTrial: false };
+      return { kind: "quic", reason: `TCP has no BBR here: ${congestionControl}`, isTrial: false };
     }
     if (minRoundTripMs < SHORT_NO_MORE_RATIO * this.shortMs) return null;
     return { kind: "quic", reason: `the path is not short any more: ${length}`, isTrial: false };
