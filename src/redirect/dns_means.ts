@@ -82,7 +82,7 @@ export class DnsMeans implements Means {
     }
     if (!this.#isLowered) {
       // Written although it may be so already: that the key may do it is known before the move.
-      await this.#change(memory.sets, (found) => this.#lowered(found), "always");
+      await this.#change(memory.sets, (found) => this.#lowered(memory, found), "always");
       this.#isLowered = true;
     }
     return this.#cachedText(memory);
@@ -132,10 +132,7 @@ export class DnsMeans implements Means {
     const { movingTtlSeconds } = this.settings;
     await this.#change(own, (found, index) => ({
       ...found,
-      // One that is high again was lowered by the other site, whose drain is over: nobody else would
-      // restore it.
-      ttlSeconds: (this.#restores(memory, found) ? this.#lowered(found) : found).ttlSeconds ??
-        movingTtlSeconds,
+      ttlSeconds: this.#lowered(memory, found).ttlSeconds ?? movingTtlSeconds,
       ips: own[index].ips,
     }));
     this.#isLowered = true;
@@ -167,9 +164,13 @@ export class DnsMeans implements Means {
       this.settings.ttlSeconds !== undefined;
   }
 
-  #lowered(found: RecordSet): RecordSet {
+  /**
+   * One that is high and was not when this site looked has been restored by the other site since:
+   * nobody would restore it again.
+   */
+  #lowered(memory: Memory, found: RecordSet): RecordSet {
     const { movingTtlSeconds } = this.settings;
-    if (found.ttlSeconds === null) return found;
+    if (found.ttlSeconds === null || !this.#restores(memory, found)) return found;
     return { ...found, ttlSeconds: Math.min(found.ttlSeconds, movingTtlSeconds) };
   }
 
@@ -181,6 +182,9 @@ export class DnsMeans implements Means {
   ): Promise<void> {
     const server = this.#requireServer();
     for (let attempt = 1; attempt <= TRIES; attempt++) {
+      // The other site may change no more than a TTL meanwhile. A zone that changes all the time must
+      // not hold up a move for good: the last try looks at the sets alone.
+      const version = attempt < TRIES ? await server.version() : null;
       const found = await readAll(server, sets);
       const pairs = found.map((each, index) => ({ each, wanted: wish(each, index) }))
         .filter(({ each, wanted }) =>
@@ -188,7 +192,7 @@ export class DnsMeans implements Means {
         );
       if (pairs.length === 0) return;
       const before = pairs.map(({ each }) => each);
-      if (await server.update(before, pairs.map(({ wanted }) => wanted))) return;
+      if (await server.update(before, pairs.map(({ wanted }) => wanted), version)) return;
     }
     const names = sets.map(({ name }) => name).join(", ");
     throw new GatewayError("redirect_failed", `Cannot change ${names}: others change it as well`, {

@@ -99,6 +99,55 @@ Deno.test("an arrival that is written after the other site's drain keeps the TTL
   assert.equal(zone.text, "web.example.org. A 3600 10.1.0.5");
 });
 
+/** A machine that comes home from 10.2.0.5, whose TTL the site that it leaves has lowered. */
+async function comingHome() {
+  const zone = new MemoryZone(["web.example.org. 3600 A 10.2.0.5"]);
+  const records = (ip: string) => ({ records: [{ name: "web.example.org", ip }] });
+  const old = site(zone, records("10.2.0.5")).means;
+  const fresh = site(zone, records("10.1.0.5")).means;
+  await old.apply(at("old", "prepared"));
+  return { zone, old, fresh };
+}
+
+/** Has somebody else come between the next reading and its update. */
+function interrupted(zone: MemoryZone, by: () => Promise<unknown>): void {
+  zone.beforeUpdate = async () => {
+    zone.beforeUpdate = () => {};
+    await by();
+  };
+}
+
+Deno.test("a TTL that is restored while the other site writes its arrival stays restored", async () => {
+  for (const later of ["old", "new"] as const) {
+    const { zone, old, fresh } = await comingHome();
+    await fresh.apply(at("new", "prepared"));
+    const restore = () => old.apply(at("old", "retired"));
+    const lead = () => fresh.apply(at("new", "draining"));
+    interrupted(zone, later === "old" ? lead : restore);
+    await (later === "old" ? restore() : lead());
+    await fresh.apply(at("new", "retired"));
+    assert.equal(zone.text, "web.example.org. A 3600 10.1.0.5", `${later} writes last`);
+  }
+});
+
+Deno.test("a site that found the TTL lowered does not lower it once more when that has been undone", async () => {
+  const { zone, old, fresh } = await comingHome();
+  // A cancel while the other site still prepares.
+  interrupted(zone, () => old.apply(at("old", "bound")));
+  await fresh.apply(at("new", "prepared"));
+  await fresh.apply(at("new", "bound"));
+  assert.equal(zone.text, "web.example.org. A 3600 10.2.0.5");
+});
+
+Deno.test("a zone in which others change names all the time holds up no move", async () => {
+  const { zone, fresh } = await comingHome();
+  let others = 0;
+  zone.beforeUpdate = () =>
+    zone.set("other.example.org. A", { ttlSeconds: 60, ips: [`10.9.0.${++others}`] });
+  await fresh.apply(at("new", "draining"));
+  assert.match(zone.text, /^web\.example\.org\. A 5 10\.1\.0\.5$/m);
+});
+
 Deno.test("inside the pause nothing is asked of the name server", async () => {
   const zone = new MemoryZone(HERE);
   const { means } = site(zone);
@@ -128,7 +177,7 @@ Deno.test("after a crash the arrival is not written a second time: the machine m
   for (const stage of ["prepared", "redirecting", "draining"] as const) {
     await means.apply(at("new", stage));
   }
-  zone.sets.set("web.example.org. A", { ttlSeconds: 5, ips: ["10.3.0.5"] });
+  zone.set("web.example.org. A", { ttlSeconds: 5, ips: ["10.3.0.5"] });
   const successor = restarted();
   await successor.apply(at("new", "draining"));
   await successor.apply(at("new", "retired"));
@@ -150,7 +199,7 @@ Deno.test("what somebody else changes between reading and writing is read again,
   const zone = new MemoryZone(HERE);
   const { means } = site(zone);
   zone.beforeUpdate = () => {
-    zone.sets.set("web.example.org. A", { ttlSeconds: 3600, ips: ["10.9.0.9"] });
+    zone.set("web.example.org. A", { ttlSeconds: 3600, ips: ["10.9.0.9"] });
     zone.beforeUpdate = () => {};
   };
   await means.apply(at("old", "prepared"));

@@ -20,7 +20,17 @@ export interface DnsAnswer {
   readonly status: string | null;
   /** It is a primary or secondary of the zone: its TTLs are those of the zone itself. */
   readonly isAuthoritative: boolean;
-  readonly set: RecordSet;
+  /** Of all names and types that stand in the answer. */
+  readonly records: readonly DnsRecord[];
+}
+
+export interface DnsRecord {
+  /** As the server writes it. */
+  readonly owner: string;
+  readonly ttlSeconds: number;
+  readonly type: string;
+  /** In the form of a zone file, words apart by one space. */
+  readonly data: string;
 }
 
 /** One form for each name. */
@@ -49,28 +59,37 @@ export function recordSets(
   return [...sets.values()].map((set) => ({ ...set, ips: [...set.ips].sort() }));
 }
 
-/**
- * Reads what `dig +noall +comments +answer` prints for one name and type. Other records in the answer
- * (aliases, signatures) are left out.
- */
-export function parseDig(text: string, name: string, type: RecordType): DnsAnswer {
+/** Reads what `dig +noall +comments +answer` prints. */
+export function parseDig(text: string): DnsAnswer {
   const status = /->>HEADER<<- .*?status: ([A-Z]+)/.exec(text)?.[1] ?? null;
   const flags = /^;; flags:([a-z ]*);/m.exec(text)?.[1].split(" ") ?? [];
-  const found = text.split("\n").flatMap((line) => {
-    const [owner, ttl, , kind, ip] = line.trim().split(/\s+/);
-    if (line.startsWith(";") || kind !== type || owner.toLowerCase() !== name) return [];
-    return parseIp(ip ?? "") === null || !/^\d+$/.test(ttl) ? [] : [{ ttl: Number(ttl), ip }];
+  const records = text.split("\n").flatMap((line) => {
+    const [owner, ttl, , type, ...data] = line.trim().split(/\s+/);
+    if (line.startsWith(";") || data.length === 0 || !/^\d+$/.test(ttl)) return [];
+    return [{ owner, ttlSeconds: Number(ttl), type, data: data.join(" ") }];
   });
+  return { status, isAuthoritative: flags.includes("aa"), records };
+}
+
+/** The set of one name and type, without what else stands in an answer (aliases, signatures). */
+export function setIn({ records }: DnsAnswer, name: string, type: RecordType): RecordSet {
+  const found = records.filter(({ owner, type: kind, data }) =>
+    owner.toLowerCase() === name && kind === type && parseIp(data) !== null
+  );
   return {
-    status,
-    isAuthoritative: flags.includes("aa"),
-    set: {
-      name,
-      type,
-      ttlSeconds: found.length === 0 ? null : Math.min(...found.map(({ ttl }) => ttl)),
-      ips: found.map(({ ip }) => sameForm(ip)).sort(),
-    },
+    name,
+    type,
+    ttlSeconds: found.length === 0 ? null : Math.min(...found.map((each) => each.ttlSeconds)),
+    ips: found.map(({ data }) => sameForm(data)).sort(),
   };
+}
+
+/** The zone's own SOA, which no two states of it share (RFC 1035 section 3.3.13); null: not there. */
+export function versionIn({ records }: DnsAnswer, zone: string): string | null {
+  const soa = records.find(({ owner, type }) =>
+    type === "SOA" && absoluteName(owner) === absoluteName(zone)
+  );
+  return soa?.data ?? null;
 }
 
 /** True where an update would change nothing. */
@@ -83,12 +102,17 @@ export function isSameSet(one: RecordSet, other: RecordSet): boolean {
  * (RFC 2136 section 3.4). It is refused where the records are not those any more that were read.
  *
  * @param found what was read of each set in `wanted`, in that order; null: whatever is there (a dry run)
+ * @param version the zone's SOA from before the sets were read: conditions do not see a TTL (RFC 2136
+ *   section 2.4), the serial does. Null: the zone may have changed otherwise
  */
 export function updateLines(
   server: { readonly host: string; readonly port: number; readonly zone: string },
   found: readonly RecordSet[] | null,
   wanted: readonly RecordSet[],
+  version: string | null = null,
 ): string {
+  const zone = absoluteName(server.zone);
+  const unchanged = version === null ? [] : [`prereq yxrrset ${zone} SOA ${version}`];
   const conditions = (found ?? []).flatMap(({ name, type, ips }) =>
     ips.length === 0
       ? [`prereq nxrrset ${name} ${type}`]
@@ -98,6 +122,6 @@ export function updateLines(
     `update delete ${name} ${type}`,
     ...ips.map((ip) => `update add ${name} ${ttlSeconds} ${type} ${ip}`),
   ]);
-  const to = [`server ${server.host} ${server.port}`, `zone ${absoluteName(server.zone)}`];
-  return [...to, ...conditions, ...changes, "send", ""].join("\n");
+  const to = [`server ${server.host} ${server.port}`, `zone ${zone}`];
+  return [...to, ...unchanged, ...conditions, ...changes, "send", ""].join("\n");
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isInZone, parseDig, recordSets, updateLines } from "./dns_records.ts";
+import { isInZone, parseDig, recordSets, setIn, updateLines, versionIn } from "./dns_records.ts";
 
 Deno.test("names are one form each, and belong to a zone by whole labels", () => {
   assert.deepEqual(
@@ -34,17 +34,25 @@ Deno.test("an answer is read whatever stands around it, and aliases are not addr
     "web.example.org.\t3600\tIN\tA\t10.1.0.5",
     "web.example.org.\t3600\tIN\tRRSIG\tA 13 3 3600 20300101000000",
   ].join("\n");
-  const set = { name: "web.example.org.", type: "A" as const };
-  assert.deepEqual(parseDig(text, set.name, set.type), {
-    status: "NOERROR",
-    isAuthoritative: true,
-    set: { ...set, ttlSeconds: 3600, ips: ["10.1.0.5", "10.1.0.6"] },
-  });
-  assert.deepEqual(parseDig(";; no servers could be reached\n", set.name, set.type), {
-    status: null,
-    isAuthoritative: false,
-    set: { ...set, ttlSeconds: null, ips: [] },
-  });
+  const [name, type] = ["web.example.org.", "A"] as const;
+  const answer = parseDig(text);
+  assert.equal(answer.status, "NOERROR");
+  assert.ok(answer.isAuthoritative);
+  const ips = ["10.1.0.5", "10.1.0.6"];
+  assert.deepEqual(setIn(answer, name, type), { name, type, ttlSeconds: 3600, ips });
+  const none = parseDig(";; no servers could be reached\n");
+  assert.deepEqual(none, { status: null, isAuthoritative: false, records: [] });
+  assert.deepEqual(setIn(none, name, type), { name, type, ttlSeconds: null, ips: [] });
+});
+
+Deno.test("a zone's version is its own SOA with the serial, not the one of a zone above", () => {
+  const soa = (owner: string) =>
+    parseDig(`${owner}\t60\tIN\tSOA\tns.${owner} root.${owner} 17 3600  600 86400 60\n`);
+  assert.equal(
+    versionIn(soa("Example.org."), "example.org"),
+    "ns.Example.org. root.Example.org. 17 3600 600 86400 60",
+  );
+  assert.equal(versionIn(soa("org."), "example.org"), null);
 });
 
 Deno.test("an update replaces sets in one message, on the condition that they are what was read", () => {
@@ -56,9 +64,11 @@ Deno.test("an update replaces sets in one message, on the condition that they ar
     ttlSeconds: 5,
     ips: ["fd02::5"],
   }];
-  assert.deepEqual(updateLines(server, [set, absent], wanted).split("\n"), [
+  const soa = "ns.example.org. root.example.org. 17 3600 600 86400 60";
+  assert.deepEqual(updateLines(server, [set, absent], wanted, soa).split("\n"), [
     "server 192.0.2.53 53",
     "zone example.org.",
+    `prereq yxrrset example.org. SOA ${soa}`,
     "prereq yxrrset web.example.org. A 10.1.0.5",
     "prereq nxrrset web.example.org. AAAA",
     "update delete web.example.org. A",

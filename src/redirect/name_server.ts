@@ -1,5 +1,15 @@
 import { GatewayError } from "../core/errors.ts";
-import { isInZone, parseDig, type RecordSet, type RecordType, updateLines } from "./dns_records.ts";
+import {
+  absoluteName,
+  type DnsAnswer,
+  isInZone,
+  parseDig,
+  type RecordSet,
+  type RecordType,
+  setIn,
+  updateLines,
+  versionIn,
+} from "./dns_records.ts";
 import type { CommandEnd } from "./host_commands.ts";
 
 /** A zone's primary and the key for it, as the site's configuration names it. */
@@ -56,6 +66,20 @@ export class NameServer {
    *   `redirect_failed`: the program is not there
    */
   async read(name: string, type: RecordType): Promise<RecordSet> {
+    return setIn(await this.#ask(name, type), name, type);
+  }
+
+  /**
+   * Something that every change of the zone changes; null where the zone does not tell.
+   *
+   * @throws {GatewayError} as `read` does
+   */
+  async version(): Promise<string | null> {
+    const zone = absoluteName(this.settings.zone);
+    return versionIn(await this.#ask(zone, "SOA"), zone);
+  }
+
+  async #ask(name: string, type: RecordType | "SOA"): Promise<DnsAnswer> {
     const { keyFile, zone } = this.settings;
     const end = await this.#run([
       ...["dig", `@${this.#host}`, "-p", `${this.#port}`, "-k", keyFile, "+tcp", "+norecurse"],
@@ -63,7 +87,8 @@ export class NameServer {
     ], null);
     // It goes on without a signature then.
     if (/Couldn't read key/.test(end.stderr + end.stdout)) throw this.#keyUnreadable();
-    const { status, isAuthoritative, set } = parseDig(end.stdout, name, type);
+    const answer = parseDig(end.stdout);
+    const { status, isAuthoritative } = answer;
     if (status === null) throw this.#unreachable();
     if (status === "NOTAUTH") throw this.#refused(name, "NOTAUTH, the key is not good there");
     if (
@@ -75,7 +100,7 @@ export class NameServer {
         { hint: "address in nameServers has to be the zone's primary" },
       );
     }
-    if (status === "NOERROR" || status === "NXDOMAIN") return set;
+    if (status === "NOERROR" || status === "NXDOMAIN") return answer;
     throw this.#unreachable(status);
   }
 
@@ -83,11 +108,16 @@ export class NameServer {
    * Replaces sets at once.
    *
    * @param found as they were read, in the order of `wanted`
+   * @param version as it was read before them; null: other changes of the zone do not matter
    * @returns false where they are not that any more, and nothing was done
    * @throws {GatewayError} as `read` does
    */
-  async update(found: readonly RecordSet[], wanted: readonly RecordSet[]): Promise<boolean> {
-    const end = await this.#run(this.#command(), this.#lines(found, wanted));
+  async update(
+    found: readonly RecordSet[],
+    wanted: readonly RecordSet[],
+    version: string | null,
+  ): Promise<boolean> {
+    const end = await this.#run(this.#command(), this.#lines(found, wanted, version));
     if (end.success) return true;
     const said = end.stdout + end.stderr;
     if (CHANGED.test(said)) return false;
@@ -116,9 +146,13 @@ export class NameServer {
     return ["nsupdate", "-v", "-t", `${ANSWER_SECONDS}`, "-k", this.settings.keyFile];
   }
 
-  #lines(found: readonly RecordSet[] | null, wanted: readonly RecordSet[]): string {
+  #lines(
+    found: readonly RecordSet[] | null,
+    wanted: readonly RecordSet[],
+    version: string | null = null,
+  ): string {
     const { zone } = this.settings;
-    return updateLines({ host: this.#host, port: this.#port, zone }, found, wanted);
+    return updateLines({ host: this.#host, port: this.#port, zone }, found, wanted, version);
   }
 
   async #run(command: readonly string[], input: string | null): Promise<CommandEnd> {

@@ -10,7 +10,8 @@ export class MemoryZone {
   /** What the next commands print instead of doing anything, by their first word. */
   readonly failing = new Map<string, CommandEnd>();
   /** Called before an update is looked at: somebody else changes something. */
-  beforeUpdate: () => void = () => {};
+  beforeUpdate: () => void | Promise<void> = () => {};
+  #serial = 1;
 
   constructor(lines: readonly string[]) {
     for (const line of lines) {
@@ -23,8 +24,14 @@ export class MemoryZone {
     this.calls.push({ command, input });
     const failure = this.failing.get(command[0]);
     if (failure) return Promise.resolve(failure);
-    return Promise.resolve(command[0] === "dig" ? this.#dig(command) : this.#update(input!));
+    return command[0] === "dig" ? Promise.resolve(this.#dig(command)) : this.#update(input!);
   };
+
+  /** Another client's change. */
+  set(key: string, set: { ttlSeconds: number; ips: readonly string[] }): void {
+    this.sets.set(key, set);
+    this.#serial++;
+  }
 
   get text(): string {
     return [...this.sets].map(([key, { ttlSeconds, ips }]) => `${key} ${ttlSeconds} ${ips}`).sort()
@@ -33,19 +40,28 @@ export class MemoryZone {
 
   #dig(command: readonly string[]): CommandEnd {
     const [name, type] = command.slice(-2);
-    const set = this.sets.get(`${name} ${type}`);
+    const set = type === "SOA"
+      ? { ttlSeconds: 3600, ips: [this.#soa] }
+      : this.sets.get(`${name} ${type}`);
     const answers = (set?.ips ?? []).map((ip) => `${name}\t${set!.ttlSeconds}\tIN\t${type}\t${ip}`);
     const header = ";; ->>HEADER<<- opcode: QUERY, status: NOERROR, id: 1\n" +
       ";; flags: qr aa; QUERY: 1, ANSWER: 1, AUTHORITY: 1, ADDITIONAL: 3\n";
     return { success: true, stdout: [header, ...answers, ""].join("\n"), stderr: "" };
   }
 
-  #update(input: string): CommandEnd {
-    this.beforeUpdate();
+  get #soa(): string {
+    return `ns.example.org. hostmaster.example.org. ${this.#serial} 3600 600 86400 60`;
+  }
+
+  async #update(input: string): Promise<CommandEnd> {
+    await this.beforeUpdate();
     const required = new Map<string, string[]>();
     const lines = input.split("\n").map((line) => line.split(" "));
-    for (const [verb, what, name, type, ip] of lines) {
+    for (const [verb, what, name, type, ...data] of lines) {
+      const ip = data.join(" ");
       if (verb !== "prereq") continue;
+      if (type === "SOA" && ip !== this.#soa) return refusal("NXRRSET");
+      if (type === "SOA") continue;
       if (what === "nxrrset" && this.sets.has(`${name} ${type}`)) return refusal("YXRRSET");
       if (what === "yxrrset") {
         required.set(`${name} ${type}`, [...required.get(`${name} ${type}`) ?? [], ip]);
@@ -61,6 +77,7 @@ export class MemoryZone {
       if (what === "delete") this.sets.delete(`${name} ${rest[0]}`);
       else this.#add(`${name} ${rest[1]}`, Number(rest[0]), rest[2]);
     }
+    this.#serial++;
     return { success: true, stdout: "", stderr: "" };
   }
 

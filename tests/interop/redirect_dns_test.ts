@@ -2,7 +2,9 @@ import assert from "node:assert/strict";
 import { redirectSettings } from "../../src/guest/addresses.ts";
 import { systemClock } from "../../src/host/system_clock.ts";
 import { DnsMeans, type DnsSettings } from "../../src/redirect/dns_means.ts";
+import { HostCommands } from "../../src/redirect/host_commands.ts";
 import type { Target } from "../../src/redirect/means.ts";
+import { NameServer } from "../../src/redirect/name_server.ts";
 import { Redirects, type RedirectStore } from "../../src/redirect/redirects.ts";
 import type { RedirectSide } from "../../src/redirect/state.ts";
 import { type BindProcess, startBind } from "../../src/testing/bind_process.ts";
@@ -145,6 +147,28 @@ Deno.test({
     assert.deepEqual(await bind.records(NAME), records(3600, "10.2.0.5", "fd02::5"));
     await old.redirects.close();
     await fresh.redirects.close();
+  },
+});
+
+Deno.test({
+  name: "BIND refuses an update where no more than a TTL has changed since the reading",
+  ...NEEDS,
+  async fn() {
+    await using bind = await startBind(ZONE);
+    const host = new HostCommands();
+    const server = new NameServer(serversOf(bind).main, (...run) => host.attempt(...run));
+    const read = async () => {
+      const version = await server.version();
+      return { version, set: await server.read(`${NAME}.`, "A") };
+    };
+    const before = await read();
+    const update = (ttlSeconds: number, { version, set }: typeof before) =>
+      server.update([set], [{ ...set, ttlSeconds }], version);
+    assert.ok(await update(60, before));
+    assert.equal(await update(5, before), false);
+    const now = await read();
+    assert.deepEqual(now.set, { ...before.set, ttlSeconds: 60 });
+    assert.ok(await update(5, now));
   },
 });
 
