@@ -5,10 +5,13 @@ import { CarriedRatio } from "./pacer_carried.ts";
 import { Darkness } from "./pacer_darkness.ts";
 import { Dips } from "./pacer_dip.ts";
 import { BottleneckEstimate, clampRate, FALL } from "./pacer_estimate.ts";
+import { FirstFlight } from "./pacer_flight.ts";
 import { Headroom } from "./pacer_headroom.ts";
 import { LimitHold } from "./pacer_hold.ts";
+import type { PacerInput } from "./pacer_input.ts";
 import { PathNoise } from "./pacer_noise.ts";
 import { Overflow } from "./pacer_overflow.ts";
+import { Overshoot } from "./pacer_overshoot.ts";
 import { Probe } from "./pacer_probe.ts";
 import { QueueDelay } from "./pacer_queue.ts";
 import type { DeliverySample } from "./path_delivery.ts";
@@ -33,6 +36,8 @@ const STARTUP_SURE = 0.95;
 const FAR_STARTUP_SURE = 0.9;
 const FAR_STARTUP_LEAST = 0.8;
 const FAR_LOOP_MS = 90;
+/** Beside a queue the mean of a shorter time will do. */
+const LATELY_CARRIED_LEAST = 0.85;
 /** A mean over longer turns than this would tell of the limit too late. */
 const STARTUP_LOOP_MS_MAX = 250;
 /** As long as more is, delay makes the start slower, no more. */
@@ -82,25 +87,6 @@ const MEMORY_MS_MAX = 20;
 
 export type PacerPhase = "startup" | "cruise";
 
-/** What one feedback tells the pacer. */
-export interface PacerInput {
-  readonly nowMs: number;
-  /** Least one-way time lately, in the difference of both clocks; null without a mark. */
-  readonly transitMs: number | null;
-  readonly delivery: DeliverySample | null;
-  readonly minRoundTripMs: number;
-  /** The latest. */
-  readonly roundTripMs: number;
-  /** Marked bytes that have arrived, and when the last of them did, by the peer's clock. */
-  readonly arrivedBytes: number;
-  readonly arrivedAtMs: number;
-  /** Totals of all streams: written here, read by the peer. */
-  readonly sentBytes: number;
-  readonly readBytes: number;
-  /** True when the pacer, and not the lack of data, decided how much was sent. */
-  readonly isPaced: boolean;
-}
-
 /**
  * Finds the bottleneck's rate and keeps its queue short; pure, time is an argument.
  *
@@ -123,14 +109,17 @@ export class Pacer {
   readonly #noise = new PathNoise();
   readonly #arrived = new ArrivedRate();
   readonly #overflow = new Overflow();
-  readonly #carried = new CarriedRatio();
+  readonly #carried = new CarriedRatio(3, 300);
+  /** The same over a shorter time. */
+  readonly #latelyCarried = new CarriedRatio(1.5, 100);
   readonly #headroom = new Headroom();
   readonly #backlog = new ReadBacklog();
   readonly #darkness = new Darkness();
   readonly #dips = new Dips();
   readonly #probe = new Probe();
-  /** Of a short path. */
-  readonly #hold = new LimitHold();
+  readonly #flight = new FirstFlight();
+  readonly #overshoot = new Overshoot();
+  readonly #shortHold = new LimitHold();
   #takenAtMs: number | null = null;
   /** When the estimate last fell for what is not read. */
   #behindAtMs = -Infinity;
@@ -142,11 +131,16 @@ export class Pacer {
     return this.#phase;
   }
 
+  /** The start of a path that is not short: the faster it is known, the better. */
+  get isDoubling(): boolean {
+    return this.#phase === "startup" && !this.#isShort;
+  }
+
   get rateBytesPerSecond(): number {
     return this.#rate;
   }
 
-  /** Null until the bottleneck was seen. */
+  /** Null until it was seen. */
   get bottleneckBytesPerSecond(): number | null {
     return this.#phase === "startup" ? null : this.#estimate.bytesPerSecond;
   }
@@ -171,14 +165,14 @@ export class Pacer {
   }
 
   take(input: PacerInput): void {
-    const { nowMs, transitMs, delivery, isPaced } = input;
+    const { nowMs, transitMs, delivery, isPaced, isHasty } = input;
     this.#minRoundTripMs = input.minRoundTripMs;
     if (this.#takenAtMs === null) this.#start(nowMs);
     else if (nowMs - this.#takenAtMs > SILENCE_MS) this.#resume(nowMs);
     this.#takenAtMs = nowMs;
     if (transitMs !== null) this.#queue.add(transitMs, nowMs, this.#minRoundTripMs);
-    if (delivery !== null) this.#estimateFrom(delivery, nowMs, isPaced);
-    const isSettled = this.#isShort && this.#hold.isSettled(nowMs);
+    if (delivery !== null) this.#estimateFrom(delivery, input);
+    const isSettled = this.#isShort && this.#shortHold.isSettled(nowMs);
     this.#headroom.take(isSettled ? delivery?.newLossRatio ?? null : null, nowMs);
     // Below the limit there is no queue: what looks like one then is jitter, or a busy program.
     if (isSettled) this.#allowance.noticeEmpty(this.#queue.ms);
@@ -189,7 +183,10 @@ export class Pacer {
     if (this.#isRoom && this.#estimate.bytesPerSecond < ROOM_BYTES_PER_SECOND_MIN) {
       this.#estimate.assume(ROOM_BYTES_PER_SECOND_MIN);
     }
-    this.#rate = clampRate(this.#estimate.bytesPerSecond * this.#gain(nowMs, isPaced));
+    const sentBytesPerSecond = delivery?.sentBytesPerSecond ?? null;
+    this.#flight.take({ sentBytesPerSecond, isPaced, loopMs: this.#loopMs(), nowMs });
+    const rate = this.#estimate.bytesPerSecond * this.#gain(nowMs, isPaced);
+    this.#rate = clampRate(isHasty && this.isDoubling ? this.#flight.rate(rate) : rate);
   }
 
   #start(nowMs: number): void {
@@ -206,7 +203,7 @@ export class Pacer {
     this.#carried.reset();
     this.#queuedSinceMs = null;
     this.#darkness.resume(nowMs);
-    this.#hold.end();
+    this.#shortHold.end();
     if (this.#phase === "cruise") this.#dips.postpone(nowMs);
     this.#restartProbe(nowMs);
   }
@@ -235,9 +232,10 @@ export class Pacer {
     else this.#noise.take(noise);
   }
 
-  #estimateFrom(delivery: DeliverySample, nowMs: number, isPaced: boolean): void {
+  #estimateFrom(delivery: DeliverySample, input: PacerInput): void {
+    const { nowMs, isPaced } = input;
     const { sentBytesPerSecond, carriedBytesPerSecond, arrivedBytesPerSecond } = delivery;
-    this.#watchCarried(delivery, nowMs, isPaced);
+    this.#watchCarried(delivery, input);
     const estimate = this.#estimate.bytesPerSecond;
     let known = carriedBytesPerSecond;
     let fall = FALL;
@@ -261,17 +259,22 @@ export class Pacer {
     if (isLasting && isPaced && !this.#isShort && bestArrived > 0) {
       known = Math.min(known, bestArrived);
     }
+    const isHidden = this.#overshoot.hides(this.#isTooLong, delivery.excessLossRatio, nowMs);
+    if (isHidden) known = Math.min(known, estimate);
     const [lastingMs, loopMs] = [this.#lastingMs(), this.#loopMs()];
     this.#estimate.take(known, nowMs, { fall, lastingMs, loopMs });
   }
 
-  #watchCarried(delivery: DeliverySample, nowMs: number, isPaced: boolean): void {
+  #watchCarried(delivery: DeliverySample, { nowMs, isPaced, isHasty }: PacerInput): void {
     const { sentBytesPerSecond, carriedBytesPerSecond, arrivedBytesPerSecond } = delivery;
     // On a long path jitter makes single samples better and worse, and their mean is what counts.
     const carried = this.#isShort ? carriedBytesPerSecond : arrivedBytesPerSecond;
     const isStartup = this.#phase === "startup";
     const loopMs = isStartup ? Math.min(STARTUP_LOOP_MS_MAX, this.#loopMs()) : this.#loopMs();
-    this.#carried.take(isPaced ? carried / sentBytesPerSecond : 1, loopMs, nowMs);
+    const isTold = isPaced && !(isHasty && this.#flight.isUnderWay);
+    const ratio = isTold ? carried / sentBytesPerSecond : 1;
+    this.#carried.take(ratio, loopMs, nowMs);
+    this.#latelyCarried.take(ratio, loopMs, nowMs);
     // Once held, loss only widens the headroom.
     const lossRatioMax = SHORT_LOSS_RATIO + 2 * this.#headroom.randomLossRatio;
     const isLossy = this.#isShort && !this.#isHolding(nowMs) &&
@@ -279,7 +282,9 @@ export class Pacer {
     // What a probe seemed to find was the part of it that got through.
     if (isLossy) this.#estimate.lower(this.#probe.fromBytesPerSecond, nowMs);
     const least = isStartup && this.#isFar ? FAR_STARTUP_LEAST : CARRIED_RATIO_LEAST;
-    if (this.#carried.value < least || isLossy) this.#limited(nowMs);
+    // A queue beside it is no chance, and a start that goes on for long overflows it.
+    const isOver = isHasty && this.#isTooLong && this.#latelyCarried.value < LATELY_CARRIED_LEAST;
+    if (this.#carried.value < least || isOver || isLossy) this.#limited(nowMs);
   }
 
   #watchBacklog({ sentBytes, readBytes, nowMs, minRoundTripMs, isPaced }: PacerInput): void {
@@ -303,7 +308,7 @@ export class Pacer {
   }
 
   #watchQueue(nowMs: number, isPaced: boolean): void {
-    if (this.#excessMs <= this.#allowedMs()) {
+    if (!this.#isTooLong) {
       this.#queuedSinceMs = null;
       return;
     }
@@ -335,8 +340,9 @@ export class Pacer {
   /** The path has shown that it is the limit. */
   #limited(nowMs: number): void {
     this.#dips.begin(nowMs, this.#isShort);
+    if (this.isDoubling) this.#overshoot.begin(this.#loopMs(), nowMs);
     this.#phase = "cruise";
-    if (this.#isShort) this.#hold.met(this.#estimate.bytesPerSecond, nowMs);
+    if (this.#isShort) this.#shortHold.met(this.#estimate.bytesPerSecond, nowMs);
     this.#restartProbe(nowMs);
   }
 
@@ -385,6 +391,10 @@ export class Pacer {
     return this.#excessMs > this.#allowedMs() / 2;
   }
 
+  get #isTooLong(): boolean {
+    return this.#excessMs > this.#allowedMs();
+  }
+
   /** True while what is sent arrives: delay may be jitter. */
   get #isUnsure(): boolean {
     return this.#carried.value > (this.#isFar ? FAR_STARTUP_SURE : STARTUP_SURE);
@@ -392,7 +402,7 @@ export class Pacer {
 
   /** True on a short path that is about where it last met its limit. */
   get #isNearLimit(): boolean {
-    return this.#isShort && this.#hold.isNear(this.#estimate.bytesPerSecond);
+    return this.#isShort && this.#shortHold.isNear(this.#estimate.bytesPerSecond);
   }
 
   get #isRoom(): boolean {
@@ -409,7 +419,7 @@ export class Pacer {
 
   /** On a short path whose limit was just met: stay below it. */
   #isHolding(nowMs: number): boolean {
-    return this.#isShort && this.#hold.isHolding(nowMs);
+    return this.#isShort && this.#shortHold.isHolding(nowMs);
   }
 
   #allowedMs(): number {

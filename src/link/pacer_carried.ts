@@ -1,11 +1,11 @@
-/** The mean is over so many turns of the loop, or this. */
-const LOOPS = 3;
-const MS_MIN = 300;
 /** More than is sent arrives while a queue drains, or jitter falls; it weighs no more than this. */
 const RATIO_MAX = 1.25;
 
 /** Mean share of what is sent that arrives; pure. Below one the path cannot carry it. */
 export class CarriedRatio {
+  /** The mean is over so many turns of the loop, or `msMin`. */
+  constructor(private readonly loops: number, private readonly msMin: number) {}
+
   #mean = 1;
   #atMs: number | null = null;
 
@@ -14,7 +14,7 @@ export class CarriedRatio {
   }
 
   take(ratio: number, loopMs: number, nowMs: number): void {
-    const meanMs = Math.max(MS_MIN, LOOPS * loopMs);
+    const meanMs = Math.max(this.msMin, this.loops * loopMs);
     const share = Math.min(1, (nowMs - (this.#atMs ?? nowMs)) / meanMs);
     this.#atMs = nowMs;
     this.#mean += share * (Math.min(RATIO_MAX, ratio) - this.#mean);

@@ -31,6 +31,7 @@ export class PathDelay {
   #takenAtMs = -Infinity;
   #lastOneWayMs: number | null = null;
   #jitterMs: number | null = null;
+  #differences = 0;
 
   /** ms above the least of the last minutes; null before the first report, and without one for 2 s. */
   queueMs(nowMs: number): number | null {
@@ -65,7 +66,8 @@ export class PathDelay {
     if (this.#lastOneWayMs !== null) {
       const differenceMs = Math.abs(oneWayMs - this.#lastOneWayMs);
       this.#jitterMs ??= differenceMs;
-      this.#jitterMs += JITTER_SHARE * (differenceMs - this.#jitterMs);
+      const share = Math.max(JITTER_SHARE, 1 / ++this.#differences);
+      this.#jitterMs += share * (differenceMs - this.#jitterMs);
     }
     this.#lastOneWayMs = oneWayMs;
   }

@@ -1,9 +1,7 @@
+import { steadyWindowMs } from "./delivery_window.ts";
 import type { Feedback } from "./path_datagram.ts";
 import { WindowedLeast } from "./path_window.ts";
 
-/** How long a rate is averaged: half a round trip, within these bounds. */
-const WINDOW_MS_MIN = 80;
-const WINDOW_MS_MAX = 150;
 /** Marks that arrive out of order by up to this are not taken for lost. */
 const REORDER_MS = 20;
 /** The path's usual loss is the least of what so many marks each met within this time. */
@@ -29,6 +27,8 @@ export interface DeliverySample {
   readonly carriedBytesPerSecond: number;
   /** The same, where it left a queue that we fill slower than that. */
   readonly arrivedBytesPerSecond: number;
+  /** Loss of marks in this time beyond what is usual; negative where some were overtaken before. */
+  readonly excessLossRatio: number;
   /** Loss among the last so many marks, once for every so many; null in between. */
   readonly newLossRatio: number | null;
 }
@@ -78,8 +78,12 @@ export class DeliveryRate {
     return feedback.lastMark < this.#firstNumber + this.#marks.length;
   }
 
-  /** Takes in a plausible report; a sample when it covers a long enough time. */
-  take(feedback: Feedback, minRoundTripMs: number): DeliverySample | null {
+  /** Takes in a plausible report; a sample when it covers a long enough time, `windowMs`. */
+  take(
+    feedback: Feedback,
+    minRoundTripMs: number,
+    windowMs = steadyWindowMs(minRoundTripMs),
+  ): DeliverySample | null {
     this.#settle(feedback);
     const previous = this.#points.at(-1);
     if (Number.isNaN(feedback.lastMarkAtMs) || feedback.lastMark <= (previous?.number ?? 0)) {
@@ -94,7 +98,6 @@ export class DeliveryRate {
       arrivedCount: feedback.markCount,
     };
     this.#points.push(newest);
-    const windowMs = Math.min(WINDOW_MS_MAX, Math.max(WINDOW_MS_MIN, minRoundTripMs / 2));
     // The youngest point that is a window away; older ones are of no more use.
     let start = 0;
     for (let at = 1; at < this.#points.length; at++) {
@@ -115,6 +118,7 @@ export class DeliveryRate {
       sentBytesPerSecond: bytes * 1000 / sentMs,
       carriedBytesPerSecond: carriedBytes * 1000 / Math.max(arrivedMs, sentMs),
       arrivedBytesPerSecond: bytes * (1 - excess) * 1000 / arrivedMs,
+      excessLossRatio: excess,
       newLossRatio,
     };
   }

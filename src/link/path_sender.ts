@@ -1,3 +1,4 @@
+import { hastyWindowMs, steadyWindowMs } from "./delivery_window.ts";
 import { Pacer } from "./pacer.ts";
 import { PacedSender } from "./pacer_bucket.ts";
 import type { Feedback, Mark } from "./path_datagram.ts";
@@ -92,16 +93,22 @@ export class PathSender {
     if (!this.#delivery.isPlausible(feedback) || !this.estimate.take(feedback, nowMs)) return false;
     this.delay.take(feedback, nowMs);
     const minRoundTripMs = this.estimate.minRoundTripMs ?? 0;
+    const { jitterMs } = this.delay;
+    const isHasty = this.pacer.isDoubling && jitterMs !== null;
+    const windowMs = isHasty
+      ? hastyWindowMs(minRoundTripMs, jitterMs)
+      : steadyWindowMs(minRoundTripMs);
     this.pacer.take({
       nowMs,
       transitMs: Number.isNaN(feedback.transitMs) ? null : feedback.transitMs,
-      delivery: this.#delivery.take(feedback, minRoundTripMs),
+      delivery: this.#delivery.take(feedback, minRoundTripMs, windowMs),
       minRoundTripMs,
       roundTripMs: this.estimate.lastRoundTripMs ?? minRoundTripMs,
       arrivedBytes: feedback.markBytes,
       arrivedAtMs: feedback.lastMarkAtMs,
       sentBytes,
       readBytes,
+      isHasty,
       isPaced: nowMs - this.#pacedAtMs < 2 * minRoundTripMs + PACED_MS,
     });
     return true;
