@@ -1,4 +1,5 @@
 import type { CarrierKind } from "./carrier.ts";
+import { FAR_ROUND_TRIP_MS } from "./far_path.ts";
 
 /** A figure is the mean of so long a stretch in which there was always something to send. */
 export const MEASURE_MS = 5_000;
@@ -25,8 +26,6 @@ const CPU_GOODPUT_MIN = 20e6;
  * link, and most moves are over before.
  */
 export const FIGURES_BEFORE_BBR = 12;
-/** Over a path this long TCP takes longer to find the rate than a trial lasts. */
-export const FAR_ROUND_TRIP_MS = 250;
 /**
  * Up to this round trip a kernel that has BBR paces better than a program, which is late by as much
  * as the path's queue is long; see decision 028. From so much more on it does not, and there TLS is

@@ -3,7 +3,6 @@ import type { CarrierKind } from "./carrier.ts";
 import {
   CarrierJudge,
   type CarrierSample,
-  FAR_ROUND_TRIP_MS,
   FIGURES_BEFORE_BBR,
   MEASURE_MS,
   SETTLE_MS,
@@ -12,6 +11,7 @@ import {
   TRIAL_PAUSE_MS,
   type Verdict,
 } from "./carrier_judge.ts";
+import { FAR_ROUND_TRIP_MS } from "./far_path.ts";
 
 type Behaviour = Pick<CarrierSample, "goodputBytesPerSecond" | "cpuShare" | "lossRatio">;
 

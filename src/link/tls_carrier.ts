@@ -2,7 +2,7 @@ import type { Clock } from "../core/clock.ts";
 import { GatewayError } from "../core/errors.ts";
 import { RECORD_BYTES_MAX } from "../wire/limits.ts";
 import type { Bundle } from "./bundle_dial.ts";
-import { FAR_ROUND_TRIP_MS } from "./carrier_judge.ts";
+import { FAR_ROUND_TRIP_MS } from "./far_path.ts";
 import { askCongestionControl } from "./congestion_control.ts";
 import { decodePathDatagram, encodeFeedback, encodePing } from "./path_datagram.ts";
 import { PathReceiver } from "./path_receiver.ts";
