@@ -55,6 +55,8 @@ interface Plan {
   readonly unitDigestsBytes: number;
   /** The destination's site has a store, which loses each so many-th content; null: it has none. */
   readonly storeLosesEach: number | null;
+  /** Batches that are packed beside each other; every second one is ready late. */
+  readonly ahead: number;
 }
 
 const anyWrites = (maxLength: number) =>
@@ -91,6 +93,7 @@ const anyPlan: fc.Arbitrary<Plan> = fc.record({
   disable: fc.subarray(["zero", "unchanged", "warm"] as Switchable[]),
   unitDigestsBytes: fc.constantFrom(1, 1000, 1_000_000),
   storeLosesEach: fc.constantFrom(null, 2, 5, 1000),
+  ahead: fc.constantFrom(1, 2, 3),
 });
 
 /** Runs a case to its end and gives what it cost. */
@@ -162,6 +165,7 @@ async function copy(plan: Plan) {
     const rounds = source.map((disk) => disk.beginRound(whole, plan.granularity, sees));
     for (const { extents } of rounds) cost.offeredBytes += totalBytes(extents);
     let frames = 0;
+    let seals = 0;
     const channel: Partial<Channel> = {
       get lastSent() {
         return link.lastSent;
@@ -188,10 +192,13 @@ async function copy(plan: Plan) {
       first: whole,
       names: names?.source.frames.disk,
       sealer: {
-        ahead: 1,
-        seal: (batch) => {
+        ahead: plan.ahead,
+        seal: async (batch) => {
           if (unsent && frames + 1 >= stopAfter) stop.abort();
-          return inlineSealer.seal(batch);
+          const late = ++seals % 2 === 0 && plan.ahead > 1;
+          const payload = await inlineSealer.seal(batch);
+          if (late) await new Promise<void>((resolve) => setImmediate(resolve));
+          return payload;
         },
       },
       stop: stop.signal,
@@ -290,6 +297,7 @@ const FULL: Plan = {
   disable: [],
   unitDigestsBytes: 1_000_000,
   storeLosesEach: null,
+  ahead: 1,
 };
 const DISK_BYTES = 8 * BLOCK_BYTES;
 

@@ -1,23 +1,11 @@
 import type { DiskRound } from "../../guest/guest.ts";
-import { openDiskBatch } from "../../codec/disk_batch.ts";
-import { nameExtents } from "../../codec/named_extents.ts";
-import type { PageNames } from "../../codec/named_items.ts";
-import { inlineSealer, type Sealer } from "../../codec/sealer.ts";
-import { BLOCK_BYTES } from "../../image/block_digest.ts";
-import type { Channel } from "../../link/peer_link.ts";
-import { FRAME_TYPES } from "../../wire/frame_types.ts";
-import type { TrafficMeter } from "../traffic.ts";
 import { cutIntoPieces, dataBytesOf, type Piece } from "../disk_pieces.ts";
-import { type DiskPlanner, Outgoing } from "./disk_planner.ts";
+import { DISK_BATCH_BYTES, type DiskBatchDeps, DiskBatches } from "./disk_batches.ts";
 
-/** Raw bytes of one disk batch: large enough for zstd, short enough (tens of ms) on a slow link. */
-export const DISK_BATCH_BYTES = 4 * BLOCK_BYTES;
 /** Reads ahead of what is being sent: hides the LAN's round trip. */
 const READ_AHEAD = 4;
 /** Pieces that are read together at most; a scattered round has many small ones. */
 const PIECES_PER_READ_MAX = 4096;
-/** Extents in one batch at most, about. */
-const EXTENTS_PER_BATCH_MAX = 4096;
 
 export interface DiskProgress {
   /** Called for data that needs no more work: it was handed to the link, or need not travel. */
@@ -34,26 +22,16 @@ interface Reading {
 }
 
 /** What a round is sent with. */
-export interface DiskRoundDeps {
-  readonly planner: DiskPlanner;
+export interface DiskRoundDeps extends DiskBatchDeps {
   /** Number of a disk in the offer, which is its name on the wire, and its size. */
   readonly disk: (diskId: string) => { readonly number: number; readonly sizeBytes: number };
-  readonly channel: Channel;
-  readonly meter: TrafficMeter;
   readonly progress: DiskProgress;
-  /** The first round of the move: what the destination has by then was there before. */
-  readonly first: boolean;
-  /** Contents that the destination may have from elsewhere; null or absent: none. */
-  readonly names?: PageNames | null;
-  /** Packs its batches; without one this thread does. */
-  readonly sealer?: Sealer;
-  readonly stop: AbortSignal;
 }
 
 /**
- * Sends one round of all disks: reads ahead, leaves out what the destination has, encodes and hands
- * over in order. Back-pressure comes from `channel.send`; what is read ahead is bounded by
- * `READ_AHEAD` readings.
+ * Sends one round of all disks: reads ahead, leaves out what the destination has, packs and hands
+ * over in order. Back-pressure comes from the channel; what is read ahead is bounded by `READ_AHEAD`
+ * readings and the batches that are being packed.
  *
  * @returns raw bytes of data extents sent
  */
@@ -61,18 +39,24 @@ export async function sendDiskRound(
   rounds: readonly DiskRound[],
   deps: DiskRoundDeps,
 ): Promise<number> {
-  const { planner, progress, first, stop } = deps;
-  let sentBytes = 0;
-  let out: Outgoing | null = null;
-  const flush = async () => {
-    if (out === null) return;
-    const full = out;
-    out = null;
-    sentBytes += full.dataBytes;
-    await sendBatch(full, deps);
-  };
+  const batches = new DiskBatches(deps);
+  try {
+    await addAll(batches, rounds, deps);
+    await batches.end();
+    return batches.sentBytes;
+  } catch (error) {
+    await batches.abandon(error);
+    throw error;
+  }
+}
+
+async function addAll(
+  batches: DiskBatches,
+  rounds: readonly DiskRound[],
+  { disk, progress, stop }: DiskRoundDeps,
+): Promise<void> {
   const ahead: Reading[] = [];
-  const readings = readingsOf(rounds, deps.disk);
+  const readings = readingsOf(rounds, disk);
   for (;;) {
     while (ahead.length < READ_AHEAD) {
       const next = readings.next();
@@ -82,55 +66,17 @@ export async function sendDiskRound(
       ahead.push(next.value);
     }
     const reading = ahead.shift();
-    if (!reading) break;
+    if (!reading) return;
     const contents = await reading.contents;
     stop.throwIfAborted();
-    if (out !== null && (out as Outgoing).disk !== reading.disk) await flush();
     let at = 0;
     for (const piece of reading.pieces) {
       const lengthBytes = contentBytesOf(piece);
-      const isFull = out !== null &&
-        ((out as Outgoing).dataBytes + lengthBytes > DISK_BATCH_BYTES ||
-          (out as Outgoing).extents.length >= EXTENTS_PER_BATCH_MAX);
-      if (isFull) await flush();
-      out ??= new Outgoing(reading.disk);
-      planner.plan(out, piece, contents.subarray(at, at + lengthBytes), first);
+      await batches.add(reading.disk, piece, contents.subarray(at, at + lengthBytes));
       at += lengthBytes;
     }
     progress.passed(reading.diskId, reading.dataBytes);
   }
-  await flush();
-  return sentBytes;
-}
-
-async function sendBatch(out: Outgoing, deps: DiskRoundDeps): Promise<void> {
-  const { planner, channel, meter, stop, names = null, sealer = inlineSealer } = deps;
-  stop.throwIfAborted();
-  if (out.extents.length === 0) {
-    // Nothing has to cross, so there is nothing that could fail to.
-    planner.commit(out);
-    return meter.sentDisk(out, 0);
-  }
-  const whole = { extents: out.extents, contents: joined(out.contents, out.dataBytes) };
-  const { savedBytes, ...wire } = names === null
-    ? { ...whole, savedBytes: 0 }
-    : nameExtents(whole.extents, whole.contents, names);
-  const named = names?.closeBatch();
-  let payload: Uint8Array;
-  try {
-    payload = await sealer.seal(openDiskBatch({ disk: out.disk, ...wire }));
-    // A stopped round sends no more, and its frames that never left must not count as held: between
-    // this look, the frame's number (given before `send` returns) and `commit` nothing is awaited.
-    stop.throwIfAborted();
-  } catch (error) {
-    named?.dropped();
-    throw error;
-  }
-  const sent = channel.send(FRAME_TYPES.diskBatch, payload);
-  planner.commit(out);
-  named?.sent(channel.lastSent);
-  meter.sentDisk(out, payload.byteLength, savedBytes);
-  await sent;
 }
 
 function* readingsOf(
@@ -193,15 +139,4 @@ async function readAll(
   }
   await Promise.all(reads);
   return contents;
-}
-
-function joined(parts: readonly Uint8Array[], bytes: number): Uint8Array {
-  if (parts.length === 1) return parts[0];
-  const all = new Uint8Array(bytes);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.byteLength;
-  }
-  return all;
 }

@@ -7,7 +7,7 @@ import { Changes } from "../changes.ts";
  * the order in which they were put. After the first failure nothing more is handed over, so the
  * channel never gets a batch whose predecessor it did not.
  */
-export class SealedQueue {
+export class SealedQueue<T = void> {
   /** Before compression, of batches that were not handed over yet. */
   waitingBytes = 0;
   #count = 0;
@@ -15,21 +15,34 @@ export class SealedQueue {
   #failure: { readonly error: unknown } | null = null;
   readonly #changes = new Changes();
 
-  /** @param deliver hands one payload over; resolves when the channel has room for another */
+  /**
+   * @param deliver hands one payload over; resolves when the channel has room for another
+   * @param drop told of what goes with a batch that will not be handed over
+   */
   constructor(
     private readonly sealer: Sealer,
-    private readonly deliver: (payload: Uint8Array, bodyBytes: number) => Promise<void>,
+    private readonly deliver: (payload: Uint8Array, bodyBytes: number, beside: T) => Promise<void>,
+    private readonly drop: (beside: T) => void = () => {},
   ) {}
 
-  /** Takes a batch, whose body is the caller's again afterwards. Bounded by who waits for `room`. */
-  put(batch: OpenBatch): void {
+  /**
+   * Takes a batch, whose body is the caller's again afterwards. Bounded by who waits for `room`.
+   *
+   * @param beside what goes with it
+   */
+  put(batch: OpenBatch, beside: T): void {
     const bodyBytes = batch.body.byteLength;
     const sealed = this.sealer.seal(batch);
     // Told when its turn comes; until then it must not count as unhandled.
     sealed.catch(() => {});
     this.#count++;
     this.waitingBytes += bodyBytes;
-    this.#tail = this.#tail.then(() => this.#handOver(sealed, bodyBytes));
+    this.#tail = this.#tail.then(() => this.#handOver(sealed, bodyBytes, beside));
+  }
+
+  /** Nothing more is handed over. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
   }
 
   /**
@@ -52,14 +65,18 @@ export class SealedQueue {
     await this.#changes.until(() => this.#count === 0);
   }
 
-  async #handOver(sealed: Promise<Uint8Array>, bodyBytes: number): Promise<void> {
+  async #handOver(sealed: Promise<Uint8Array>, bodyBytes: number, beside: T): Promise<void> {
+    let isDelivered = false;
     try {
       const payload = await sealed;
       this.waitingBytes -= bodyBytes;
-      if (this.#failure === null) await this.deliver(payload, bodyBytes);
+      if (this.#failure !== null) return;
+      isDelivered = true;
+      await this.deliver(payload, bodyBytes, beside);
     } catch (error) {
       this.#failure ??= { error };
     } finally {
+      if (!isDelivered) this.drop(beside);
       this.#count--;
       this.#changes.notify();
     }

@@ -89,3 +89,21 @@ Deno.test("nothing is handed over behind a batch that was not", async () => {
     assert.throws(() => sealed.hasRoom(9), /no/);
   }
 });
+
+Deno.test("what goes with a batch that is not handed over is told of, once, also after a failure from outside", async () => {
+  const sealer = { ahead: 4, seal: ({ body }: OpenBatch) => Promise.resolve(body) };
+  const [delivered, dropped]: string[][] = [[], []];
+  const sealed = new SealedQueue<string>(
+    sealer,
+    (_payload, _bytes, name) => Promise.resolve(void delivered.push(name)),
+    (name) => dropped.push(name),
+  );
+  sealed.put(numbered(0), "first");
+  await sealed.room(1);
+  sealed.put(numbered(1), "second");
+  sealed.put(numbered(2), "third");
+  sealed.fail(new Error("the round is over"));
+  await sealed.idle();
+  assert.deepEqual([delivered, dropped], [["first"], ["second", "third"]]);
+  await assert.rejects(sealed.room(1), /the round is over/);
+});
