@@ -157,11 +157,13 @@ export class FrameApplier {
       const bytes = batch.contents.subarray(at, at += lengthBytes);
       return this.machine.writeDisk(id, offsetBytes, bytes);
     });
+    // Their digests are computed while they are on their way.
+    const written = this.held.written(batch);
     // All must settle before one failure is told: no write may come after the refusal.
     const outcomes = await Promise.allSettled(writes);
     const failed = outcomes.find(({ status }) => status === "rejected");
     if (failed) throw (failed as PromiseRejectedResult).reason;
-    this.held.written(batch);
+    written();
     this.writtenBytes += batch.contents.byteLength;
   }
 }

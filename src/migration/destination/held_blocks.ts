@@ -23,11 +23,16 @@ export class HeldBlocks {
     }
   }
 
-  /** The batch is written: blocks that it had whole, in one extent or in several, are known again. */
-  written({ disk, extents, contents }: DiskBatch): void {
+  /**
+   * What the blocks that a batch has whole, in one extent or in several, hold once it is written.
+   *
+   * @returns to be called then, and not before
+   */
+  written({ disk, extents, contents }: DiskBatch): () => void {
     const map = this.maps[disk];
-    if (map === null) return;
-    const parts = new BlockParts(map, this.#scratch);
+    const known: Known[] = [];
+    if (map === null) return () => {};
+    const parts = new BlockParts(map, this.#scratch, known);
     let from = 0;
     for (const { kind, offsetBytes, lengthBytes } of extents) {
       const bytes = kind === "data" ? contents.subarray(from, from += lengthBytes) : null;
@@ -38,7 +43,7 @@ export class HeldBlocks {
         if (bytes === null && at === start) {
           const wholeEnd = end >= map.sizeBytes ? map.blockCount : Math.floor(end / BLOCK_BYTES);
           if (wholeEnd > block) {
-            map.setRange(block, wholeEnd - block, BLOCK_ZERO);
+            known.push({ block, count: wholeEnd - block, digest: null });
             at = wholeEnd * BLOCK_BYTES;
             continue;
           }
@@ -49,7 +54,20 @@ export class HeldBlocks {
         at = next;
       }
     }
+    return () => {
+      for (const { block, count, digest } of known) {
+        if (digest === null) map.setRange(block, count, BLOCK_ZERO);
+        else map.setDigest(block, digest);
+      }
+    };
   }
+}
+
+/** Blocks and what they hold; digest null: zeroes. */
+interface Known {
+  readonly block: number;
+  readonly count: number;
+  readonly digest: Uint32Array | null;
 }
 
 /** Puts blocks together whose parts come in order, one after the other. */
@@ -57,7 +75,11 @@ class BlockParts {
   #block = -1;
   #filledBytes = 0;
 
-  constructor(private readonly map: BlockMap, private readonly scratch: Uint8Array) {}
+  constructor(
+    private readonly map: BlockMap,
+    private readonly scratch: Uint8Array,
+    private readonly known: Known[],
+  ) {}
 
   /** @param bytes null: zeroes */
   add(block: number, at: number, lengthBytes: number, bytes: Uint8Array | null): void {
@@ -78,8 +100,7 @@ class BlockParts {
       0,
       this.#filledBytes,
     );
-    if (isZero) this.map.setRange(block, 1, BLOCK_ZERO);
-    else this.map.setDigest(block, digest);
+    this.known.push({ block, count: 1, digest: isZero ? null : digest });
     this.#block = -1;
   }
 }

@@ -61,7 +61,7 @@ export function diskBatches(): FuzzTarget {
         }
         check(batch);
         held.writing(batch);
-        held.written(batch);
+        held.written(batch)();
         for (const { kind } of batch.extents) met.add(kind);
       }
       return [...met].sort().join(" ");
