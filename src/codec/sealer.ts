@@ -10,6 +10,8 @@ export interface Sealer {
    * @returns the payload; batches may be ready in another order than they were given
    */
   seal(batch: OpenBatch): Promise<Uint8Array>;
+  /** Up to so many bytes come soon: what has to be started for them may be started now. */
+  expect?(bytes: number): void;
 }
 
 /** Packs where it is called, at once. */

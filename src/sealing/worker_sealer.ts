@@ -61,6 +61,16 @@ export class WorkerSealer implements Sealer {
     return packer === null ? pack(batch) : packer.seal(batch);
   }
 
+  /** Starts a worker before it is needed: a move's first round trips leave the time for that. */
+  expect(bytes: number): void {
+    const { workers, warmUpBytes = WARM_UP_BYTES, clock } = this.options;
+    if (bytes <= warmUpBytes || workers === 0 || this.#packers.length > 0 || !this.#canStart) {
+      return;
+    }
+    this.#lastUsedMs = clock.nowMs();
+    this.#startPacker();
+  }
+
   /** Ends all workers; what they have is packed here, and so is everything that comes later. */
   close(): void {
     this.#isClosed = true;

@@ -101,6 +101,23 @@ Deno.test("small, raw and very long batches do not go to a worker, nor do the fi
   cold.close();
 });
 
+Deno.test("a worker is there from the beginning where more is expected than is packed without one", async () => {
+  const { sealer: packing, started } = sealer({ warmUpBytes: 512 * KIB });
+  try {
+    packing.expect(512 * KIB);
+    assert.equal(started.workers, 0);
+    packing.expect(513 * KIB);
+    packing.expect(1e9);
+    assert.equal(started.workers, 1);
+    await packing.seal(batch(1, 256 * KIB));
+    assert.equal(started.jobs, 1);
+  } finally {
+    packing.close();
+  }
+  packing.expect(1e9);
+  assert.equal(started.workers, 1);
+});
+
 Deno.test("a batch that no worker has room for is packed by who brings it", async () => {
   const { sealer: packing, started } = sealer();
   try {

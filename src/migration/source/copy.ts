@@ -2,7 +2,7 @@ import { createMemoryEncoder, type MemoryEncoder } from "../../codec/memory_enco
 import { TECHNIQUES } from "../../codec/techniques.ts";
 import { totalBytes } from "../../core/extents.ts";
 import { dirtyBytes } from "../dirty_disks.ts";
-import type { DiskRound } from "../../guest/guest.ts";
+import type { DiskRound, GuestDescription } from "../../guest/guest.ts";
 import { UNIT_BYTES } from "../../image/content_name.ts";
 import { reachOfOffer } from "../../image/page_memory.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
@@ -16,7 +16,7 @@ import type { Move } from "./move.ts";
 
 /** From the first touch of the machine until both ends are ready for its bytes. */
 export async function begin(move: Move): Promise<void> {
-  const { id, journal, guest, draft, link } = move.deps;
+  const { id, journal, guest, draft, link, sealer } = move.deps;
   move.interrupt.check();
   journal.write({ kind: "began" });
   draft.phase = "preparing both machines";
@@ -25,6 +25,7 @@ export async function begin(move: Move): Promise<void> {
   // Before either machine is touched, and long before the pause.
   await move.interrupt.race(move.deps.redirect?.prepare() ?? Promise.resolve());
   await move.courier.say({ type: "begin", warm: takesOffer });
+  if (move.description !== null) sealer.expect?.(contentBytesMax(move.description));
   await guest.source.begin(move.moveOptions());
   move.canThrottleCpu = move.mayThrottleCpu;
   await move.interrupt.race(move.changes.until(() => move.courier.prepared));
@@ -35,6 +36,10 @@ export async function begin(move: Move): Promise<void> {
   const storeOffered = hearOffers(move, takesOffer);
   await takeDiskOffer(move);
   await storeOffered();
+}
+
+function contentBytesMax({ memoryBytes, disks }: GuestDescription): number {
+  return disks.reduce((sum, disk) => sum + (disk.allocatedBytes ?? disk.sizeBytes), memoryBytes);
 }
 
 /** Starts a memory stream into the memory channel. */
