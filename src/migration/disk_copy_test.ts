@@ -166,6 +166,7 @@ async function copy(plan: Plan) {
     for (const { extents } of rounds) cost.offeredBytes += totalBytes(extents);
     let frames = 0;
     let seals = 0;
+    let passedBytes = 0;
     const channel: Partial<Channel> = {
       get lastSent() {
         return link.lastSent;
@@ -188,7 +189,7 @@ async function copy(plan: Plan) {
       disk: (id) => ({ number: id === "d0" ? 0 : 1, sizeBytes: sizes[id === "d0" ? 0 : 1] }),
       channel: channel as Channel,
       meter,
-      progress: { passed: () => {} },
+      passed: (_, dataBytes) => passedBytes += dataBytes,
       first: whole,
       names: names?.source.frames.disk,
       sealer: {
@@ -205,6 +206,9 @@ async function copy(plan: Plan) {
     });
     const kept = await sent.then(() => true, () => false);
     assert.ok(kept || stop.signal.aborted);
+    const dataBytes = rounds.reduce((sum, { extents }) => sum + totalBytes(extents, "data"), 0);
+    if (kept) assert.equal(passedBytes, dataBytes);
+    else assert.ok(passedBytes <= dataBytes);
     if (frames === 0) write(source, writes);
     for (const each of rounds) await each.finish(kept);
     const end = new TextEncoder().encode(JSON.stringify({ round: 1 }));

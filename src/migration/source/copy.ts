@@ -141,11 +141,9 @@ export async function sendRound(
       },
       channel: move.diskChannel!,
       meter: draft.disk,
-      progress: {
-        passed: (id, dataBytes) => {
-          draft.diskPassed(id, dataBytes);
-          move.publish(false);
-        },
+      passed: (id, dataBytes) => {
+        draft.diskPassed(id, dataBytes);
+        move.publish(false);
       },
       first: move.round === 1,
       names: move.names?.frames.disk,

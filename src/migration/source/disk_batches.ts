@@ -5,7 +5,7 @@ import { inlineSealer, type Sealer } from "../../codec/sealer.ts";
 import { BLOCK_BYTES } from "../../image/block_digest.ts";
 import type { Channel } from "../../link/peer_link.ts";
 import { FRAME_TYPES } from "../../wire/frame_types.ts";
-import type { Piece } from "../disk_pieces.ts";
+import { dataBytesOf, type Piece } from "../disk_pieces.ts";
 import type { TrafficMeter } from "../traffic.ts";
 import { type DiskPlanner, Outgoing } from "./disk_planner.ts";
 import { SealedQueue } from "./sealed_queue.ts";
@@ -27,10 +27,13 @@ export interface DiskBatchDeps {
   /** Packs the batches; without one this thread does. */
   readonly sealer?: Sealer;
   readonly stop: AbortSignal;
+  /** Called for data that needs no more work: it was handed to the link, or need not travel. */
+  readonly passed: (disk: number, dataBytes: number) => void;
 }
 
 interface Packed {
   readonly out: Outgoing;
+  readonly roundBytes: number;
   readonly savedBytes: number;
   readonly named: BatchNames | undefined;
 }
@@ -44,6 +47,8 @@ export class DiskBatches {
   /** Raw bytes of data extents. */
   sentBytes = 0;
   #out: Outgoing | null = null;
+  /** Data of the round that `#out` stands for. */
+  #roundBytes = 0;
   readonly #sealer: Sealer;
   readonly #queue: SealedQueue<Packed>;
 
@@ -69,6 +74,7 @@ export class DiskBatches {
       out.extents.length >= EXTENTS_PER_BATCH_MAX);
     if (isFull) await this.#flush();
     this.#out ??= new Outgoing(disk);
+    this.#roundBytes += dataBytesOf(piece);
     this.deps.planner.plan(this.#out, piece, content, this.deps.first);
   }
 
@@ -87,26 +93,33 @@ export class DiskBatches {
   async #flush(): Promise<void> {
     const out = this.#out;
     if (out === null) return;
+    const roundBytes = this.#roundBytes;
     this.#out = null;
-    const { planner, meter, stop, names = null } = this.deps;
+    this.#roundBytes = 0;
+    const { planner, meter, stop, passed, names = null } = this.deps;
     stop.throwIfAborted();
     this.sentBytes += out.dataBytes;
     if (out.extents.length === 0) {
       // Nothing has to cross, so there is nothing that could fail to.
       planner.commit(out);
-      return meter.sentDisk(out, 0);
+      meter.sentDisk(out, 0);
+      return passed(out.disk, roundBytes);
     }
     const whole = { extents: out.extents, contents: joined(out.contents, out.dataBytes) };
     const { savedBytes, ...wire } = names === null
       ? { ...whole, savedBytes: 0 }
       : nameExtents(whole.extents, whole.contents, names);
     const named = names?.closeBatch();
-    this.#queue.put(openDiskBatch({ disk: out.disk, ...wire }), { out, savedBytes, named });
+    const packed = { out, roundBytes, savedBytes, named };
+    this.#queue.put(openDiskBatch({ disk: out.disk, ...wire }), packed);
     await this.#queue.room(this.#sealer.ahead);
   }
 
-  async #send(payload: Uint8Array, { out, savedBytes, named }: Packed): Promise<void> {
-    const { planner, channel, meter, stop } = this.deps;
+  async #send(
+    payload: Uint8Array,
+    { out, roundBytes, savedBytes, named }: Packed,
+  ): Promise<void> {
+    const { planner, channel, meter, stop, passed } = this.deps;
     // A stopped round sends no more, and its frames that never left must not count as held: between
     // this look, the frame's number (given before `send` returns) and `commit` nothing is awaited.
     if (stop.aborted) named?.dropped();
@@ -115,6 +128,7 @@ export class DiskBatches {
     planner.commit(out);
     named?.sent(channel.lastSent);
     meter.sentDisk(out, payload.byteLength, savedBytes);
+    passed(out.disk, roundBytes);
     await sent;
   }
 }

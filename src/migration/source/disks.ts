@@ -7,25 +7,19 @@ const READ_AHEAD = 4;
 /** Pieces that are read together at most; a scattered round has many small ones. */
 const PIECES_PER_READ_MAX = 4096;
 
-export interface DiskProgress {
-  /** Called for data that needs no more work: it was handed to the link, or need not travel. */
-  passed(diskId: string, dataBytes: number): void;
-}
-
 /** Pieces that are read together, with their contents one after the other. */
 interface Reading {
   readonly disk: number;
-  readonly diskId: string;
   readonly pieces: Piece[];
-  readonly dataBytes: number;
   readonly contents: Promise<Uint8Array>;
 }
 
 /** What a round is sent with. */
-export interface DiskRoundDeps extends DiskBatchDeps {
+export interface DiskRoundDeps extends Omit<DiskBatchDeps, "passed"> {
   /** Number of a disk in the offer, which is its name on the wire, and its size. */
   readonly disk: (diskId: string) => { readonly number: number; readonly sizeBytes: number };
-  readonly progress: DiskProgress;
+  /** Called for data that needs no more work: it was handed to the link, or need not travel. */
+  readonly passed: (diskId: string, dataBytes: number) => void;
 }
 
 /**
@@ -39,7 +33,9 @@ export async function sendDiskRound(
   rounds: readonly DiskRound[],
   deps: DiskRoundDeps,
 ): Promise<number> {
-  const batches = new DiskBatches(deps);
+  const ids = new Map(rounds.map(({ diskId }) => [deps.disk(diskId).number, diskId]));
+  const passed = (disk: number, dataBytes: number) => deps.passed(ids.get(disk)!, dataBytes);
+  const batches = new DiskBatches({ ...deps, passed });
   try {
     await addAll(batches, rounds, deps);
     await batches.end();
@@ -53,7 +49,7 @@ export async function sendDiskRound(
 async function addAll(
   batches: DiskBatches,
   rounds: readonly DiskRound[],
-  { disk, progress, stop }: DiskRoundDeps,
+  { disk, stop }: DiskRoundDeps,
 ): Promise<void> {
   const ahead: Reading[] = [];
   const readings = readingsOf(rounds, disk);
@@ -75,7 +71,6 @@ async function addAll(
       await batches.add(reading.disk, piece, contents.subarray(at, at + lengthBytes));
       at += lengthBytes;
     }
-    progress.passed(reading.diskId, reading.dataBytes);
   }
 }
 
@@ -87,12 +82,9 @@ function* readingsOf(
     const { number, sizeBytes } = disk(round.diskId);
     let pieces: Piece[] = [];
     let bytes = 0;
-    let dataBytes = 0;
     const reading = (): Reading => ({
       disk: number,
-      diskId: round.diskId,
       pieces,
-      dataBytes,
       contents: readAll(round, pieces, bytes),
     });
     for (const piece of cutIntoPieces(round.extents, sizeBytes, DISK_BATCH_BYTES)) {
@@ -102,11 +94,9 @@ function* readingsOf(
         yield reading();
         pieces = [];
         bytes = 0;
-        dataBytes = 0;
       }
       pieces.push(piece);
       bytes += pieceBytes;
-      dataBytes += dataBytesOf(piece);
     }
     if (pieces.length > 0) yield reading();
   }
