@@ -12,6 +12,8 @@ import { SealedQueue } from "./sealed_queue.ts";
 
 /** Raw bytes of one disk batch: large enough for zstd, short enough (tens of ms) on a slow link. */
 export const DISK_BATCH_BYTES = 4 * BLOCK_BYTES;
+/** Of the round, where little of it has to cross: what a batch keeps, and what a report waits for. */
+const ROUND_BYTES_MAX = 8 * 1024 * 1024;
 /** Extents in one batch at most, about. */
 const EXTENTS_PER_BATCH_MAX = 4096;
 
@@ -69,7 +71,7 @@ export class DiskBatches {
    */
   async add(disk: number, piece: Piece, content: Uint8Array): Promise<void> {
     const out = this.#out;
-    const isFull = out !== null && (out.disk !== disk ||
+    const isFull = out !== null && (out.disk !== disk || this.#roundBytes >= ROUND_BYTES_MAX ||
       out.dataBytes + content.byteLength > DISK_BATCH_BYTES ||
       out.extents.length >= EXTENTS_PER_BATCH_MAX);
     if (isFull) await this.#flush();
@@ -112,6 +114,8 @@ export class DiskBatches {
     const named = names?.closeBatch();
     const packed = { out, roundBytes, savedBytes, named };
     this.#queue.put(openDiskBatch({ disk: out.disk, ...wire }), packed);
+    // Views into all that was read for it, and the batch has its own copy.
+    out.contents.length = 0;
     await this.#queue.room(this.#sealer.ahead);
   }
 

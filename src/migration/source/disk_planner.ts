@@ -34,7 +34,7 @@ type Way = "held" | "heldZero" | "zero" | "data";
 /** What goes into one frame, and what the destination holds once that is applied. */
 export class Outgoing {
   readonly extents: Extent[] = [];
-  /** Contents of the data extents, in their order: views into what was read. */
+  /** Contents of the data extents, in their order: views into what was read, until it is packed. */
   readonly contents: Uint8Array[] = [];
   dataBytes = 0;
   readonly updates: (() => void)[] = [];

@@ -43,6 +43,7 @@ export class SealedQueue<T = void> {
   /** Nothing more is handed over. */
   fail(error: unknown): void {
     this.#failure ??= { error };
+    this.#changes.notify();
   }
 
   /**
