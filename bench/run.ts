@@ -30,6 +30,7 @@ const BENCHES: readonly Bench[] = [
     needs: [],
   },
   { name: "store", script: "store.ts", quickArgs: ["--quick"], needs: [] },
+  { name: "disk", script: "disk_round.ts", quickArgs: ["--quick"], needs: [] },
   {
     name: "cost",
     script: "gateway_cost.ts",

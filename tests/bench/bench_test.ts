@@ -76,6 +76,12 @@ Deno.test("the bench of the content store prices each step", async () => {
   }
 });
 
+Deno.test("the bench of a disk's round puts packing ahead beside packing one after the other", async () => {
+  const printed = await bench("--quick", "--only", "disk");
+  assert.match(printed, /^1 under way +\d+ \(\d+-\d+\) MB\/s$/m);
+  assert.match(printed, /^\d+\.\d\d times as fast with \d+ workers$/m);
+});
+
 Deno.test("the bench of the page pipeline puts each kind of page beside the runtime's limit", async () => {
   const printed = await bench("--quick", "--only", "codec");
   const kinds = ["unchanged, in memory", "unchanged, digests only", "zero, as pages"];
