@@ -140,7 +140,7 @@ export class Pacer {
     return this.#rate;
   }
 
-  /** Null until it was seen. */
+  /** Null until the bottleneck was seen. */
   get bottleneckBytesPerSecond(): number | null {
     return this.#phase === "startup" ? null : this.#estimate.bytesPerSecond;
   }
@@ -271,6 +271,7 @@ export class Pacer {
     const carried = this.#isShort ? carriedBytesPerSecond : arrivedBytesPerSecond;
     const isStartup = this.#phase === "startup";
     const loopMs = isStartup ? Math.min(STARTUP_LOOP_MS_MAX, this.#loopMs()) : this.#loopMs();
+    // Of the first flight jitter alone makes less arrive than was sent.
     const isTold = isPaced && !(isHasty && this.#flight.isUnderWay);
     const ratio = isTold ? carried / sentBytesPerSecond : 1;
     this.#carried.take(ratio, loopMs, nowMs);
@@ -391,6 +392,7 @@ export class Pacer {
     return this.#excessMs > this.#allowedMs() / 2;
   }
 
+  /** True where the queue is longer than allowed. */
   get #isTooLong(): boolean {
     return this.#excessMs > this.#allowedMs();
   }
